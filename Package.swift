@@ -1,0 +1,109 @@
+// swift-tools-version: 6.3
+// The only description of the Swift and C build. Every target is a room of the house;
+// Sources/Apus/Apus.docc/Architecture.md walks through them in the order in which data flows.
+
+import PackageDescription
+
+let swiftSettings: [SwiftSetting] = [
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .treatAllWarnings(as: .error),
+]
+let cSettings: [CSetting] = [.treatAllWarnings(as: .error)]
+
+func room(_ name: String, _ rooms: String..., products: [Target.Dependency] = []) -> Target {
+  .target(
+    name: name, dependencies: rooms.map { .byName(name: $0) } + products,
+    path: "Sources/\(name)", swiftSettings: swiftSettings)
+}
+
+func interop(_ name: String, path: String? = nil, sources: [String]? = nil) -> Target {
+  .target(
+    name: name, path: path ?? "Sources/\(name)", sources: sources, publicHeadersPath: "include",
+    cSettings: cSettings)
+}
+
+func tests(_ name: String, _ rooms: String...) -> Target {
+  .testTarget(
+    name: name, dependencies: rooms.map { .byName(name: $0) }, path: "Tests/\(name)",
+    swiftSettings: swiftSettings)
+}
+
+let package = Package(
+  name: "apus",
+  products: [
+    .executable(name: "apus", targets: ["CLI"]),
+    .library(name: "Apus", targets: ["Apus"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+  ],
+  targets: [
+    // Interop: C that Swift cannot be.
+    interop("COpenCL"),
+    interop("COpenBLAS"),
+    interop("CPUKernels"),
+    interop("Kernels", path: "Kernels", sources: ["programs.c"]),
+
+    // From a file to a graph.
+    room("Tensors"),
+    room("GGUF", "Tensors"),
+    room("Tokenization"),
+    room("ModelGraph", "Tensors"),
+    room("Models", "ModelGraph", "GGUF", "Tensors"),
+
+    // The contract and the three backends behind it.
+    room("Devices", "ModelGraph", "Tensors"),
+    room("ReferenceBackend", "Devices", "ModelGraph", "Tensors"),
+    room("CPUBackend", "CPUKernels", "COpenBLAS", "Devices", "ModelGraph", "Tensors"),
+    room("OpenCLBackend", "COpenCL", "Kernels", "Devices", "ModelGraph", "Tensors"),
+    room("OpSuite", "Devices", "ReferenceBackend", "ModelGraph", "Tensors"),
+
+    // From a graph to tokens.
+    room("Planning", "ModelGraph", "Devices", "Tensors"),
+    room("Residency"),
+    room("Scheduling", "Residency"),
+    room("Sampling"),
+    room(
+      "Runtime", "Planning", "Devices", "Residency", "Scheduling", "Sampling", "ModelGraph",
+      "Tensors"),
+
+    // What users touch.
+    room(
+      "Apus", "Runtime", "Models", "GGUF", "Tokenization", "OpSuite", "ReferenceBackend",
+      "CPUBackend", "OpenCLBackend", "Planning", "Scheduling", "Residency", "Sampling", "Devices",
+      "ModelGraph", "Tensors"),
+    .executableTarget(
+      name: "CLI",
+      dependencies: [
+        "Apus", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      path: "Sources/CLI", swiftSettings: swiftSettings),
+
+    // Tests: one target a room, then the arrows, the devices and the whole.
+    .target(
+      name: "TestSupport", dependencies: ["GGUF", "Tensors"], path: "Tests/TestSupport",
+      swiftSettings: swiftSettings),
+    tests("ArrowTests"),
+    tests("TensorsTests", "Tensors"),
+    tests("GGUFTests", "GGUF", "Tensors", "TestSupport"),
+    tests("TokenizationTests", "Tokenization", "GGUF", "TestSupport"),
+    tests("ModelGraphTests", "ModelGraph", "Tensors"),
+    tests("ModelsTests", "Models", "ModelGraph", "GGUF", "Tensors", "TestSupport"),
+    tests("PlanningTests", "Planning", "Devices", "ModelGraph", "Tensors"),
+    tests("ResidencyTests", "Residency"),
+    tests("SchedulingTests", "Scheduling", "Residency"),
+    tests("SamplingTests", "Sampling"),
+    tests(
+      "RuntimeTests", "Runtime", "ReferenceBackend", "Models", "Planning", "Devices", "GGUF",
+      "Scheduling", "Sampling", "ModelGraph", "Tensors", "TestSupport"),
+    tests("KernelsTests", "Kernels", "OpenCLBackend", "COpenCL"),
+    tests(
+      "BackendTests", "OpSuite", "ReferenceBackend", "CPUBackend", "OpenCLBackend", "COpenCL",
+      "CPUKernels", "Devices", "ModelGraph", "Tensors"),
+    tests("ApusTests", "Apus", "COpenCL", "GGUF", "Tensors", "TestSupport"),
+  ],
+  swiftLanguageModes: [.v6],
+  cLanguageStandard: .gnu2x
+)
