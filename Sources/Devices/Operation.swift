@@ -42,6 +42,19 @@ package enum Operation: Sendable, Hashable {
   }
 }
 
+/// What a self-test's verdict is about: an operation on elements of a type.
+package struct OperationKey: Sendable, Hashable, CustomStringConvertible {
+  package let name: String
+  package let type: String
+
+  package init(_ operation: Operation, input: Format?) {
+    name = operation.name
+    type = operation.typeName(input)
+  }
+
+  package var description: String { "\(name) \(type)" }
+}
+
 /// One operation bound to memory.
 package struct Instruction: Sendable, Hashable {
   package var operation: Operation

@@ -2,7 +2,8 @@
 ///
 /// A row of `width` floats (a multiple of 32) is cut into blocks of 32. Per block:
 /// scale = max|x| / 127 in single precision, q = x × (127 / max|x|) rounded to nearest even, and
-/// sum = scale × Σq, which folds a format's zero point. A block of zeros has scale 0.
+/// sum = scale × Σq, which folds a format's zero point. A block whose max|x| is below 1e-30 counts
+/// as zeros with scale 0, since 127 / max|x| could overflow; what is not a number counts as 0.
 ///
 /// ```
 /// one row    width bytes          width/32 floats   width/32 floats
@@ -11,6 +12,9 @@
 package enum Int8Activations {
   /// Elements that share a scale.
   package static let blockLength = 32
+
+  /// Blocks with a smaller peak count as zeros.
+  package static let leastPeak: Float = 1e-30
 
   /// Bytes of one row.
   package static func rowBytes(_ width: Int) -> Int {
@@ -27,13 +31,17 @@ package enum Int8Activations {
     for block in 0..<blocks {
       let start = block * blockLength
       var peak: Float = 0
-      for j in 0..<blockLength { peak = max(peak, abs(values[start + j])) }
+      for j in 0..<blockLength where abs(values[start + j]) > peak {
+        peak = abs(values[start + j])
+      }
+      if !(peak >= leastPeak && peak.isFinite) { peak = 0 }
       let inverse = peak == 0 ? 0 : 127 / peak
       let scale = peak / 127
       var sum = 0
       for j in 0..<blockLength {
-        let q = Int((values[start + j] * inverse).rounded(.toNearestOrEven))
-        row.storeBytes(of: Int8(clamping: q), toByteOffset: start + j, as: Int8.self)
+        let scaled = (values[start + j] * inverse).rounded(.toNearestOrEven)
+        let q = abs(scaled) <= 127 ? Int(scaled) : 0
+        row.storeBytes(of: Int8(q), toByteOffset: start + j, as: Int8.self)
         sum += q
       }
       row.storeBytes(of: scale, toByteOffset: width + block * 4, as: Float.self)
