@@ -156,7 +156,10 @@ void cpu_select_rows(const cpu_kernels *kernels, cpu_pool *pool,
                      const cpu_select_arguments *arguments);
 
 // Rows of f32 to rows of int8 blocks: q[width] | scales[width / 32] | sums[width / 32], where
-// scale = max|x| / 127, q = x * (127 / max|x|) to nearest even, sum = scale * sum of q.
+// scale = max|x| / 127, q = x * (127 / max|x|) to nearest even, sum = scale * sum of q. A block
+// whose max|x| is infinite or below the least peak is zeros; what is not a number counts as 0.
+#define CPU_LEAST_PEAK 1e-30f
+
 typedef struct {
   const float *input;
   size_t rows;

@@ -21,7 +21,7 @@ static void gated_silu(const void *arguments, size_t first, size_t last) {
 }
 
 // Rounding goes through 1.5 * 2^23, which rounds to the nearest, ties to even, as the rule says;
-// the low bits of the sum are the integer.
+// the low bits of the sum are the integer. What is not a number compares false and becomes 0.
 static void quantize(const void *arguments, size_t first, size_t last) {
   const cpu_quantize_arguments *a = arguments;
   size_t blocks = a->width / BLOCK;
@@ -36,13 +36,16 @@ static void quantize(const void *arguments, size_t first, size_t last) {
         peaks = max_of(magnitude(v[u]), peaks);
       }
       float peak = peak_of(peaks);
+      if (!(peak >= CPU_LEAST_PEAK && peak < __builtin_inff())) peak = 0;
       float inverse = peak == 0 ? 0 : 127 / peak;
       vi total = (vi)0;
       for (int u = 0; u < UNIT; u++) {
         // A statement of its own: in one expression the compiler may fuse the product and the sum,
         // and then it rounds once where the rule rounds twice.
         vf scaled = v[u] * inverse;
-        vi q = (vi)(scaled + 12582912.0f) - 0x4b400000;
+        vf shifted = scaled + 12582912.0f;
+        vi in_range = magnitude(shifted - 12582912.0f) <= 127.0f;
+        vi q = in_range & ((vi)shifted - 0x4b400000);
         total += q;
         *(vc_any *)(row + u * LANES) = __builtin_convertvector(q, vc);
       }
