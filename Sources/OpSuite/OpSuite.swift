@@ -1,1 +1,54 @@
-// The room OpSuite.
+package import Devices
+
+/// Every operation, element type and awkward shape, described once.
+package enum OpSuite {
+  /// Default tolerance: single-precision arithmetic in any order of summation.
+  static let tolerance = 1e-7
+
+  /// All cases, grouped by operation.
+  package static let cases: [OpCase] =
+    embedCases() + normCases() + linearCases() + quantizeCases() + ropeCases() + pointwiseCases()
+    + selectCases() + writeCases() + attendCases()
+
+  /// One row of the report of `apus devices --check`.
+  package struct Row: Sendable {
+    package let key: OperationKey
+    package var cases = 0
+    /// Worst error of the cases that passed.
+    package var worstError = 0.0
+    /// The first case that did not pass, and why.
+    package var failure: String?
+    /// Why the device does not run the operation.
+    package var declined: String?
+  }
+
+  /// Runs cases on a device and sums them up, a row for each operation and type.
+  ///
+  /// - Parameters:
+  ///   - device: The device under test.
+  ///   - keys: Only these, or nil for all.
+  ///   - tinyOnly: Only cases that an interpreter finishes soon.
+  /// - Returns: The rows, in the order of the cases.
+  package static func check(
+    _ device: any Device, keys: Set<OperationKey>? = nil, tinyOnly: Bool = false
+  ) -> [Row] {
+    var rows: [Row] = []
+    for test in cases where !tinyOnly || test.isTiny {
+      if let keys, !keys.contains(test.key) { continue }
+      let index = rows.firstIndex { $0.key == test.key } ?? rows.count
+      if index == rows.count { rows.append(Row(key: test.key)) }
+      rows[index].cases += 1
+      switch test.check(on: device) {
+      case .passed(let error):
+        rows[index].worstError = max(rows[index].worstError, error)
+      case .declined(let reason):
+        rows[index].declined = reason
+      case .wrong(let reason, let error):
+        rows[index].failure = rows[index].failure ?? "\(test.title): \(reason), error \(error)"
+      case .failed(let error):
+        rows[index].failure = rows[index].failure ?? "\(test.title): \(error)"
+      }
+    }
+    return rows
+  }
+}

@@ -1,0 +1,112 @@
+package import ModelGraph
+package import Tensors
+
+/// What planning and reports need to know of a device.
+package struct DeviceTraits: Sendable, Hashable {
+  package enum Kind: String, Sendable, Hashable {
+    case reference
+    case cpu
+    case opencl
+  }
+
+  package var kind: Kind
+  /// How a user names it: `cpu`, `reference`, `opencl:0`.
+  package var name: String
+  /// The hardware, as the driver or the system names it.
+  package var hardware: String
+  /// Driver and version, or the library and instruction set that compute.
+  package var driver: String
+  /// The largest single buffer, in bytes.
+  package var largestAllocation: Int
+  /// Offsets of operands and weights in a buffer are multiples of this.
+  package var alignment: Int
+  /// Whether weights are read where the file is mapped, instead of being loaded.
+  package var readsMappedWeights: Bool
+
+  package init(
+    kind: Kind, name: String, hardware: String, driver: String, largestAllocation: Int,
+    alignment: Int, readsMappedWeights: Bool
+  ) {
+    self.kind = kind
+    self.name = name
+    self.hardware = hardware
+    self.driver = driver
+    self.largestAllocation = largestAllocation
+    self.alignment = alignment
+    self.readsMappedWeights = readsMappedWeights
+  }
+}
+
+/// The whole contract of a backend. A device belongs to one thread; all calls are made there.
+package protocol Device: AnyObject {
+  var traits: DeviceTraits { get }
+
+  /// Whether the device runs `operation` when its first input has the given format.
+  func support(_ operation: Operation, input: Format) -> Support
+
+  /// Makes a buffer under an id that is free.
+  func allocate(_ id: BufferID, bytes: Int, label: String) throws(DeviceError)
+
+  /// Frees a buffer, or forgets a mapped one; an unknown id is ignored.
+  func release(_ id: BufferID)
+
+  /// Bytes that a weight takes in this device's own layout.
+  func residentBytes(_ weight: Weight) -> Int
+
+  /// Brings a weight from the file's layout into the device's own.
+  func load(
+    _ weight: Weight, _ bytes: UnsafeRawBufferPointer, to region: Region
+  ) throws(DeviceError)
+
+  /// Makes mapped memory readable under an id, without a copy. Only called where
+  /// `traits.readsMappedWeights`; the caller keeps the memory valid until `release`.
+  func map(_ bytes: UnsafeRawBufferPointer, as id: BufferID) throws(DeviceError)
+
+  /// Copies bytes to the device.
+  func write(_ bytes: UnsafeRawBufferPointer, to region: Region) throws(DeviceError)
+
+  /// Waits for the work that was submitted and copies bytes back.
+  func read(_ region: Region, into bytes: UnsafeMutableRawBufferPointer) throws(DeviceError)
+
+  /// Submits instructions in order; each sees the results of those before it.
+  func run(_ instructions: [Instruction], sizes: SymbolSizes) throws(DeviceError)
+
+  /// Bytes that are allocated now, and at most so far.
+  var ledger: MemoryLedger { get }
+}
+
+/// What a device has allocated on behalf of Apus, in bytes; a driver's own memory is not in it.
+package struct MemoryLedger: Sendable, Hashable {
+  package private(set) var current = 0
+  package private(set) var peak = 0
+
+  package init() {}
+
+  package mutating func add(_ bytes: Int) {
+    current += bytes
+    peak = max(peak, current)
+  }
+
+  package mutating func remove(_ bytes: Int) { current -= bytes }
+}
+
+/// A call that a device refused or that failed.
+package struct DeviceError: Error, Sendable, Hashable, CustomStringConvertible {
+  /// `opencl:0`, `cpu`, …
+  package var device: String
+  /// The call that failed: `clBuildProgram`, `allocate`, …
+  package var call: String
+  /// The status by name: `CL_OUT_OF_RESOURCES`, …
+  package var status: String
+  /// The program, buffer or operation concerned, and a build log where there is one.
+  package var detail: String
+
+  package init(device: String, call: String, status: String, detail: String) {
+    self.device = device
+    self.call = call
+    self.status = status
+    self.detail = detail
+  }
+
+  package var description: String { "\(device): \(call) failed with \(status): \(detail)" }
+}

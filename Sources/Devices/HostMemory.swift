@@ -1,0 +1,56 @@
+/// Buffers of a device that computes in the host's memory: owned ones, and mapped weights.
+package struct HostMemory: ~Copyable {
+  private struct Block {
+    var bytes: UnsafeMutableRawBufferPointer
+    var isOwned: Bool
+  }
+
+  private let device: String
+  private var blocks: [BufferID: Block] = [:]
+  package private(set) var ledger = MemoryLedger()
+
+  /// Addresses of owned buffers are multiples of this.
+  package static let alignment = 128
+
+  /// Memory of the named device.
+  package init(device: String) { self.device = device }
+
+  deinit {
+    for block in blocks.values where block.isOwned { Self.free(block.bytes) }
+  }
+
+  /// Makes a zeroed buffer.
+  package mutating func allocate(
+    _ id: BufferID, bytes: Int, label: String
+  ) throws(DeviceError) {
+    precondition(blocks[id] == nil, "buffer ids are unique")
+    guard let memory = Self.reserve(bytes) else {
+      throw DeviceError(
+        device: device, call: "allocate", status: "out of memory",
+        detail: "\(bytes) bytes for \(label); a shorter context (-c) needs less")
+    }
+    blocks[id] = Block(bytes: memory, isOwned: true)
+    ledger.add(bytes)
+  }
+
+  /// Makes foreign memory readable under an id.
+  package mutating func map(_ bytes: UnsafeRawBufferPointer, as id: BufferID) {
+    precondition(blocks[id] == nil, "buffer ids are unique")
+    blocks[id] = Block(bytes: UnsafeMutableRawBufferPointer(mutating: bytes), isOwned: false)
+  }
+
+  /// Frees an owned buffer, forgets a mapped one.
+  package mutating func release(_ id: BufferID) {
+    guard let block = blocks.removeValue(forKey: id), block.isOwned else { return }
+    ledger.remove(block.bytes.count)
+    Self.free(block.bytes)
+  }
+
+  /// The memory from a region to the end of its buffer.
+  package func bytes(_ region: Region) -> UnsafeMutableRawBufferPointer {
+    guard let block = blocks[region.buffer] else {
+      preconditionFailure("buffer \(region.buffer.index) of \(device) does not exist")
+    }
+    return UnsafeMutableRawBufferPointer(rebasing: block.bytes[region.offset...])
+  }
+}

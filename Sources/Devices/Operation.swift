@@ -1,0 +1,87 @@
+package import ModelGraph
+import Tensors
+
+/// What a device is asked to do: the pure ops of a graph, and what planning lowers them to.
+package enum Operation: Sendable, Hashable {
+  /// Any pure op but attention, which needs a cache. A linear op whose input operand is
+  /// `.int8Blocks` computes with integers.
+  ///
+  /// Inputs are the op's, weights are `op.weights` followed by `op.constants`.
+  case pure(Op)
+  /// x → int8 blocks, by the rule of `Int8Activations`.
+  case quantize
+  /// k, v, slots (i32, rows × 1) → the page pool. Slot s is token s % 16 of page s / 16; a negative
+  /// slot is skipped.
+  case writeKV(KVLayout)
+  /// q, page pool, begin, end, table (i32, rows × 1 each), page tables (i32) → attended values.
+  ///
+  /// Row r sees the tokens in the half-open interval [begin, end) of its sequence; token t lies in
+  /// page `tables[table + t / 16]`. A row that sees nothing yields zeros.
+  case attend(Attention, KVLayout)
+
+  /// The operation's name in reports.
+  package var name: String {
+    switch self {
+    case .pure(let op): op.name
+    case .quantize: "quantize"
+    case .writeKV: "write_kv"
+    case .attend: "attend"
+    }
+  }
+
+  /// The storage formats that distinguish this operation from others of its name, for reports.
+  package func typeName(_ input: Format?) -> String {
+    switch self {
+    case .pure(.linear(let linear)):
+      linear.weight.type.name + (input == .int8Blocks ? " × int8" : " × f32")
+    case .pure(.embedRows(let embed)): embed.table.type.name
+    case .writeKV(let layout), .attend(_, let layout): layout.element.rawValue
+    case .quantize: "int8"
+    case .pure: "f32"
+    }
+  }
+}
+
+/// What a self-test's verdict is about: an operation on elements of a type.
+package struct OperationKey: Sendable, Hashable, CustomStringConvertible {
+  package let name: String
+  package let type: String
+
+  package init(_ operation: Operation, input: Format?) {
+    name = operation.name
+    type = operation.typeName(input)
+  }
+
+  package var description: String { "\(name) \(type)" }
+}
+
+/// One operation bound to memory.
+package struct Instruction: Sendable, Hashable {
+  package var operation: Operation
+  package var inputs: [Operand]
+  /// Weights, then constants, in the order in which the op names them.
+  package var weights: [Region]
+  package var output: Operand
+  package var label: String
+  package var layer: Int?
+
+  package init(
+    _ operation: Operation, inputs: [Operand], weights: [Region] = [], output: Operand,
+    label: String, layer: Int? = nil
+  ) {
+    self.operation = operation
+    self.inputs = inputs
+    self.weights = weights
+    self.output = output
+    self.label = label
+    self.layer = layer
+  }
+}
+
+/// Whether a device runs an operation.
+package enum Support: Sendable, Hashable {
+  /// It does, by the named variant.
+  case native(variant: String)
+  /// It does not, and why.
+  case declined(reason: String)
+}

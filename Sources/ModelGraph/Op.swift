@@ -1,0 +1,111 @@
+package import Tensors
+
+/// How a linear op treats its input before it meets quantised weights.
+package enum ActivationFormat: String, Sendable, Hashable, CaseIterable {
+  /// Single precision throughout.
+  case f32
+  /// Blocks of 32 signed bytes with a scale (`Int8Activations`); float weights stay with f32.
+  case int8
+}
+
+/// One pure operation of a model: no cache, no pages, no fusion. Values are matrices of
+/// `rows × width` single-precision numbers unless said otherwise.
+package enum Op: Sendable, Hashable {
+  /// tokens (i32, rows × 1) → rows of the table.
+  case embedRows(EmbedRows)
+  /// x → x / sqrt(mean(x²) + ε) × weight, per row (Zhang & Sennrich, 2019).
+  case rmsNorm(RMSNorm)
+  /// x → x Wᵀ + bias.
+  case linear(Linear)
+  /// x, positions (i32, rows × 1) → x with pairs of each head turned by position × frequency.
+  case rope(Rope)
+  /// q, k, v → softmax(scale × q kᵀ) v per head; a row sees itself and what came before it.
+  case attention(Attention)
+  /// a, b → a + b.
+  case add
+  /// gate, up → silu(gate) × up (Shazeer, 2020).
+  case gatedSiLU
+  /// x, indices (i32, outputs × 1) → those rows of x.
+  case selectRows
+}
+
+/// Looks up embedding rows.
+package struct EmbedRows: Sendable, Hashable {
+  package var table: Weight
+
+  package init(table: Weight) { self.table = table }
+}
+
+/// Root-mean-square norm.
+package struct RMSNorm: Sendable, Hashable {
+  /// One row of f32.
+  package var weight: Weight
+  package var epsilon: Float
+
+  package init(weight: Weight, epsilon: Float) {
+    self.weight = weight
+    self.epsilon = epsilon
+  }
+}
+
+/// A linear layer, described once for weights of any format.
+package struct Linear: Sendable, Hashable {
+  /// `rows` outputs by `width` inputs.
+  package var weight: Weight
+  /// One row of f32, as wide as the output.
+  package var bias: Weight?
+  package var activations: ActivationFormat
+
+  package init(weight: Weight, bias: Weight? = nil, activations: ActivationFormat) {
+    self.weight = weight
+    self.bias = bias
+    // Float weights have no integer dot product to gain from rounding the input.
+    self.activations = weight.type.isQuantized ? activations : .f32
+  }
+}
+
+/// Rotary position embedding (Su et al., 2021).
+package struct Rope: Sendable, Hashable {
+  /// Which two elements of a head turn together.
+  package enum Pairing: String, Sendable, Hashable, CaseIterable {
+    /// Elements 2i and 2i + 1.
+    case adjacent
+    /// Elements i and i + dimensions / 2.
+    case halves
+  }
+
+  package var headCount: Int
+  package var headWidth: Int
+  /// Elements of each head that turn; the rest pass through.
+  package var dimensions: Int
+  package var pairing: Pairing
+  /// The graph constant with `dimensions / 2` frequencies in radians per position. The angle is
+  /// position × frequency, rounded to single precision, on every device.
+  package var frequencies: ConstantID
+
+  package init(
+    headCount: Int, headWidth: Int, dimensions: Int, pairing: Pairing, frequencies: ConstantID
+  ) {
+    self.headCount = headCount
+    self.headWidth = headWidth
+    self.dimensions = dimensions
+    self.pairing = pairing
+    self.frequencies = frequencies
+  }
+}
+
+/// Scaled dot-product attention with grouped key-value heads (Ainslie et al., 2023).
+package struct Attention: Sendable, Hashable {
+  /// Query heads; a multiple of `kvHeadCount`.
+  package var headCount: Int
+  package var kvHeadCount: Int
+  package var headWidth: Int
+  package var scale: Float
+
+  package init(headCount: Int, kvHeadCount: Int, headWidth: Int, scale: Float) {
+    self.headCount = headCount
+    self.kvHeadCount = kvHeadCount
+    self.headWidth = headWidth
+    self.scale = scale
+  }
+}

@@ -1,0 +1,121 @@
+import Devices
+import ModelGraph
+import Tensors
+
+extension OpSuite {
+  static func writeCases() -> [OpCase] {
+    KVLayout.Element.allCases.flatMap { element in
+      [(1, 1, 32), (5, 3, 64), (33, 2, 80), (0, 1, 4)].map { rows, heads, width in
+        var data = CaseData(seed: rows + heads)
+        let layout = KVLayout(headCount: heads, headWidth: width, element: element)
+        let pages = 4
+        var slots = Array(data.permutation(pages * KVLayout.pageTokens).prefix(rows))
+        // A row without a slot is skipped.
+        if rows > 2 { slots[1] = -1 }
+        return OpCase(
+          title: "rows \(rows), heads \(heads) × \(width)", operation: .writeKV(layout),
+          inputs: [
+            floatRows(data.floats(rows * heads * width), width: heads * width),
+            floatRows(data.floats(rows * heads * width), width: heads * width),
+            integers(slots),
+          ],
+          parameters: [], output: (.fixed(pages), 1, .pages(layout)),
+          sizes: SymbolSizes(rows: rows, outputs: 0), tolerance: 0,
+          flops: 2 * rows * heads * width)
+      }
+    }
+  }
+
+  /// What the rows of an attention case see.
+  private enum Sight: String, CaseIterable {
+    /// Row r sees tokens 0 ... length − rows + r.
+    case causal
+    /// The last 20 of those.
+    case window
+    /// Every third row sees nothing.
+    case gaps
+  }
+
+  static func attendCases() -> [OpCase] {
+    // rows, query heads, kv heads, head width, tokens held
+    let shapes = [(1, 1, 1, 4, 1), (2, 2, 1, 32, 17), (3, 9, 3, 64, 100), (33, 4, 4, 80, 49)]
+    return KVLayout.Element.allCases.flatMap { element in
+      shapes.flatMap { shape in
+        Sight.allCases.map { sight in
+          attendCase(
+            element, sight, rows: shape.0, heads: shape.1, kvHeads: shape.2, width: shape.3,
+            tokens: shape.4)
+        }
+      } + [attendCase(element, .causal, rows: 0, heads: 2, kvHeads: 1, width: 8, tokens: 5)]
+    }
+  }
+
+  private static func attendCase(
+    _ element: KVLayout.Element, _ sight: Sight, rows: Int, heads: Int, kvHeads: Int, width: Int,
+    tokens: Int
+  ) -> OpCase {
+    var data = CaseData(seed: rows + tokens + width)
+    let layout = KVLayout(headCount: kvHeads, headWidth: width, element: element)
+    let pageTokens = KVLayout.pageTokens
+    let pagesUsed = (tokens + pageTokens - 1) / pageTokens
+    let pageCount = pagesUsed + 3
+    // Pages lie in random order, behind a table of another sequence.
+    let base = 2
+    let tables = [Int32(0), 0] + data.permutation(pageCount).prefix(pagesUsed)
+
+    var begin: [Int32] = []
+    var end: [Int32] = []
+    for row in 0..<rows {
+      let last = max(0, tokens - rows + row + 1)
+      switch sight {
+      case .causal: (begin, end) = (begin + [0], end + [Int32(last)])
+      case .window: (begin, end) = (begin + [Int32(max(0, last - 20))], end + [Int32(last)])
+      case .gaps:
+        (begin, end) = (begin + [3], end + [row % 3 == 0 ? Int32(3) : Int32(max(3, last))])
+      }
+    }
+    return OpCase(
+      title: "\(sight), rows \(rows), heads \(heads)/\(kvHeads) × \(width), tokens \(tokens)",
+      operation: .attend(
+        Attention(
+          headCount: heads, kvHeadCount: kvHeads, headWidth: width,
+          scale: 1 / Float(width).squareRoot()), layout),
+      inputs: [
+        floatRows(data.floats(rows * heads * width), width: heads * width),
+        OpCase.Input(
+          rows: .fixed(pageCount), width: 1, format: .pages(layout),
+          bytes: pool(
+            layout, pages: pageCount, table: Array(tables[base...]), tokens: tokens, &data)),
+        integers(begin), integers(end), integers(Array(repeating: Int32(base), count: rows)),
+        integers(tables, .fixed(tables.count)),
+      ],
+      parameters: [], output: (.symbol(.rows), heads * width, .f32),
+      sizes: SymbolSizes(rows: rows, outputs: 0), tolerance: tolerance,
+      flops: 4 * rows * heads * width * tokens)
+  }
+
+  /// A pool in which only the tokens of one sequence are numbers; all else is NaN.
+  private static func pool(
+    _ layout: KVLayout, pages: Int, table: [Int32], tokens: Int, _ data: inout CaseData
+  ) -> [UInt8] {
+    let half = layout.halfBlock
+    var elements = [Float](repeating: .nan, count: pages * layout.headCount * 2 * half)
+    for token in 0..<tokens {
+      let page = Int(table[token / KVLayout.pageTokens])
+      let lane = token % KVLayout.pageTokens
+      for head in 0..<layout.headCount {
+        let block = (page * layout.headCount + head) * 2 * half
+        for (d, value) in data.floats(layout.headWidth).enumerated() {
+          elements[block + d * KVLayout.pageTokens + lane] = value
+        }
+        for (d, value) in data.floats(layout.headWidth).enumerated() {
+          elements[block + half + lane * layout.headWidth + d] = value
+        }
+      }
+    }
+    switch layout.element {
+    case .f32: return rawBytes(elements)
+    case .f16: return rawBytes(elements.map { Float16($0) })
+    }
+  }
+}

@@ -1,0 +1,105 @@
+import Devices
+import ModelGraph
+import Tensors
+
+extension OpSuite {
+  static func embedCases() -> [OpCase] {
+    ElementType.allCases.flatMap { type in
+      [(1, 3, 32), (5, 33, 64), (33, 40, type.isQuantized ? 576 : 577), (0, 2, 32)].map {
+        rows, vocabulary, width in
+        var data = CaseData(seed: rows + width)
+        let table = described("table", type, rows: vocabulary, width: width)
+        let tokens = (0..<rows).map { Int32(($0 * 7 + vocabulary - 1) % vocabulary) }
+        return OpCase(
+          title: "rows \(rows), width \(width)",
+          operation: .pure(.embedRows(EmbedRows(table: table))), inputs: [integers(tokens)],
+          parameters: [.init(weight: table, bytes: type.encoded(data.floats(vocabulary * width)))],
+          output: (.symbol(.rows), width, .f32), sizes: SymbolSizes(rows: rows, outputs: 0),
+          tolerance: tolerance, flops: rows * width)
+      }
+    }
+  }
+
+  static func normCases() -> [OpCase] {
+    [(1, 1), (1, 33), (5, 64), (33, 576), (3, 1536), (0, 8)].map { rows, width in
+      var data = CaseData(seed: rows + width)
+      let weight = described("norm", .f32, rows: 1, width: width)
+      var x = data.floats(rows * width)
+      // A row of zeros divides by the square root of epsilon alone.
+      if rows > 2 { for j in 0..<width { x[width + j] = 0 } }
+      return OpCase(
+        title: "rows \(rows), width \(width)",
+        operation: .pure(.rmsNorm(RMSNorm(weight: weight, epsilon: 1e-5))),
+        inputs: [floatRows(x, width: width)],
+        parameters: [.init(weight: weight, bytes: rawBytes(data.floats(width)))],
+        output: (.symbol(.rows), width, .f32), sizes: SymbolSizes(rows: rows, outputs: 0),
+        tolerance: tolerance, flops: 4 * rows * width)
+    }
+  }
+
+  static func ropeCases() -> [OpCase] {
+    // rows, heads, head width, dimensions that turn
+    let shapes = [(1, 1, 2, 2), (3, 2, 8, 4), (33, 9, 64, 64), (5, 3, 80, 20), (0, 1, 4, 4)]
+    return Rope.Pairing.allCases.flatMap { pairing in
+      shapes.map { rows, heads, width, dimensions in
+        var data = CaseData(seed: rows + heads + width)
+        let frequencies = (0..<dimensions / 2).map { i in
+          Float(1) / (Float(1 << (i % 16)) + data.uniform() * 0.5)
+        }
+        // Far positions: the angle needs a full range reduction.
+        let positions = (0..<rows).map { Int32($0 * 251 + ($0 % 2) * 4096) }
+        return OpCase(
+          title: "\(pairing), rows \(rows), heads \(heads) × \(width), turning \(dimensions)",
+          operation: .pure(
+            .rope(
+              Rope(
+                headCount: heads, headWidth: width, dimensions: dimensions, pairing: pairing,
+                frequencies: ConstantID(index: 0)))),
+          inputs: [
+            floatRows(data.floats(rows * heads * width), width: heads * width),
+            integers(positions),
+          ],
+          parameters: [.init(weight: nil, bytes: rawBytes(frequencies))],
+          output: (.symbol(.rows), heads * width, .f32),
+          sizes: SymbolSizes(rows: rows, outputs: 0), tolerance: tolerance,
+          flops: 10 * rows * heads * dimensions)
+      }
+    }
+  }
+
+  static func pointwiseCases() -> [OpCase] {
+    [Op.add, .gatedSiLU].flatMap { op in
+      [(1, 1), (3, 33), (2, 64), (33, 1537), (0, 4)].map { rows, width in
+        var data = CaseData(seed: rows + width)
+        // Large gates: exp must neither overflow to NaN nor lose the sign.
+        let gate = data.floats(rows * width, scale: 12)
+        return OpCase(
+          title: "rows \(rows), width \(width)", operation: .pure(op),
+          inputs: [
+            floatRows(gate, width: width),
+            floatRows(data.floats(rows * width), width: width),
+          ],
+          parameters: [], output: (.symbol(.rows), width, .f32),
+          sizes: SymbolSizes(rows: rows, outputs: 0), tolerance: tolerance,
+          flops: 4 * rows * width)
+      }
+    }
+  }
+
+  static func selectCases() -> [OpCase] {
+    [(5, 33, [Int32(4)]), (3, 64, [2, 0, 2, 1]), (33, 577, [32, 31, 7]), (4, 8, [])].map {
+      rows, width, indices in
+      var data = CaseData(seed: rows + width)
+      return OpCase(
+        title: "rows \(rows), width \(width), selecting \(indices.count)",
+        operation: .pure(.selectRows),
+        inputs: [
+          floatRows(data.floats(rows * width), width: width),
+          integers(indices, .symbol(.outputs)),
+        ],
+        parameters: [], output: (.symbol(.outputs), width, .f32),
+        sizes: SymbolSizes(rows: rows, outputs: indices.count), tolerance: tolerance,
+        flops: indices.count * width)
+    }
+  }
+}

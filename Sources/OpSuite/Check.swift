@@ -1,0 +1,141 @@
+package import Devices
+import ModelGraph
+import ReferenceBackend
+import Tensors
+
+extension OpCase {
+  /// Runs the case on `device` and compares with the reference.
+  ///
+  /// Every buffer is longer than its operand on both sides and filled with NaN there, so that a
+  /// read beyond the operand spoils the result and a write beyond it is seen.
+  package func check(on device: any Device) -> Verdict {
+    let format = inputs.first?.format ?? .f32
+    if case .declined(let reason) = device.support(operation, input: format) {
+      return .declined(reason: reason)
+    }
+    do throws(DeviceError) {
+      let expected = try run(on: ReferenceDevice())
+      let actual = try run(on: device)
+      return compare(actual, with: expected)
+    } catch {
+      return .failed(error)
+    }
+  }
+
+  /// The bytes of the output with its guards.
+  private func run(on device: any Device) throws(DeviceError) -> GuardedBytes {
+    var next = 0
+    defer { for index in 0..<next { device.release(BufferID(index: index)) } }
+    let pad = max(device.traits.alignment, 256)
+
+    func place(_ bytes: [UInt8], capacity: Int, label: String) throws(DeviceError) -> Region {
+      let id = BufferID(index: next)
+      try device.allocate(id, bytes: capacity + 2 * pad, label: label)
+      next += 1
+      let poison = [UInt8](repeating: 0xFF, count: capacity + 2 * pad)
+      try write(poison, to: Region(buffer: id), on: device)
+      try write(bytes, to: Region(buffer: id, offset: pad), on: device)
+      return Region(buffer: id, offset: pad)
+    }
+
+    var operands: [Operand] = []
+    for (index, input) in inputs.enumerated() {
+      let region = try place(input.bytes, capacity: input.bytes.count, label: "input \(index)")
+      operands.append(
+        Operand(region: region, rows: input.rows, width: input.width, format: input.format))
+    }
+    var weights: [Region] = []
+    for (index, parameter) in parameters.enumerated() {
+      guard let weight = parameter.weight else {
+        weights.append(
+          try place(parameter.bytes, capacity: parameter.bytes.count, label: "constant \(index)"))
+        continue
+      }
+      let region = try place([], capacity: device.residentBytes(weight), label: weight.name)
+      var failure: DeviceError?
+      parameter.bytes.withUnsafeBytes { bytes in
+        do throws(DeviceError) {
+          try device.load(weight, bytes, to: region)
+        } catch { failure = error }
+      }
+      if let failure { throw failure }
+      weights.append(region)
+    }
+    // Writing into a page pool leaves the rest of it as it was: NaN, like the guards.
+    let region = try place([], capacity: outputBytes, label: "output")
+    let result = Operand(
+      region: region, rows: output.rows, width: output.width, format: output.format)
+    try device.run(
+      [
+        Instruction(
+          operation, inputs: operands, weights: weights, output: result, label: "case")
+      ], sizes: sizes)
+
+    var bytes = [UInt8](repeating: 0, count: outputBytes + 2 * pad)
+    var failure: DeviceError?
+    bytes.withUnsafeMutableBytes { buffer in
+      do throws(DeviceError) {
+        try device.read(Region(buffer: region.buffer), into: buffer)
+      } catch { failure = error }
+    }
+    if let failure { throw failure }
+    return GuardedBytes(bytes: bytes, pad: pad)
+  }
+
+  private func compare(_ actual: GuardedBytes, with expected: GuardedBytes) -> Verdict {
+    if let place = actual.firstBrokenGuard {
+      return .wrong(reason: "wrote \(place)", error: .infinity)
+    }
+    if tolerance == 0 {
+      return actual.content.elementsEqual(expected.content)
+        ? .passed(error: 0) : .wrong(reason: "bytes differ from the reference's", error: .infinity)
+    }
+    let got = output.format.numbers(actual.content, width: output.width)
+    let wanted = output.format.numbers(expected.content, width: output.width)
+    var difference = 0.0
+    var power = 0.0
+    for (index, (a, b)) in zip(got, wanted).enumerated() where a != b {
+      guard a.isFinite, b.isFinite else {
+        return .wrong(
+          reason: "element \(index) is \(a) where the reference has \(b)", error: .infinity)
+      }
+      difference += Double(a - b) * Double(a - b)
+    }
+    for b in wanted where b.isFinite { power += Double(b) * Double(b) }
+    let error = difference == 0 ? 0 : difference / max(power, .leastNormalMagnitude)
+    return error <= tolerance
+      ? .passed(error: error) : .wrong(reason: "differs from the reference", error: error)
+  }
+}
+
+private func write(
+  _ bytes: [UInt8], to region: Region, on device: any Device
+) throws(DeviceError) {
+  if bytes.isEmpty { return }
+  var failure: DeviceError?
+  bytes.withUnsafeBytes { buffer in
+    do throws(DeviceError) {
+      try device.write(buffer, to: region)
+    } catch { failure = error }
+  }
+  if let failure { throw failure }
+}
+
+/// An output with the poisoned bytes around it.
+private struct GuardedBytes {
+  let bytes: [UInt8]
+  let pad: Int
+
+  var content: ArraySlice<UInt8> { bytes[pad..<(bytes.count - pad)] }
+
+  /// Where a guard was overwritten, in words.
+  var firstBrokenGuard: String? {
+    if let index = bytes[..<pad].lastIndex(where: { $0 != 0xFF }) {
+      return "\(pad - index) bytes before its output"
+    }
+    if let index = bytes[(bytes.count - pad)...].firstIndex(where: { $0 != 0xFF }) {
+      return "\(index - (bytes.count - pad) + 1) bytes beyond its output"
+    }
+    return nil
+  }
+}

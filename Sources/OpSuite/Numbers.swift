@@ -1,0 +1,37 @@
+import Devices
+import Tensors
+
+extension Format {
+  /// The numbers that bytes of this format stand for, to be compared.
+  func numbers(_ bytes: ArraySlice<UInt8>, width: Int) -> [Float] {
+    Array(bytes).withUnsafeBytes { raw in
+      switch self {
+      case .f32:
+        return (0..<raw.count / 4).map { raw.load(fromByteOffset: $0 * 4, as: Float.self) }
+      case .i32:
+        return (0..<raw.count / 4).map { Float(raw.load(fromByteOffset: $0 * 4, as: Int32.self)) }
+      case .pages(let layout):
+        return switch layout.element {
+        case .f32:
+          (0..<raw.count / 4).map { raw.load(fromByteOffset: $0 * 4, as: Float.self) }
+        case .f16:
+          (0..<raw.count / 2).map { Float(raw.load(fromByteOffset: $0 * 2, as: Float16.self)) }
+        }
+      case .int8Blocks:
+        // q × scale of every element, then the block sums.
+        let stride = rowBytes(width)
+        let blocks = width / Int8Activations.blockLength
+        return (0..<raw.count / stride).flatMap { row in
+          func float(_ index: Int) -> Float {
+            raw.loadUnaligned(fromByteOffset: row * stride + width + index * 4, as: Float.self)
+          }
+          let elements = (0..<width).map { j in
+            Float(raw.load(fromByteOffset: row * stride + j, as: Int8.self))
+              * float(j / Int8Activations.blockLength)
+          }
+          return elements + (0..<blocks).map { float(blocks + $0) }
+        }
+      }
+    }
+  }
+}

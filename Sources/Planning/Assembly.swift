@@ -1,0 +1,266 @@
+import Devices
+import ModelGraph
+import Tensors
+
+/// Builds a plan from placed nodes: first the memory that stays, then the instructions.
+struct Assembly {
+  private(set) var plan: ExecutionPlan
+  private let lowered: LoweredGraph
+  private let placements: [Placement]
+  private let devices: [any Device]
+  private let planner: Planner
+  private var nextID: [Int]
+  private var weights: [Resident: Region] = [:]
+  private var constants: [ResidentConstant: Region] = [:]
+  private var pools: [Int: Operand] = [:]
+
+  private struct Resident: Hashable {
+    var device: Int
+    var weight: Weight
+  }
+
+  private struct ResidentConstant: Hashable {
+    var device: Int
+    var constant: ConstantID
+  }
+
+  init(
+    _ lowered: LoweredGraph, _ placements: [Placement], _ devices: [any Device], _ planner: Planner
+  ) {
+    self.lowered = lowered
+    self.placements = placements
+    self.devices = devices
+    self.planner = planner
+    nextID = Array(repeating: 0, count: devices.count)
+    let nowhere = Operand(
+      region: Region(buffer: BufferID(index: 0)), rows: .fixed(0), width: 0, format: .f32)
+    plan = ExecutionPlan(
+      stepLayout: StepLayout(bounds: planner.bounds, tableCapacity: planner.pageCount),
+      logits: (0, nowhere), bounds: planner.bounds)
+    plan.placements = placements
+  }
+
+  private mutating func newID(on device: Int) -> BufferID {
+    defer { nextID[device] += 1 }
+    return BufferID(index: nextID[device])
+  }
+
+  /// Adds a buffer to the plan, if the device can hold it in one piece.
+  private mutating func reserve(
+    _ id: BufferID, _ bytes: Int, on device: Int, _ purpose: ExecutionPlan.Purpose,
+    _ label: String, advice: String = "choose another device (--device cpu) or a smaller model"
+  ) throws(PlanningError) {
+    let traits = devices[device].traits
+    guard bytes <= traits.largestAllocation else {
+      throw .tooLarge(
+        what: label, bytes: bytes, device: traits.name, largest: traits.largestAllocation,
+        advice: advice)
+    }
+    plan.buffers.append(
+      ExecutionPlan.Buffer(device: device, id: id, bytes: bytes, purpose: purpose, label: label))
+  }
+
+  // MARK: Memory that stays
+
+  /// Maps weights where a device reads them in place, and packs the others into slabs; copies
+  /// constants everywhere they are read.
+  mutating func placeWeights(constants values: [Constant]) throws(PlanningError) {
+    for device in devices.indices {
+      let nodes = zip(lowered.nodes, placements).filter { $1.device == device }.map(\.0)
+      var slab = Slab(id: newID(on: device), devices[device].traits)
+      for weight in nodes.flatMap(\.weights) {
+        let resident = Resident(device: device, weight: weight)
+        if weights[resident] != nil { continue }
+        if devices[device].traits.readsMappedWeights {
+          let id = newID(on: device)
+          plan.maps.append(ExecutionPlan.Map(device: device, weight: weight, id: id))
+          weights[resident] = Region(buffer: id)
+          continue
+        }
+        let bytes = devices[device].residentBytes(weight)
+        if !slab.holds(bytes) {
+          try close(slab, on: device)
+          slab = Slab(id: newID(on: device), devices[device].traits)
+        }
+        weights[resident] = slab.append(weight, bytes)
+      }
+      try close(slab, on: device)
+      for constant in nodes.flatMap(\.constants) {
+        let resident = ResidentConstant(device: device, constant: constant)
+        if constants[resident] != nil { continue }
+        let numbers = values[constant.index].values
+        let region = Region(buffer: newID(on: device))
+        try reserve(
+          region.buffer, numbers.count * 4, on: device, .weights, values[constant.index].name)
+        plan.fills.append(ExecutionPlan.Fill(device: device, values: numbers, region: region))
+        constants[resident] = region
+      }
+    }
+  }
+
+  private mutating func close(_ slab: Slab, on device: Int) throws(PlanningError) {
+    guard !slab.content.isEmpty else { return }
+    let label = slab.content.count == 1 ? "weight '\(slab.content[0].weight.name)'" : "weight slab"
+    try reserve(slab.id, slab.bytes, on: device, .weights, label)
+    plan.loads += slab.content.map { weight, region in
+      ExecutionPlan.Load(device: device, weight: weight, region: region)
+    }
+  }
+
+  /// A page pool for each layer, on the device that attends there.
+  mutating func placePools() throws(PlanningError) {
+    for (node, placement) in zip(lowered.nodes, placements) {
+      guard case .writeKV(let layout) = node.operation, case .pool(let layer) = node.output
+      else { continue }
+      let id = newID(on: placement.device)
+      try reserve(
+        id, planner.pageCount * layout.pageBytes, on: placement.device, .keyValueCache,
+        "key-value cache of layer \(layer)", advice: "a shorter context (-c) needs less")
+      pools[layer] = Operand(
+        region: Region(buffer: id), rows: .fixed(planner.pageCount), width: 1,
+        format: .pages(layout))
+    }
+  }
+
+  /// A step buffer for each device that has something to do.
+  mutating func placeStepBuffers() throws(PlanningError) {
+    for device in Set(placements.map(\.device)).sorted() {
+      let id = newID(on: device)
+      try reserve(id, plan.stepLayout.bytes, on: device, .step, "step buffer")
+      plan.stepBuffers[device] = id
+    }
+  }
+
+  // MARK: Instructions
+
+  /// A value on a device; a copy elsewhere is another instance.
+  private struct Instance: Hashable {
+    var value: Int
+    var device: Int
+  }
+
+  private enum Item {
+    case transfer(value: Int, from: Int, to: Int)
+    case node(Int)
+  }
+
+  /// Orders transfers and nodes, shares scratch memory between values whose lives do not
+  /// overlap, and binds every operand.
+  mutating func placeInstructions() throws(PlanningError) {
+    let (items, home) = ordered()
+    let lastUses = lastUses(items, home)
+    let dying = Dictionary(grouping: lastUses.keys) { lastUses[$0] ?? 0 }
+    var arenas = devices.map { Arena(alignment: $0.traits.alignment) }
+    var offsets: [Instance: Int] = [:]
+    let scratch = devices.indices.map { newID(on: $0) }
+    var steps: [ExecutionPlan.Step] = []
+
+    func take(_ instance: Instance) {
+      let value = lowered.values[instance.value]
+      let bytes = planner.bounds[value.rows] * value.format.rowBytes(value.width)
+      offsets[instance] = arenas[instance.device].take(bytes)
+    }
+    func operand(_ instance: Instance) -> Operand {
+      let value = lowered.values[instance.value]
+      return Operand(
+        region: Region(buffer: scratch[instance.device], offset: offsets[instance] ?? 0),
+        rows: value.rows, width: value.width, format: value.format)
+    }
+    for (index, item) in items.enumerated() {
+      switch item {
+      case .transfer(let value, let from, let to):
+        take(Instance(value: value, device: to))
+        steps.append(
+          .transfer(
+            operand(Instance(value: value, device: from)), from: from,
+            operand(Instance(value: value, device: to)), to: to))
+      case .node(let node):
+        let device = placements[node].device
+        if case .value(let value) = lowered.nodes[node].output {
+          take(Instance(value: value, device: device))
+        }
+        let instruction = instruction(node) { operand(Instance(value: $0, device: device)) }
+        if case .run(device, var list)? = steps.last {
+          list.append(instruction)
+          steps[steps.count - 1] = .run(device: device, list)
+        } else {
+          steps.append(.run(device: device, [instruction]))
+        }
+      }
+      for instance in dying[index] ?? [] {
+        if let offset = offsets[instance] { arenas[instance.device].giveBack(offset) }
+      }
+    }
+    for (device, arena) in arenas.enumerated() where arena.peak > 0 {
+      try reserve(scratch[device], arena.peak, on: device, .scratch, "scratch")
+    }
+    plan.steps = steps
+    let logits = Instance(value: lowered.logits, device: home[lowered.logits] ?? 0)
+    plan.logits = (logits.device, operand(logits))
+  }
+
+  /// Nodes in order, each behind the transfers that it needs; and where each value is made.
+  private func ordered() -> (items: [Item], home: [Int: Int]) {
+    var items: [Item] = []
+    var home: [Int: Int] = [:]
+    var present: Set<Instance> = []
+    for (index, node) in lowered.nodes.enumerated() {
+      let device = placements[index].device
+      for case .value(let value) in node.inputs {
+        guard let from = home[value] else { preconditionFailure("nodes are in order") }
+        if present.insert(Instance(value: value, device: device)).inserted {
+          items.append(.transfer(value: value, from: from, to: device))
+        }
+      }
+      items.append(.node(index))
+      if case .value(let value) = node.output {
+        home[value] = device
+        present.insert(Instance(value: value, device: device))
+      }
+    }
+    return (items, home)
+  }
+
+  /// The last item that uses each instance; logits live to the end.
+  private func lastUses(_ items: [Item], _ home: [Int: Int]) -> [Instance: Int] {
+    var last: [Instance: Int] = [:]
+    for (index, item) in items.enumerated() {
+      switch item {
+      case .transfer(let value, let from, let to):
+        last[Instance(value: value, device: from)] = index
+        last[Instance(value: value, device: to)] = index
+      case .node(let node):
+        let device = placements[node].device
+        for case .value(let value) in lowered.nodes[node].inputs + [lowered.nodes[node].output] {
+          last[Instance(value: value, device: device)] = index
+        }
+      }
+    }
+    last[Instance(value: lowered.logits, device: home[lowered.logits] ?? 0)] = items.count
+    return last
+  }
+
+  private func instruction(_ index: Int, _ value: (Int) -> Operand) -> Instruction {
+    let node = lowered.nodes[index]
+    let device = placements[index].device
+    func bound(_ source: Source) -> Operand {
+      switch source {
+      case .value(let index): return value(index)
+      case .pool(let layer):
+        guard let pool = pools[layer] else { preconditionFailure("every layer has a pool") }
+        return pool
+      case .step(let plane):
+        guard let buffer = plan.stepBuffers[device] else {
+          preconditionFailure("every device in use has a step buffer")
+        }
+        return plan.stepLayout.operand(plane, in: buffer)
+      }
+    }
+    let regions =
+      node.weights.compactMap { weights[Resident(device: device, weight: $0)] }
+      + node.constants.compactMap { constants[ResidentConstant(device: device, constant: $0)] }
+    return Instruction(
+      node.operation, inputs: node.inputs.map(bound), weights: regions,
+      output: bound(node.output), label: node.label, layer: node.layer)
+  }
+}

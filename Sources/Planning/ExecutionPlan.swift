@@ -1,0 +1,113 @@
+package import Devices
+package import ModelGraph
+package import Tensors
+
+/// Everything that a run needs, as values: which buffers to make, what to put into them, and the
+/// instructions of a step.
+package struct ExecutionPlan: Sendable {
+  /// What a buffer is for, in memory reports.
+  package enum Purpose: String, Sendable, Hashable, CaseIterable {
+    case weights
+    case keyValueCache = "key-value cache"
+    case scratch
+    case step
+  }
+
+  package struct Buffer: Sendable, Hashable {
+    package var device: Int
+    package var id: BufferID
+    package var bytes: Int
+    package var purpose: Purpose
+    package var label: String
+  }
+
+  /// A weight that is copied into a buffer.
+  package struct Load: Sendable, Hashable {
+    package var device: Int
+    package var weight: Weight
+    package var region: Region
+  }
+
+  /// A weight that is read where the file is mapped.
+  package struct Map: Sendable, Hashable {
+    package var device: Int
+    package var weight: Weight
+    package var id: BufferID
+  }
+
+  /// A constant that is copied into a buffer.
+  package struct Fill: Sendable, Hashable {
+    package var device: Int
+    package var values: [Float]
+    package var region: Region
+  }
+
+  package enum Step: Sendable, Hashable {
+    case run(device: Int, [Instruction])
+    /// A value moves from one device to another through the host.
+    case transfer(Operand, from: Int, Operand, to: Int)
+  }
+
+  package internal(set) var buffers: [Buffer] = []
+  package internal(set) var loads: [Load] = []
+  package internal(set) var maps: [Map] = []
+  package internal(set) var fills: [Fill] = []
+  package internal(set) var steps: [Step] = []
+  package internal(set) var placements: [Placement] = []
+  package internal(set) var stepLayout: StepLayout
+  /// The step buffer of each device that needs one.
+  package internal(set) var stepBuffers: [Int: BufferID] = [:]
+  package internal(set) var logits: (device: Int, operand: Operand)
+
+  /// What a step may hold at most.
+  package let bounds: SymbolSizes
+
+  /// Bytes on a device for a purpose.
+  package func bytes(_ purpose: Purpose, on device: Int) -> Int {
+    buffers.reduce(0) { $0 + ($1.device == device && $1.purpose == purpose ? $1.bytes : 0) }
+  }
+}
+
+/// Where the planes lie in the step buffer, the same on every device.
+package struct StepLayout: Sendable, Hashable {
+  package let bounds: SymbolSizes
+  /// Entries of all page tables together.
+  package let tableCapacity: Int
+  /// Every plane starts at a multiple of this.
+  private static let alignment = 128
+
+  package init(bounds: SymbolSizes, tableCapacity: Int) {
+    self.bounds = bounds
+    self.tableCapacity = tableCapacity
+  }
+
+  /// Entries that a plane holds.
+  package func capacity(_ plane: StepPlane) -> Int {
+    switch plane {
+    case .tables: tableCapacity
+    case .outputRows: bounds.outputs
+    default: bounds.rows
+    }
+  }
+
+  /// Byte offset of a plane.
+  package func offset(_ plane: StepPlane) -> Int {
+    StepPlane.allCases.prefix(plane.rawValue).reduce(0) { sum, earlier in
+      sum + (capacity(earlier) * 4 + Self.alignment - 1) / Self.alignment * Self.alignment
+    }
+  }
+
+  /// Bytes of the whole buffer.
+  package var bytes: Int { offset(.tables) + tableCapacity * 4 }
+
+  func operand(_ plane: StepPlane, in buffer: BufferID) -> Operand {
+    let rows: Dimension =
+      switch plane {
+      case .tables: .fixed(tableCapacity)
+      case .outputRows: .symbol(.outputs)
+      default: .symbol(.rows)
+      }
+    return Operand(
+      region: Region(buffer: buffer, offset: offset(plane)), rows: rows, width: 1, format: .i32)
+  }
+}

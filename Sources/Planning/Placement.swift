@@ -1,0 +1,92 @@
+package import Devices
+
+/// Where one operation runs, and why: a row of the placement report.
+package struct Placement: Sendable, Hashable {
+  package var label: String
+  package var layer: Int?
+  package var key: OperationKey
+  /// Index in the list of devices.
+  package var device: Int
+  /// The kernel variant.
+  package var variant: String
+  /// Why devices earlier in the list did not take it; empty where the first did.
+  package var declined: [String]
+}
+
+/// A plan that cannot be made, in a sentence for the user.
+package enum PlanningError: Error, Sendable, Hashable, CustomStringConvertible {
+  /// No device takes the operation.
+  case unplaced(operation: String, reasons: [String])
+  /// One thing is larger than the device's largest buffer.
+  case tooLarge(what: String, bytes: Int, device: String, largest: Int, advice: String)
+
+  package var description: String {
+    switch self {
+    case .unplaced(let operation, let reasons):
+      "no device runs \(operation): " + reasons.joined(separator: "; ")
+    case .tooLarge(let what, let bytes, let device, let largest, let advice):
+      "\(what) takes \(bytes) bytes, but \(device) allows \(largest) in one buffer; \(advice)"
+    }
+  }
+}
+
+extension LoweredGraph {
+  /// Chooses a device for every node: the first in order that takes it. A layer's cache is
+  /// written and read by one device.
+  func placements(on devices: [any Device]) throws(PlanningError) -> [Placement] {
+    var placements: [Placement] = []
+    for node in nodes {
+      var reasons: [String] = []
+      var chosen: (Int, String)?
+      for (index, device) in devices.enumerated() {
+        if let reason = declines(device, node) {
+          reasons.append("\(device.traits.name): \(reason)")
+          continue
+        }
+        if case .native(let variant) = device.support(node.operation, input: format(node)) {
+          chosen = (index, variant)
+          break
+        }
+      }
+      let key = OperationKey(node.operation, input: format(node))
+      guard let (device, variant) = chosen else {
+        throw .unplaced(operation: "\(key) ('\(node.label)')", reasons: reasons)
+      }
+      placements.append(
+        Placement(
+          label: node.label, layer: node.layer, key: key, device: device, variant: variant,
+          declined: reasons))
+    }
+    return placements
+  }
+
+  /// Why a device does not take a node, or nil where it does.
+  private func declines(_ device: any Device, _ node: LoweredNode) -> String? {
+    for candidate in nodes where candidate.sharesCache(with: node) {
+      if case .declined(let reason) = device.support(
+        candidate.operation, input: format(candidate))
+      {
+        return candidate.operation == node.operation
+          ? reason : "it shares a cache with \(candidate.label): \(reason)"
+      }
+    }
+    return nil
+  }
+
+  /// The format of a node's first input, which decides between integer and float arithmetic.
+  func format(_ node: LoweredNode) -> Format {
+    switch node.inputs.first {
+    case .value(let index): values[index].format
+    default: .i32
+    }
+  }
+}
+
+extension LoweredNode {
+  /// Whether two nodes are the same, or use the same page pool.
+  fileprivate func sharesCache(with other: LoweredNode) -> Bool {
+    if output == other.output { return true }
+    let pools = (inputs + [output]).filter { if case .pool = $0 { true } else { false } }
+    return pools.contains { other.inputs.contains($0) || other.output == $0 }
+  }
+}

@@ -1,0 +1,38 @@
+package import Devices
+package import ModelGraph
+import Tensors
+
+/// Turns a graph into an execution plan for a list of devices.
+package struct Planner {
+  /// What a step may hold at most.
+  package var bounds: SymbolSizes
+  /// Pages of each layer's pool.
+  package var pageCount: Int
+  package var element: KVLayout.Element
+
+  package init(bounds: SymbolSizes, pageCount: Int, element: KVLayout.Element) {
+    self.bounds = bounds
+    self.pageCount = pageCount
+    self.element = element
+  }
+
+  /// Plans a verified graph.
+  ///
+  /// - Parameters:
+  ///   - graph: The model.
+  ///   - devices: In order of preference; each operation goes to the first that takes it.
+  /// - Returns: A plan whose device indices are places in `devices`.
+  /// - Throws: ``PlanningError`` where no device takes an operation or something does not fit.
+  package func plan(
+    _ graph: Graph, on devices: [any Device]
+  ) throws(PlanningError) -> ExecutionPlan {
+    let lowered = LoweredGraph(graph, element: element)
+    let placements = try lowered.placements(on: devices)
+    var assembly = Assembly(lowered, placements, devices, self)
+    try assembly.placeWeights(constants: graph.constants)
+    try assembly.placePools()
+    try assembly.placeStepBuffers()
+    try assembly.placeInstructions()
+    return assembly.plan
+  }
+}

@@ -1,0 +1,111 @@
+package import Devices
+package import ModelGraph
+package import Tensors
+
+/// The oracle: every operation in the clearest Swift, sums in double precision, one thread.
+///
+/// Other devices are compared with this one; it is far too slow for long texts.
+package final class ReferenceDevice: Device {
+  package let traits = DeviceTraits(
+    kind: .reference, name: "reference", hardware: "host processor, one thread",
+    driver: "plain Swift, double accumulation", largestAllocation: .max,
+    alignment: HostMemory.alignment, readsMappedWeights: true)
+  private var memory = HostMemory(device: "reference")
+
+  package init() {}
+
+  package var ledger: MemoryLedger { memory.ledger }
+
+  package func support(_ operation: Operation, input: Format) -> Support {
+    if case .pure(.attention) = operation {
+      return .declined(reason: "attention runs over a cache: planning lowers it to attend")
+    }
+    return .native(variant: "swift")
+  }
+
+  package func allocate(_ id: BufferID, bytes: Int, label: String) throws(DeviceError) {
+    try memory.allocate(id, bytes: bytes, label: label)
+  }
+
+  package func release(_ id: BufferID) { memory.release(id) }
+
+  package func residentBytes(_ weight: Weight) -> Int { weight.bytes }
+
+  package func load(
+    _ weight: Weight, _ bytes: UnsafeRawBufferPointer, to region: Region
+  ) throws(DeviceError) {
+    try write(bytes, to: region)
+  }
+
+  package func map(_ bytes: UnsafeRawBufferPointer, as id: BufferID) throws(DeviceError) {
+    memory.map(bytes, as: id)
+  }
+
+  package func write(_ bytes: UnsafeRawBufferPointer, to region: Region) throws(DeviceError) {
+    memory.bytes(region).copyMemory(from: bytes)
+  }
+
+  package func read(
+    _ region: Region, into bytes: UnsafeMutableRawBufferPointer
+  ) throws(DeviceError) {
+    bytes.copyMemory(from: UnsafeRawBufferPointer(rebasing: memory.bytes(region)[..<bytes.count]))
+  }
+
+  package func run(_ instructions: [Instruction], sizes: SymbolSizes) throws(DeviceError) {
+    for instruction in instructions { run(instruction, sizes) }
+  }
+
+  private func run(_ instruction: Instruction, _ sizes: SymbolSizes) {
+    func floats(_ operand: Operand) -> Matrix<Float> {
+      Matrix(memory.bytes(operand.region), rows: sizes[operand.rows], width: operand.width)
+    }
+    func integers(_ operand: Operand) -> Matrix<Int32> {
+      Matrix(memory.bytes(operand.region), rows: sizes[operand.rows], width: operand.width)
+    }
+    func weight(_ index: Int) -> UnsafeRawBufferPointer {
+      UnsafeRawBufferPointer(memory.bytes(instruction.weights[index]))
+    }
+    let inputs = instruction.inputs
+    let output = instruction.output
+    switch instruction.operation {
+    case .pure(.embedRows(let embed)):
+      embedRows(embed, table: weight(0), tokens: integers(inputs[0]), into: floats(output))
+    case .pure(.rmsNorm(let norm)):
+      rmsNorm(norm, weight: weight(0), floats(inputs[0]), into: floats(output))
+    case .pure(.linear(let layer)):
+      let input =
+        inputs[0].format == .int8Blocks
+        ? ActivationRows(int8: memory.bytes(inputs[0].region), width: inputs[0].width)
+        : ActivationRows(floats: floats(inputs[0]))
+      linear(
+        layer, weight: weight(0), bias: layer.bias == nil ? nil : weight(1), input,
+        into: floats(output))
+    case .pure(.rope(let rope)):
+      turn(
+        rope, frequencies: weight(0), floats(inputs[0]), positions: integers(inputs[1]),
+        into: floats(output))
+    case .pure(.add):
+      add(floats(inputs[0]), floats(inputs[1]), into: floats(output))
+    case .pure(.gatedSiLU):
+      gatedSiLU(gate: floats(inputs[0]), up: floats(inputs[1]), into: floats(output))
+    case .pure(.selectRows):
+      selectRows(floats(inputs[0]), indices: integers(inputs[1]), into: floats(output))
+    case .pure(.attention):
+      preconditionFailure("planning lowers attention to attend")
+    case .quantize:
+      quantize(floats(inputs[0]), into: memory.bytes(output.region))
+    case .writeKV(let layout):
+      writeKV(
+        layout, keys: floats(inputs[0]), values: floats(inputs[1]), slots: integers(inputs[2]),
+        into: memory.bytes(output.region))
+    case .attend(let attention, let layout):
+      let visible = VisibleTokens(
+        begin: integers(inputs[2]), end: integers(inputs[3]), table: integers(inputs[4]),
+        tables: integers(inputs[5]))
+      attend(
+        attention, layout, queries: floats(inputs[0]),
+        pool: UnsafeRawBufferPointer(memory.bytes(inputs[1].region)), visible,
+        into: floats(output))
+    }
+  }
+}

@@ -1,0 +1,205 @@
+package import Devices
+import ModelGraph
+package import Planning
+import Residency
+package import Sampling
+package import Scheduling
+package import Tensors
+
+/// What to generate.
+package struct GenerationRequest: Sendable {
+  package var prompt: [Int32]
+  package var sampling: SamplingParameters
+  /// Tokens to generate at most.
+  package var limit: Int
+  /// Generation ends with any of these, which are not reported.
+  package var endTokens: Set<Int32>
+
+  package init(prompt: [Int32], sampling: SamplingParameters, limit: Int, endTokens: Set<Int32>) {
+    self.prompt = prompt
+    self.sampling = sampling
+    self.limit = limit
+    self.endTokens = endTokens
+  }
+}
+
+/// Why generation ended.
+package enum FinishReason: Sendable, Hashable {
+  /// The model said so, with this token.
+  case endToken(Int32)
+  /// As many tokens as were asked for.
+  case limit
+  /// The context holds no more.
+  case contextFull(tokens: Int)
+  /// Somebody stopped it.
+  case cancelled
+}
+
+/// How a generation went.
+package struct GenerationReport: Sendable {
+  package var finish: FinishReason
+  package var promptTokens: Int
+  package var generatedTokens: Int
+  /// From the request to the first token.
+  package var timeToFirstToken: Duration
+  /// From the first token to the last.
+  package var decodeTime: Duration
+}
+
+/// A request that the engine refuses, in a sentence.
+package enum EngineError: Error, Sendable, CustomStringConvertible {
+  case device(DeviceError)
+  case planning(PlanningError)
+  case scheduling(SchedulingError)
+  case emptyPrompt
+  case promptTooLong(tokens: Int, context: Int)
+  case tokenOutOfRange(Int32, vocabulary: Int)
+  /// Logits that are not numbers: a damaged model, or a device that computes wrongly.
+  case notANumber(position: Int)
+
+  package var description: String {
+    switch self {
+    case .device(let error): error.description
+    case .planning(let error): error.description
+    case .scheduling(let error): error.description
+    case .emptyPrompt: "the prompt is empty: there is nothing to continue"
+    case .promptTooLong(let tokens, let context):
+      "the prompt has \(tokens) tokens, but the context holds \(context): shorten it, or give a "
+        + "longer context with -c"
+    case .tokenOutOfRange(let token, let vocabulary):
+      "token \(token) is outside the vocabulary of \(vocabulary)"
+    case .notANumber(let position):
+      "the model's output at position \(position) is not a number: the model file is damaged, or "
+        + "the device computes wrongly (see 'apus devices --check')"
+    }
+  }
+}
+
+/// Everything that changes while a model runs: device memory, pages, sequences. It belongs to one
+/// thread and knows nothing of text.
+package final class EngineLoop {
+  package let plan: ExecutionPlan
+  package let traits: [DeviceTraits]
+  /// Tokens that the cache holds.
+  package let contextLength: Int
+  private let executor: Executor
+  private let scheduler: Scheduler
+  private var pool: PagePool
+
+  /// Makes the memory of a plan on its devices.
+  package init(
+    _ plan: ExecutionPlan, devices: [any Device], weights: any WeightSource, contextLength: Int
+  ) throws(EngineError) {
+    self.plan = plan
+    self.contextLength = contextLength
+    traits = devices.map(\.traits)
+    do throws(DeviceError) {
+      executor = try Executor(plan, devices: devices, weights: weights)
+    } catch { throw .device(error) }
+    scheduler = Scheduler(rowBudget: plan.bounds.rows, outputBudget: plan.bounds.outputs)
+    pool = PagePool(pageCount: plan.stepLayout.tableCapacity, pageTokens: KVLayout.pageTokens)
+  }
+
+  private var vocabularySize: Int { plan.logits.operand.width }
+
+  /// Pages that nobody uses; all of them between requests.
+  package var freePages: Int { pool.freeCount }
+
+  /// Bytes that Apus holds on each device, now and at most.
+  package var ledgers: [MemoryLedger] { executor.devices.map(\.ledger) }
+
+  private func check(_ tokens: [Int32]) throws(EngineError) {
+    if tokens.isEmpty { throw .emptyPrompt }
+    if tokens.count > contextLength {
+      throw .promptTooLong(tokens: tokens.count, context: contextLength)
+    }
+    for token in tokens where token < 0 || token >= vocabularySize {
+      throw .tokenOutOfRange(token, vocabulary: vocabularySize)
+    }
+  }
+
+  /// Runs what is pending of a sequence and hands over the wanted logits, step by step.
+  private func advance(
+    _ sequence: inout Sequence, isCancelled: () -> Bool,
+    _ body: (_ token: Int, ArraySlice<Float>) throws(EngineError) -> Void
+  ) throws(EngineError) {
+    while sequence.pending > 0, !isCancelled() {
+      var sequences = [sequence]
+      let step: StepPlan
+      do throws(SchedulingError) {
+        step = try scheduler.next(&sequences, pool: &pool)
+      } catch { throw .scheduling(error) }
+      sequence = sequences[0]
+      let logits: Logits
+      do throws(DeviceError) { logits = try executor.run(step) } catch { throw .device(error) }
+      for (row, output) in step.outputs.enumerated() { try body(output.token, logits[row]) }
+    }
+  }
+
+  /// Generates tokens, one after the other.
+  ///
+  /// - Parameters:
+  ///   - request: What to generate.
+  ///   - isCancelled: Asked before every step.
+  ///   - emit: Gets every token; returns whether to go on.
+  /// - Returns: How it went. Its pages are back, whatever happened.
+  /// - Throws: ``EngineError``; the tokens emitted before stay valid.
+  package func generate(
+    _ request: GenerationRequest, isCancelled: () -> Bool, emit: (Int32) -> Bool
+  ) throws(EngineError) -> GenerationReport {
+    try check(request.prompt)
+    let clock = ContinuousClock()
+    let start = clock.now
+    var sampler = Sampler(request.sampling)
+    var sequence = Sequence(id: 0, tokens: request.prompt, pageTokens: KVLayout.pageTokens)
+    defer { sequence.release(to: &pool) }
+    var report = GenerationReport(
+      finish: .limit, promptTokens: request.prompt.count, generatedTokens: 0,
+      timeToFirstToken: .zero, decodeTime: .zero)
+    while report.generatedTokens < request.limit {
+      var picked: Int32?
+      let history = sequence.tokens
+      try advance(&sequence, isCancelled: isCancelled) { position, logits throws(EngineError) in
+        guard logits.contains(where: { !$0.isNaN }) else { throw .notANumber(position: position) }
+        picked = sampler.pick(Array(logits), history: history)
+      }
+      guard let token = picked else {
+        report.finish = .cancelled
+        break
+      }
+      if report.generatedTokens == 0 { report.timeToFirstToken = clock.now - start }
+      report.decodeTime = clock.now - start - report.timeToFirstToken
+      if request.endTokens.contains(token) {
+        report.finish = .endToken(token)
+        break
+      }
+      report.generatedTokens += 1
+      guard emit(token) else {
+        report.finish = .cancelled
+        break
+      }
+      guard sequence.tokens.count < contextLength else {
+        if report.generatedTokens < request.limit {
+          report.finish = .contextFull(tokens: contextLength)
+        }
+        break
+      }
+      sequence.append(token)
+    }
+    return report
+  }
+
+  /// Logits of every token from `wantedFrom` on, in order.
+  package func evaluate(
+    _ tokens: [Int32], wantedFrom: Int, isCancelled: () -> Bool = { false },
+    _ body: (_ token: Int, ArraySlice<Float>) -> Void
+  ) throws(EngineError) {
+    try check(tokens)
+    var sequence = Sequence(id: 0, tokens: tokens, pageTokens: KVLayout.pageTokens)
+    defer { sequence.release(to: &pool) }
+    sequence.wantedFrom = wantedFrom
+    try advance(&sequence, isCancelled: isCancelled) { token, logits throws(EngineError) in
+      body(token, logits)
+    }
+  }
+}

@@ -1,0 +1,37 @@
+package import Residency
+
+/// Tokens that are to be run, and how far they have been.
+///
+/// There is no prefill phase and no decode phase: computed tokens chase the tokens there are.
+package struct Sequence: Sendable {
+  /// Tells sequences of one engine apart.
+  package let id: Int
+  package private(set) var tokens: [Int32]
+  /// Tokens whose keys and values are in the cache.
+  package internal(set) var computed = 0
+  package internal(set) var table: PageTable
+  /// Logits are wanted for tokens from this index on.
+  package var wantedFrom: Int
+
+  /// A sequence that has not begun; logits of its last token are wanted.
+  package init(id: Int, tokens: [Int32], pageTokens: Int) {
+    self.id = id
+    self.tokens = tokens
+    table = PageTable(pageTokens: pageTokens)
+    wantedFrom = max(0, tokens.count - 1)
+  }
+
+  package var pending: Int { tokens.count - computed }
+
+  /// Appends a token that was picked; its logits are wanted.
+  package mutating func append(_ token: Int32) {
+    wantedFrom = tokens.count
+    tokens.append(token)
+  }
+
+  /// Gives the sequence's pages back.
+  package mutating func release(to pool: inout PagePool) {
+    table.release(to: &pool)
+    computed = 0
+  }
+}

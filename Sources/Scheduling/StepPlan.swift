@@ -1,0 +1,42 @@
+/// One step of the device as plain numbers: what each row is, where it is stored, what it sees.
+package struct StepPlan: Sendable, Hashable {
+  /// Whose logits come out, in order.
+  package struct Output: Sendable, Hashable {
+    package var sequence: Int
+    /// Index of the token in its sequence.
+    package var token: Int
+  }
+
+  package var tokens: [Int32] = []
+  package var positions: [Int32] = []
+  /// Where each row's key and value go.
+  package var slots: [Int32] = []
+  /// Each row sees tokens [begin, end) of its sequence.
+  package var begin: [Int32] = []
+  package var end: [Int32] = []
+  /// Where in `tables` each row's page table starts.
+  package var table: [Int32] = []
+  /// Page tables of the step's sequences, one behind the other.
+  package var tables: [Int32] = []
+  /// Rows whose logits are wanted.
+  package var outputRows: [Int32] = []
+  package var outputs: [Output] = []
+
+  package init() {}
+
+  package var rowCount: Int { tokens.count }
+}
+
+/// A sequence that cannot go on.
+package enum SchedulingError: Error, Sendable, Hashable, CustomStringConvertible {
+  /// The cache has no page left for it.
+  case cacheFull(sequence: Int, tokens: Int, capacity: Int)
+
+  package var description: String {
+    switch self {
+    case .cacheFull(_, let tokens, let capacity):
+      "the context is full: \(tokens) tokens are needed and \(capacity) fit; "
+        + "a longer context (-c) or a shorter prompt goes on"
+    }
+  }
+}
