@@ -1,1 +1,1 @@
-// Tests of the room.
+import Testing
