@@ -2,9 +2,9 @@ import Devices
 import Tensors
 
 /// Every kernel that this backend has. A new one adds a row here, a file and its `#embed` line.
-enum KernelTable {
+package enum KernelTable {
   /// Rows of one kind stand in order of preference.
-  static let rows: [KernelRow] =
+  package static let rows: [KernelRow] =
     linear + [ElementType.f32, .f16, .q4_1, .q8_0].map(embedRows)
     + [true, false].map(rope) + KVLayout.Element.allCases.flatMap(attention)
     + [
