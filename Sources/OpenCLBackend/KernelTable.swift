@@ -36,35 +36,40 @@ package enum KernelTable {
     var rowLimit = Int.max
   }
 
+  /// One token at a time for decoding, many for prompts. Measured on PoCL: taller tiles spill.
   private static let linear: [KernelRow] =
-    [ElementType.f32, .f16].flatMap {
-      linear($0, "float", [Tile(outputs: 4, tokens: 1, rowLimit: 1), Tile(outputs: 4, tokens: 4)])
+    [ElementType.f32, .f16].flatMap { type in
+      [Tile(outputs: 4, tokens: 1, rowLimit: 1), Tile(outputs: 4, tokens: 4)].map {
+        linear(type, int8: false, $0, program: "gemm/linear_float")
+      }
     }
-    + [ElementType.q4_1, .q8_0].flatMap {
-      linear(
-        $0, "blocks", [Tile(outputs: 4, tokens: 1, rowLimit: 1), Tile(outputs: 1, tokens: 16)])
-        + linear(
-          $0, "int8", [Tile(outputs: 4, tokens: 1, rowLimit: 1), Tile(outputs: 4, tokens: 4)])
+    + [ElementType.q4_1, .q8_0].flatMap { type in
+      [false, true].flatMap { int8 in
+        // Int8 activations cost more to read, so more outputs share them.
+        [Tile(outputs: 2, tokens: 1, rowLimit: 1), Tile(outputs: int8 ? 3 : 2, tokens: 8)].map {
+          linear(
+            type, int8: int8, $0, program: "gemm/linear_blocks",
+            [Define("INT8", int8 ? 1 : 0)])
+        }
+      }
     }
 
-  private static func linear(_ type: ElementType, _ program: String, _ tiles: [Tile])
-    -> [KernelRow]
-  {
-    tiles.map { tile in
-      KernelRow(
-        kind: .linear(type, int8: program == "int8"), variant: "\(tile.outputs)×\(tile.tokens)",
-        program: "gemm/linear_\(program)", entry: "linear",
-        defines: [
-          Define("WEIGHT", Int(type.rawValue)), Define("TILE_OUTPUTS", tile.outputs),
-          Define("TILE_TOKENS", tile.tokens),
-        ],
-        arguments: [
-          .input(0), .weight(0), .bias, .count(.hasBias), .output, .count(.rows),
-          .count(.inputWidth), .count(.outputWidth), .each,
-        ],
-        x: Extent(.outputWidth, step: tile.outputs, spreads: true),
-        y: Extent(.rows, step: tile.tokens), rowLimit: tile.rowLimit)
-    }
+  private static func linear(
+    _ type: ElementType, int8: Bool, _ tile: Tile, program: String, _ defines: [Define] = []
+  ) -> KernelRow {
+    KernelRow(
+      kind: .linear(type, int8: int8), variant: "\(tile.outputs)×\(tile.tokens)",
+      program: program, entry: "linear",
+      defines: [
+        Define("WEIGHT", Int(type.rawValue)), Define("TILE_OUTPUTS", tile.outputs),
+        Define("TILE_TOKENS", tile.tokens),
+      ] + defines,
+      arguments: [
+        .input(0), .weight(0), .bias, .count(.hasBias), .output, .count(.rows),
+        .count(.inputWidth), .count(.outputWidth), .each,
+      ],
+      x: Extent(.outputWidth, step: tile.outputs, spreads: true),
+      y: Extent(.rows, step: tile.tokens), rowLimit: tile.rowLimit)
   }
 
   private static func embedRows(_ type: ElementType) -> KernelRow {
