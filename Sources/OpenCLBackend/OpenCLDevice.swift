@@ -55,6 +55,12 @@ package final class OpenCLDevice: Device {
     var device = handle.device
     var status = CL_SUCCESS
     if let threads, description.isCPU, threads > 0, threads < description.computeUnits {
+      guard description.isDivisible else {
+        throw DeviceError(
+          device: name, call: "clCreateSubDevices", status: "not supported",
+          detail: "\(description.name) always uses its \(description.computeUnits) compute units; "
+            + "leave out the number of threads (-t)")
+      }
       let raw = apus_cl_create_sub_device(device, cl_uint(threads), &status)
       let made = try calls.made(raw, status, "clCreateSubDevices", "\(threads) compute units")
       part = OwnedSubDevice(raw: made)

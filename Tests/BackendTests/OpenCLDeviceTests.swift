@@ -63,7 +63,7 @@ private let absence: Comment = "no OpenCL device: \(listing.reason ?? "")"
   @Test(.enabled(if: !listing.devices.isEmpty, absence))
   func refusalsAreErrors() throws {
     #expect(throws: DeviceError.self) { try OpenCLDevice(index: listing.devices.count) }
-    let device = try OpenCLDevice(index: 0, threads: 1)
+    let device = try OpenCLDevice(index: 0)
     let error = try #require(throws: DeviceError.self) {
       try device.allocate(
         BufferID(index: 0), bytes: device.traits.largestAllocation + 1, label: "a pool")
@@ -74,6 +74,18 @@ private let absence: Comment = "no OpenCL device: \(listing.reason ?? "")"
     device.release(BufferID(index: 0))
     device.release(BufferID(index: 7))
     #expect(device.ledger.current == 0)
+  }
+
+  @Test(.enabled(if: !listing.devices.isEmpty, absence), arguments: listing.devices)
+  func fewerThreadsAreTakenOrRefused(_ description: OpenCLDevices.Description) throws {
+    if description.isCPU, description.computeUnits > 1, !description.isDivisible {
+      #expect(throws: DeviceError.self) { try OpenCLDevice(index: description.index, threads: 1) }
+      return
+    }
+    let device = try OpenCLDevice(index: description.index, threads: 1)
+    for row in OpSuite.check(device, keys: [OperationKey(.pure(.add), input: .f32)]) {
+      #expect(row.failure == nil)
+    }
   }
 
   @Test(.enabled(if: !listing.devices.isEmpty, absence))
