@@ -99,16 +99,22 @@ package enum KernelTable {
         arguments: [
           .input(0), .input(1), .input(2), .output, .count(.kvHeads), .count(.headWidth),
         ],
-        x: Extent(.kvHeads), y: Extent(.rows)),
-      KernelRow(
-        kind: .attend(element), variant: "row", program: "attention/attend", entry: "attend",
-        defines: [type, Define("HEAD_WIDTH", .headWidth), Define("HEADS", .headsEach)],
-        arguments: [
-          .input(0), .input(1), .input(2), .input(3), .input(4), .input(5), .output,
-          .count(.heads), .count(.kvHeads), .number(.scale),
-        ],
-        x: Extent(.headGroups), y: Extent(.rows)),
+        x: Extent(.kvHeads), y: Extent(.rows))
     ]
+      + [(1, 1), (8, Int.max)].map { tile, rowLimit in
+        KernelRow(
+          kind: .attend(element), variant: "rows \(tile)", program: "attention/attend",
+          entry: "attend",
+          defines: [
+            type, Define("HEAD_WIDTH", .headWidth), Define("HEADS", .headsEach),
+            Define("ROWS", tile),
+          ],
+          arguments: [
+            .input(0), .input(1), .input(2), .input(3), .input(4), .input(5), .output,
+            .count(.rows), .count(.heads), .count(.kvHeads), .number(.scale),
+          ],
+          x: Extent(.headGroups), y: Extent(.rows, step: tile), rowLimit: rowLimit)
+      }
   }
 
   /// Rows by kind, in order.
