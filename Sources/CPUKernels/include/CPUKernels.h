@@ -1,1 +1,214 @@
+// Kernels of the CPU backend: one source, compiled for several instruction sets, picked at run
+// time. Nothing here allocates but the pool, and nothing here fails: arguments are checked by the
+// caller.
 #pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// ---------------------------------------------------------------------------------- instruction sets
+
+typedef enum {
+  CPU_LEVEL_PORTABLE, // vectors that any CPU has; NEON on arm64
+  CPU_LEVEL_AVX2,     // AVX2, FMA and F16C
+  CPU_LEVEL_AVX512,   // AVX-512 F, BW, VL, DQ and VNNI
+} cpu_level;
+
+enum { CPU_LEVELS = CPU_LEVEL_AVX512 + 1 };
+
+// The kernels of one instruction set.
+typedef struct cpu_kernels cpu_kernels;
+
+// The kernels of a level, or NULL where this CPU or its operating system does not support it.
+const cpu_kernels *cpu_kernels_level(cpu_level level);
+
+// The highest level that this CPU has.
+const cpu_kernels *cpu_kernels_best(void);
+
+// "portable", "avx2", "avx512-vnni".
+const char *cpu_kernels_name(const cpu_kernels *kernels);
+
+// The brand that the CPU reports, or the architecture's name.
+const char *cpu_brand(void);
+
+// ---------------------------------------------------------------------------------- threads
+
+// Threads that share the tasks of one call at a time. One thread owns the pool and calls it.
+typedef struct cpu_pool cpu_pool;
+
+// CPUs that this process may run on.
+int cpu_online(void);
+
+// A pool of `threads` threads, the caller's among them. It gets fewer where the system refuses
+// more, and is NULL where there is no memory.
+cpu_pool *cpu_pool_create(int threads);
+
+// Ends the threads and frees the pool; NULL is ignored.
+void cpu_pool_destroy(cpu_pool *pool);
+
+// Threads of the pool, the caller's among them; 1 for NULL.
+int cpu_pool_threads(const cpu_pool *pool);
+
+// Runs `task(context, i)` once for each i below `tasks`, and returns when all have ended. Threads
+// take the next index as they become free. NULL runs all of them on the caller's thread.
+void cpu_pool_run(cpu_pool *pool, size_t tasks, void (*task)(void *context, size_t i),
+                  void *context);
+
+// ---------------------------------------------------------------------------------- operations
+
+// How a weight's rows are stored: the layouts of GGUF, without alignment.
+typedef enum { CPU_F32, CPU_F16, CPU_Q4_1, CPU_Q8_0 } cpu_type;
+
+// Decodes `count` elements, a whole number of blocks.
+void cpu_decode(const cpu_kernels *kernels, cpu_type type, const void *source, size_t count,
+                float *target);
+
+// output[r][o] = bias[o] + sum over k of input[r][k] * weights[o][k]
+typedef struct {
+  cpu_type type;
+  const void *weights;
+  size_t outputs;
+  size_t width;
+  size_t row_bytes;
+  const float *bias; // or NULL
+  const void *input; // f32 rows, or rows of int8 blocks
+  size_t rows;
+  float *output;
+} cpu_linear_arguments;
+
+// The input is f32.
+void cpu_linear(const cpu_kernels *kernels, cpu_pool *pool, const cpu_linear_arguments *arguments);
+
+// The input is int8 blocks and the weights are Q4_1 or Q8_0. Products of a block are summed as
+// integers, without rounding.
+void cpu_linear_int8(const cpu_kernels *kernels, cpu_pool *pool,
+                     const cpu_linear_arguments *arguments);
+
+// output[r] = table[tokens[r]]; rows of a token outside the table are zeros.
+typedef struct {
+  cpu_type type;
+  const void *table;
+  size_t table_rows;
+  size_t width;
+  size_t row_bytes;
+  const int32_t *tokens;
+  size_t rows;
+  float *output;
+} cpu_embed_arguments;
+
+void cpu_embed(const cpu_kernels *kernels, cpu_pool *pool, const cpu_embed_arguments *arguments);
+
+// output = input / sqrt(mean(input^2) + epsilon) * weight, row by row; in place if they are equal.
+typedef struct {
+  const float *input;
+  const float *weight;
+  float epsilon;
+  size_t rows;
+  size_t width;
+  float *output;
+} cpu_rms_norm_arguments;
+
+void cpu_rms_norm(const cpu_kernels *kernels, cpu_pool *pool,
+                  const cpu_rms_norm_arguments *arguments);
+
+// Turns pairs of each head by position * frequency.
+typedef struct {
+  const float *input;
+  const int32_t *positions;
+  const float *frequencies;
+  size_t rows;
+  size_t heads;
+  size_t head_width;
+  size_t dimensions;
+  bool adjacent; // pairs (2i, 2i + 1), or else (i, i + dimensions / 2)
+  float *output;
+} cpu_rope_arguments;
+
+void cpu_rope(const cpu_kernels *kernels, cpu_pool *pool, const cpu_rope_arguments *arguments);
+
+// Element by element over `count` floats; output may be one of the inputs.
+typedef struct {
+  const float *a;
+  const float *b;
+  size_t count;
+  float *output;
+} cpu_pair_arguments;
+
+// output = a + b
+void cpu_add(const cpu_kernels *kernels, cpu_pool *pool, const cpu_pair_arguments *arguments);
+
+// output = a / (1 + exp(-a)) * b
+void cpu_gated_silu(const cpu_kernels *kernels, cpu_pool *pool,
+                    const cpu_pair_arguments *arguments);
+
+// output[r] = input[indices[r]]; rows of an index outside the input are zeros.
+typedef struct {
+  const float *input;
+  size_t input_rows;
+  const int32_t *indices;
+  size_t rows;
+  size_t width;
+  float *output;
+} cpu_select_arguments;
+
+void cpu_select_rows(const cpu_kernels *kernels, cpu_pool *pool,
+                     const cpu_select_arguments *arguments);
+
+// Rows of f32 to rows of int8 blocks: q[width] | scales[width / 32] | sums[width / 32], where
+// scale = max|x| / 127, q = x * (127 / max|x|) to nearest even, sum = scale * sum of q. A block
+// whose max|x| is infinite or below the least peak is zeros; what is not a number counts as 0.
+#define CPU_LEAST_PEAK 1e-30f
+
+typedef struct {
+  const float *input;
+  size_t rows;
+  size_t width;
+  void *output;
+} cpu_quantize_arguments;
+
+void cpu_quantize(const cpu_kernels *kernels, cpu_pool *pool,
+                  const cpu_quantize_arguments *arguments);
+
+// Pages of 16 tokens:
+//
+//   page      kv head 0 | kv head 1 | ...
+//   kv head   keys [head_width][16] | values [16][head_width]
+typedef struct {
+  void *pages;
+  bool half; // f16, or else f32
+  size_t heads;
+  size_t head_width;
+} cpu_kv_pool;
+
+// The widest head that `cpu_attend` takes.
+enum { CPU_MAX_HEAD_WIDTH = 512 };
+
+// Row r of k and v goes to token slots[r] of the pool; a negative slot is skipped.
+typedef struct {
+  const float *k;
+  const float *v;
+  const int32_t *slots;
+  size_t rows;
+  cpu_kv_pool pool;
+} cpu_write_kv_arguments;
+
+void cpu_write_kv(const cpu_kernels *kernels, cpu_pool *pool,
+                  const cpu_write_kv_arguments *arguments);
+
+// Row r sees the tokens begin[r] ..< end[r]; token t lies in page tables[table[r] + t / 16]. What
+// lies outside is read, but takes no part, whatever it holds. A row that sees nothing yields zeros.
+typedef struct {
+  const float *q;
+  cpu_kv_pool pool;
+  const int32_t *begin;
+  const int32_t *end;
+  const int32_t *table;
+  const int32_t *tables;
+  size_t rows;
+  size_t heads;
+  float scale;
+  float *output;
+} cpu_attend_arguments;
+
+void cpu_attend(const cpu_kernels *kernels, cpu_pool *pool, const cpu_attend_arguments *arguments);

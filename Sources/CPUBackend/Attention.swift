@@ -1,0 +1,31 @@
+import CPUKernels
+import Devices
+import ModelGraph
+
+extension CPUDevice {
+  /// Each row's key and value to its slot.
+  func writeKV(_ layout: KVLayout, _ bound: borrowing BoundInstruction) {
+    var arguments = cpu_write_kv_arguments(
+      k: bound.floats(input: 0), v: bound.floats(input: 1), slots: bound.integers(input: 2),
+      rows: bound.rows, pool: layout.pool(at: bound.outputAddress))
+    cpu_write_kv(instructions.kernels, threads.handle, &arguments)
+  }
+
+  /// softmax(scale × q kᵀ) v over the tokens that each row sees.
+  func attend(
+    _ attention: Attention, _ layout: KVLayout, _ bound: borrowing BoundInstruction
+  ) {
+    var arguments = cpu_attend_arguments(
+      q: bound.floats(input: 0), pool: layout.pool(at: bound.bytes(input: 1)),
+      begin: bound.integers(input: 2), end: bound.integers(input: 3),
+      table: bound.integers(input: 4), tables: bound.integers(input: 5), rows: bound.rows,
+      heads: attention.headCount, scale: attention.scale, output: bound.floatOutput)
+    cpu_attend(instructions.kernels, threads.handle, &arguments)
+  }
+}
+
+extension KVLayout {
+  fileprivate func pool(at pages: UnsafeMutableRawPointer?) -> cpu_kv_pool {
+    cpu_kv_pool(pages: pages, half: element == .f16, heads: headCount, head_width: headWidth)
+  }
+}

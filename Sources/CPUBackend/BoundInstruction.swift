@@ -1,0 +1,63 @@
+import Devices
+import ModelGraph
+
+/// An instruction with the addresses of its operands, for as long as it runs.
+struct BoundInstruction: ~Copyable {
+  let operation: Operation
+  let inputs: [Operand]
+  let output: Operand
+  private let sizes: SymbolSizes
+  private let inputBytes: [UnsafeMutableRawBufferPointer]
+  private let weightBytes: [UnsafeMutableRawBufferPointer]
+  private let outputBytes: UnsafeMutableRawBufferPointer
+
+  /// Looks the operands up; one that reaches beyond its buffer is the plan's mistake.
+  init(_ instruction: Instruction, sizes: SymbolSizes, memory: borrowing HostMemory) {
+    func bytes(_ operand: Operand) -> UnsafeMutableRawBufferPointer {
+      let bytes = memory.bytes(operand.region)
+      precondition(
+        bytes.count >= operand.bytes(sizes), "'\(instruction.label)' reaches beyond its buffer")
+      return bytes
+    }
+    operation = instruction.operation
+    inputs = instruction.inputs
+    output = instruction.output
+    self.sizes = sizes
+    inputBytes = instruction.inputs.map(bytes)
+    weightBytes = instruction.weights.map { memory.bytes($0) }
+    outputBytes = bytes(instruction.output)
+  }
+
+  /// Rows of the output, or of the first input where the output is a page pool.
+  var rows: Int {
+    if case .pages = output.format { sizes[inputs[0].rows] } else { sizes[output.rows] }
+  }
+
+  func rows(input index: Int) -> Int { sizes[inputs[index].rows] }
+
+  func bytes(input index: Int) -> UnsafeMutableRawPointer? { inputBytes[index].baseAddress }
+
+  func floats(input index: Int) -> UnsafePointer<Float>? {
+    UnsafePointer(inputBytes[index].baseAddress?.assumingMemoryBound(to: Float.self))
+  }
+
+  func integers(input index: Int) -> UnsafePointer<Int32>? {
+    UnsafePointer(inputBytes[index].baseAddress?.assumingMemoryBound(to: Int32.self))
+  }
+
+  /// A weight or constant of `count` bytes.
+  func weight(_ index: Int, bytes count: Int) -> UnsafeRawPointer? {
+    precondition(weightBytes[index].count >= count, "a weight reaches beyond its buffer")
+    return UnsafeRawPointer(weightBytes[index].baseAddress)
+  }
+
+  func floatWeight(_ index: Int, count: Int) -> UnsafePointer<Float>? {
+    weight(index, bytes: count * MemoryLayout<Float>.stride)?.assumingMemoryBound(to: Float.self)
+  }
+
+  var outputAddress: UnsafeMutableRawPointer? { outputBytes.baseAddress }
+
+  var floatOutput: UnsafeMutablePointer<Float>? {
+    outputBytes.baseAddress?.assumingMemoryBound(to: Float.self)
+  }
+}

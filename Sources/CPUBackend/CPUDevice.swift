@@ -1,0 +1,92 @@
+import CPUKernels
+package import Devices
+package import ModelGraph
+package import Tensors
+
+/// The host's processor: C kernels for its instruction set, and OpenBLAS where that is installed.
+///
+/// Weights are read where the file is mapped. Operations run one after the other, each spread over
+/// the threads of a pool.
+package final class CPUDevice: Device {
+  package let traits: DeviceTraits
+
+  /// Operations that a self-test found wrong on this machine, and how; they are declined.
+  package var declined: [OperationKey: String]
+
+  let instructions: InstructionSet
+  let threads: ThreadPool
+  let blas: BLAS?
+  private var memory = HostMemory(device: "cpu")
+
+  /// - Parameters:
+  ///   - threads: How many threads compute, or nil for one on each CPU that the process may use.
+  ///   - instructions: The kernels to use, or nil for the best that this CPU has.
+  ///   - blas: Whether OpenBLAS may serve float matrices.
+  ///   - declined: Operations that shall not run here, and why.
+  package init(
+    threads: Int? = nil, instructions: InstructionSet? = nil, blas: Bool = true,
+    declined: [OperationKey: String] = [:]
+  ) {
+    self.instructions = instructions ?? .best
+    self.threads = ThreadPool(threads: threads)
+    self.blas = blas ? BLAS() : nil
+    self.declined = declined
+    traits = DeviceTraits(
+      kind: .cpu, name: "cpu", hardware: String(cString: cpu_brand()),
+      driver: "Apus C kernels (\(self.instructions.name)), "
+        + (self.blas?.description ?? (blas ? "OpenBLAS not found" : "without OpenBLAS")),
+      largestAllocation: .max, alignment: HostMemory.alignment, readsMappedWeights: true)
+  }
+
+  package var ledger: MemoryLedger { memory.ledger }
+
+  package func allocate(_ id: BufferID, bytes: Int, label: String) throws(DeviceError) {
+    try memory.allocate(id, bytes: bytes, label: label)
+  }
+
+  package func release(_ id: BufferID) { memory.release(id) }
+
+  package func residentBytes(_ weight: Weight) -> Int { weight.bytes }
+
+  package func load(
+    _ weight: Weight, _ bytes: UnsafeRawBufferPointer, to region: Region
+  ) throws(DeviceError) {
+    try write(bytes, to: region)
+  }
+
+  package func map(_ bytes: UnsafeRawBufferPointer, as id: BufferID) throws(DeviceError) {
+    memory.map(bytes, as: id)
+  }
+
+  package func write(_ bytes: UnsafeRawBufferPointer, to region: Region) throws(DeviceError) {
+    memory.bytes(region).copyMemory(from: bytes)
+  }
+
+  package func read(
+    _ region: Region, into bytes: UnsafeMutableRawBufferPointer
+  ) throws(DeviceError) {
+    bytes.copyMemory(from: UnsafeRawBufferPointer(rebasing: memory.bytes(region)[..<bytes.count]))
+  }
+
+  package func run(_ instructions: [Instruction], sizes: SymbolSizes) throws(DeviceError) {
+    for instruction in instructions {
+      run(BoundInstruction(instruction, sizes: sizes, memory: memory))
+    }
+  }
+
+  private func run(_ bound: borrowing BoundInstruction) {
+    switch bound.operation {
+    case .pure(.embedRows(let embed)): embedRows(embed, bound)
+    case .pure(.rmsNorm(let norm)): rmsNorm(norm, bound)
+    case .pure(.linear(let layer)): linear(layer, bound)
+    case .pure(.rope(let rope)): turn(rope, bound)
+    case .pure(.add): add(bound)
+    case .pure(.gatedSiLU): gatedSiLU(bound)
+    case .pure(.selectRows): selectRows(bound)
+    case .pure(.attention): preconditionFailure("planning lowers attention to attend")
+    case .quantize: quantize(bound)
+    case .writeKV(let layout): writeKV(layout, bound)
+    case .attend(let attention, let layout): attend(attention, layout, bound)
+    }
+  }
+}

@@ -1,0 +1,44 @@
+import CPUKernels
+import Devices
+import ModelGraph
+import Tensors
+
+extension CPUDevice {
+  /// Rows from which sgemm is worth the packing of its operands.
+  static let rowsForBLAS = 8
+
+  /// y = x Wᵀ + bias, for each format of weights and of x.
+  func linear(_ layer: Linear, _ bound: borrowing BoundInstruction) {
+    let weight = layer.weight
+    var arguments = cpu_linear_arguments(
+      type: weight.type.kernelType, weights: bound.weight(0, bytes: weight.bytes),
+      outputs: weight.rows, width: weight.width, row_bytes: weight.rowBytes,
+      bias: layer.bias == nil ? nil : bound.floatWeight(1, count: weight.rows),
+      input: bound.bytes(input: 0), rows: bound.rows, output: bound.floatOutput)
+    if bound.inputs[0].format == .int8Blocks {
+      cpu_linear_int8(instructions.kernels, threads.handle, &arguments)
+    } else if weight.type == .f32, let blas, arguments.rows >= Self.rowsForBLAS {
+      blas.linear(arguments, pool: threads)
+    } else {
+      cpu_linear(instructions.kernels, threads.handle, &arguments)
+    }
+  }
+
+  /// The rows of the table that the tokens name.
+  func embedRows(_ embed: EmbedRows, _ bound: borrowing BoundInstruction) {
+    let table = embed.table
+    var arguments = cpu_embed_arguments(
+      type: table.type.kernelType, table: bound.weight(0, bytes: table.bytes),
+      table_rows: table.rows, width: table.width, row_bytes: table.rowBytes,
+      tokens: bound.integers(input: 0), rows: bound.rows, output: bound.floatOutput)
+    cpu_embed(instructions.kernels, threads.handle, &arguments)
+  }
+
+  /// Rows of floats to rows of int8 blocks.
+  func quantize(_ bound: borrowing BoundInstruction) {
+    var arguments = cpu_quantize_arguments(
+      input: bound.floats(input: 0), rows: bound.rows, width: bound.inputs[0].width,
+      output: bound.outputAddress)
+    cpu_quantize(instructions.kernels, threads.handle, &arguments)
+  }
+}

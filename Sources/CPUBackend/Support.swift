@@ -1,0 +1,38 @@
+import CPUKernels
+package import Devices
+import ModelGraph
+import Tensors
+
+extension CPUDevice {
+  package func support(_ operation: Operation, input: Format) -> Support {
+    if let reason = declined[OperationKey(operation, input: input)] {
+      return .declined(reason: reason)
+    }
+    switch operation {
+    case .pure(.attention):
+      return .declined(reason: "attention runs over a cache: planning lowers it to attend")
+    case .pure(.linear(let layer)):
+      return linearSupport(layer, input: input)
+    case .attend(let attention, _) where attention.headWidth > Int(CPU_MAX_HEAD_WIDTH):
+      return .declined(
+        reason: "heads are \(attention.headWidth) wide; the kernel takes \(CPU_MAX_HEAD_WIDTH)")
+    case .pure(.selectRows): return .native(variant: "memcpy")
+    case .pure, .quantize, .writeKV, .attend: return .native(variant: instructions.name)
+    }
+  }
+
+  private func linearSupport(_ layer: Linear, input: Format) -> Support {
+    switch (layer.weight.type, input) {
+    case (.q4_1, .int8Blocks), (.q8_0, .int8Blocks), (.q4_1, .f32), (.q8_0, .f32), (.f16, .f32):
+      .native(variant: instructions.name)
+    case (.f32, .f32):
+      if let blas {
+        .native(variant: "\(instructions.name), from \(Self.rowsForBLAS) rows \(blas)")
+      } else {
+        .native(variant: instructions.name)
+      }
+    case (let type, _):
+      .declined(reason: "there is no kernel for \(type.name) weights with such an input")
+    }
+  }
+}

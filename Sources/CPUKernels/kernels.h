@@ -1,0 +1,29 @@
+// What a level provides and `run.c` spreads over threads.
+#pragma once
+
+#include "include/CPUKernels.h"
+
+// Computes the items first ..< last of an operation; what an item is, each entry says.
+typedef void (*cpu_range)(const void *arguments, size_t first, size_t last);
+
+struct cpu_kernels {
+  const char *name;
+  void (*decode)(cpu_type type, const void *source, size_t count, float *target);
+  cpu_range linear;      // outputs
+  cpu_range linear_int8; // outputs
+  cpu_range embed;       // rows
+  cpu_range rms_norm;    // rows
+  cpu_range rope;        // rows
+  cpu_range add;         // elements
+  cpu_range gated_silu;  // elements
+  cpu_range quantize;    // rows
+  cpu_range write_kv;    // rows
+  cpu_range attend;      // row tile * kv heads + kv head
+};
+
+// Rows of a tile of attention.
+enum { ATTEND_ROWS = 8 };
+
+extern const cpu_kernels cpu_kernels_portable;
+extern const cpu_kernels cpu_kernels_avx2;
+extern const cpu_kernels cpu_kernels_avx512;

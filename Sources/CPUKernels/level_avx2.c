@@ -1,0 +1,42 @@
+// AVX2 with FMA and half conversion: 8 lanes, 16 registers.
+#include "kernels.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#define LANES 8
+#define BIAS 0
+#define TILE_TOKENS 3
+#define INT8_TOKENS 4
+#define QUERIES 4
+
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
+
+#include "levels/lanes.h"
+
+INLINE vf widen(const void *p) {
+  return (vf)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i_u *)p));
+}
+INLINE void narrow(void *p, vf v) {
+  _mm_storeu_si128((__m128i_u *)p, _mm256_cvtps_ph((__m256)v, _MM_FROUND_TO_NEAREST_INT));
+}
+// Two products of a 4-bit weight and an int8 activation fit 16 bits.
+INLINE vi dot4_unsigned(vi sum, vb w, vb x) {
+  __m256i pairs = _mm256_maddubs_epi16((__m256i)w, (__m256i)x);
+  return sum + (vi)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+}
+// The weight's sign moves to the activation; 2 * 128 * 127 still fits 16 bits.
+INLINE vi dot4(vi sum, vb w, vb x) {
+  __m256i moved = _mm256_sign_epi8((__m256i)x, (__m256i)w);
+  return dot4_unsigned(sum, (vb)_mm256_abs_epi8((__m256i)w), (vb)moved);
+}
+INLINE vf spread(vf v, int p) {
+  return (vf)_mm256_permutevar8x32_ps((__m256)v, _mm256_set1_epi32(p));
+}
+
+#include "levels/level.h"
+
+const cpu_kernels cpu_kernels_avx2 = KERNELS("avx2");
+
+#pragma clang attribute pop
+#endif

@@ -1,0 +1,43 @@
+// AVX-512 with byte dot products (VNNI): 16 lanes, 32 registers.
+#include "kernels.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#define LANES 16
+// `vpdpbusd` takes unsigned bytes on one side: signed weights are stored plus 128, and 128 times
+// the sum of the activations comes off again.
+#define BIAS 128
+#define TILE_TOKENS 6
+#define INT8_TOKENS 8
+#define QUERIES 8
+
+#pragma clang attribute push(                                                                 \
+    __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c"))), \
+    apply_to = function)
+
+#include "levels/lanes.h"
+
+INLINE vf widen(const void *p) {
+  return (vf)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i_u *)p));
+}
+INLINE void narrow(void *p, vf v) {
+  _mm256_storeu_si256((__m256i_u *)p, _mm512_cvtps_ph((__m512)v, _MM_FROUND_TO_NEAREST_INT));
+}
+INLINE vi dot4(vi sum, vb w, vb x) {
+  return (vi)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)w, (__m512i)x);
+}
+// Weights of 4 bits are never negative.
+INLINE vi dot4_unsigned(vi sum, vb w, vb x) { return dot4(sum, w, x); }
+INLINE vf spread(vf v, int p) {
+  static const int32_t steps[16] = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1};
+  return (vf)_mm512_permutexvar_ps(
+      _mm512_add_epi32(_mm512_loadu_si512(steps), _mm512_set1_epi32(p)), (__m512)v);
+}
+
+#include "levels/level.h"
+
+const cpu_kernels cpu_kernels_avx512 = KERNELS("avx512-vnni");
+
+#pragma clang attribute pop
+#endif

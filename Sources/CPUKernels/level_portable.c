@@ -1,0 +1,74 @@
+// What every CPU has, by the compiler's vectors: SSE2 on x86-64, NEON on arm64.
+#include "kernels.h"
+
+// A vector of 8 lanes is two registers here. It is never passed to a function that is not inlined.
+#pragma clang diagnostic ignored "-Wpsabi"
+
+#define LANES 8
+#define BIAS 0
+#define TILE_TOKENS 1
+#define INT8_TOKENS 2
+#define QUERIES 2
+
+#include "levels/lanes.h"
+
+#if defined(__aarch64__)
+
+typedef VECTOR(__fp16, 8) halves;
+UNALIGNED(halves, halves_any);
+INLINE vf widen(const void *p) {
+  return __builtin_convertvector(*(const halves_any *)p, vf);
+}
+INLINE void narrow(void *p, vf v) { *(halves_any *)p = __builtin_convertvector(v, halves); }
+
+#else
+
+// The exponent of a half is rebased by one multiplication, which also makes its denormals normal;
+// infinity and NaN keep all exponent bits.
+INLINE vf widen(const void *p) {
+  vu h = __builtin_convertvector(*(const vh_any *)p, vu);
+  vu bits = (h & 0x7fff) << 13;
+  vf scaled = (vf)bits * 0x1p112f;
+  vu special = (vu)(bits >= (0x7c00u << 13)) & 0x7f800000u;
+  return (vf)((vu)scaled | special | (h & 0x8000) << 16);
+}
+
+// To the nearest, ties to even: normal numbers by adding half an ulp less one plus the last bit
+// kept, denormals by the addition of a number whose ulp is that of the smallest half.
+INLINE void narrow(void *p, vf v) {
+  vu bits = (vu)v & 0x7fffffffu;
+  vu sign = (vu)v >> 16 & 0x8000u;
+  vu normal = (bits + (0xc8000fffu + (bits >> 13 & 1u))) >> 13;
+  vu denormal = (vu)((vf)bits + 0.5f) - (126u << 23);
+  vu infinite = ((vu)(bits > 0x7f800000u) & 0x200u) | 0x7c00u;
+  vu is_small = (vu)(bits < (113u << 23));
+  vu is_large = (vu)(bits >= (143u << 23));
+  vu half = (is_small & denormal) | (~is_small & normal);
+  half = (is_large & infinite) | (~is_large & half);
+  *(vh_any *)p = __builtin_convertvector(half | sign, vh);
+}
+
+#endif
+
+// Four products of bytes, added up in lanes of 32 bits.
+INLINE vi dot4(vi sum, vb w, vb x) {
+  typedef VECTOR(int8_t, 32) signed_bytes;
+  typedef VECTOR(int16_t, 32) words;
+  typedef VECTOR(int32_t, 32) sums;
+  words products = __builtin_convertvector((signed_bytes)w, words) *
+                   __builtin_convertvector((signed_bytes)x, words);
+  sums wide = __builtin_convertvector(products, sums);
+  VECTOR(int32_t, 16)
+  twos = __builtin_shufflevector(wide, wide, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28,
+                                 30) +
+         __builtin_shufflevector(wide, wide, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29,
+                                 31);
+  return sum + __builtin_shufflevector(twos, twos, 0, 2, 4, 6, 8, 10, 12, 14) +
+         __builtin_shufflevector(twos, twos, 1, 3, 5, 7, 9, 11, 13, 15);
+}
+INLINE vi dot4_unsigned(vi sum, vb w, vb x) { return dot4(sum, w, x); }
+INLINE vf spread(vf v, int p) { return (vf)v[p]; }
+
+#include "levels/level.h"
+
+const cpu_kernels cpu_kernels_portable = KERNELS("portable");

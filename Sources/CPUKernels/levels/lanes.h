@@ -1,0 +1,146 @@
+// Vectors of LANES floats, and what can be said of them without an instruction set.
+//
+// A level defines LANES (8 or 16) and includes this under its target attribute; it then adds
+//
+//   widen       LANES halves in memory -> vf
+//   narrow      vf -> LANES halves in memory
+//   dot4        int32 lane += four bytes of w times four signed bytes of x
+//   spread      element p (and p + 1, where LANES is 16) of a vector, eight times each
+#include <stddef.h>
+#include <stdint.h>
+
+#define INLINE static inline __attribute__((always_inline))
+#define VECTOR(type, count) type __attribute__((ext_vector_type(count)))
+
+typedef VECTOR(float, LANES) vf;
+typedef VECTOR(double, LANES) vd;
+typedef VECTOR(int32_t, LANES) vi;
+typedef VECTOR(uint32_t, LANES) vu;
+typedef VECTOR(uint16_t, LANES) vh;
+typedef VECTOR(int8_t, LANES) vc;
+typedef VECTOR(uint8_t, LANES) vo;
+typedef VECTOR(uint8_t, LANES * 4) vb; // the bytes of LANES / 8 blocks of 32
+typedef VECTOR(uint8_t, 16) b16;
+typedef VECTOR(uint8_t, 32) b32;
+
+// Blocks of 32 bytes in a vector.
+enum { PAIR = LANES / 8 };
+
+// Loads and stores of any address and of any dynamic type.
+#define UNALIGNED(type, name) \
+  typedef type name __attribute__((aligned(1), may_alias))
+UNALIGNED(vf, vf_any);
+UNALIGNED(vh, vh_any);
+UNALIGNED(vc, vc_any);
+UNALIGNED(vb, vb_any);
+UNALIGNED(b16, b16_any);
+UNALIGNED(b32, b32_any);
+UNALIGNED(uint16_t, u16_any);
+UNALIGNED(uint32_t, u32_any);
+UNALIGNED(float, f32_any);
+
+INLINE vf load(const void *p) { return *(const vf_any *)p; }
+INLINE void store(void *p, vf v) { *(vf_any *)p = v; }
+INLINE vf splat(float x) { return (vf)x; }
+
+// The first n lanes, the rest zero.
+INLINE vf load_some(const void *p, size_t n) {
+  vf v = (vf)0.0f;
+  __builtin_memcpy(&v, p, n * sizeof(float));
+  return v;
+}
+INLINE void store_some(void *p, vf v, size_t n) { __builtin_memcpy(p, &v, n * sizeof(float)); }
+
+INLINE vf choose(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (vi)b)); }
+INLINE vf max_of(vf a, vf b) { return choose(a > b, a, b); }
+INLINE vf magnitude(vf a) { return (vf)((vu)a & 0x7fffffffu); }
+
+#if LANES == 16
+typedef VECTOR(float, 8) half_vf;
+INLINE half_vf lower(vf a) {
+  return __builtin_shufflevector(a, a, 0, 1, 2, 3, 4, 5, 6, 7);
+}
+INLINE half_vf upper(vf a) {
+  return __builtin_shufflevector(a, a, 8, 9, 10, 11, 12, 13, 14, 15);
+}
+#define ZIP_LOWER(a, b) \
+  __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
+#define ZIP_UPPER(a, b) \
+  __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+#else
+typedef vf half_vf;
+#define ZIP_LOWER(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
+#define ZIP_UPPER(a, b) __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
+#endif
+
+// The sum of the lanes, by halves.
+INLINE float sum_of(vf a) {
+#if LANES == 16
+  half_vf h = lower(a) + upper(a);
+#else
+  half_vf h = a;
+#endif
+  h += __builtin_shufflevector(h, h, 4, 5, 6, 7, 0, 1, 2, 3);
+  h += __builtin_shufflevector(h, h, 2, 3, 0, 1, 6, 7, 4, 5);
+  return h[0] + h[1];
+}
+
+INLINE float peak_of(vf a) {
+  float peak = a[0];
+  for (int i = 1; i < LANES; i++) peak = a[i] > peak ? a[i] : peak;
+  return peak;
+}
+
+// Four sums at once: lane i of the result is the sum of the lanes of v[i].
+typedef VECTOR(float, 4) quad;
+typedef VECTOR(float, 8) octet;
+INLINE quad sums_of(const vf v[4]) {
+#if LANES == 16
+  octet o[4];
+  for (int i = 0; i < 4; i++) o[i] = lower(v[i]) + upper(v[i]);
+#else
+  const vf *o = v;
+#endif
+  octet ab = __builtin_shufflevector(o[0], o[1], 0, 1, 2, 3, 8, 9, 10, 11) +
+             __builtin_shufflevector(o[0], o[1], 4, 5, 6, 7, 12, 13, 14, 15);
+  octet cd = __builtin_shufflevector(o[2], o[3], 0, 1, 2, 3, 8, 9, 10, 11) +
+             __builtin_shufflevector(o[2], o[3], 4, 5, 6, 7, 12, 13, 14, 15);
+  // ab: a0 a1 a2 a3 b0 b1 b2 b3, cd likewise
+  octet s = __builtin_shufflevector(ab, cd, 0, 1, 8, 9, 4, 5, 12, 13) +
+            __builtin_shufflevector(ab, cd, 2, 3, 10, 11, 6, 7, 14, 15);
+  // s: a a c c b b d d
+  return __builtin_shufflevector(s, s, 0, 4, 2, 6) + __builtin_shufflevector(s, s, 1, 5, 3, 7);
+}
+
+// Turns LANES vectors of LANES lanes so that rows become lanes: log2(LANES) rounds of zips.
+INLINE void transpose(vi m[LANES]) {
+  for (int round = 1; round < LANES; round *= 2) {
+    vi t[LANES];
+    for (int i = 0; i < LANES / 2; i++) {
+      t[2 * i] = ZIP_LOWER(m[i], m[i + LANES / 2]);
+      t[2 * i + 1] = ZIP_UPPER(m[i], m[i + LANES / 2]);
+    }
+    for (int i = 0; i < LANES; i++) m[i] = t[i];
+  }
+}
+
+// exp for any x: below -87 it is about 1e-38, above 88 about 1e38; NaN stays NaN.
+//
+// exp(x) = 2^n * exp(r) with n = x / ln 2 to the nearest and |r| <= ln 2 / 2; the polynomial is
+// Cephes' expf. Rounding goes through 1.5 * 2^23, because a NaN has no integer to convert to.
+INLINE vf exponential(vf x) {
+  x = choose(x < -87.0f, (vf)-87.0f, x);
+  x = choose(x > 88.0f, (vf)88.0f, x);
+  vf shifted = x * 1.44269504088896341f + 12582912.0f;
+  vf n = shifted - 12582912.0f;
+  vf r = x - n * 0.693359375f;
+  r = r + n * 2.12194440e-4f;
+  vf p = (vf)1.9875691500e-4f;
+  p = p * r + 1.3981999507e-3f;
+  p = p * r + 8.3334519073e-3f;
+  p = p * r + 4.1665795894e-2f;
+  p = p * r + 1.6666665459e-1f;
+  p = p * r + 5.0000001201e-1f;
+  p = p * (r * r) + r + 1.0f;
+  return p * (vf)(((vu)shifted << 23) + (127u << 23));
+}

@@ -1,0 +1,21 @@
+// All kernels of one level; the level's file has defined its vectors and primitives.
+#include "weights.h"
+
+#include "linear_rows.h"
+
+#include "linear_tile.h"
+
+#include "linear_int8.h"
+
+#include "pointwise.h"
+
+#include "norm_rope.h"
+
+#include "attention.h"
+
+#define KERNELS(level)                                                                         \
+  {                                                                                            \
+    .name = level, .decode = decode, .linear = linear, .linear_int8 = linear_int8,             \
+    .embed = embed, .rms_norm = rms_norm, .rope = rope, .add = add, .gated_silu = gated_silu, \
+    .quantize = quantize, .write_kv = write_kv, .attend = attend                               \
+  }

@@ -1,0 +1,57 @@
+// x W^T for few rows of x: the weights pass by once, straight from memory.
+//
+// Lanes run along k. ROWS rows of W share the loads of x; sums over the lanes come at the end.
+
+enum { ROWS = 4 };
+// Weights are asked for this many bytes ahead, since a row's end hides the next from the hardware.
+enum { AHEAD = 1024 };
+
+// out[r] = row r of w times x, for `rows` (a constant) rows.
+INLINE void dot_rows(cpu_type type, int rows, const uint8_t *w, size_t row_bytes, const float *x,
+                     size_t width, float *out) {
+  vf sums[ROWS][UNIT];
+  for (int r = 0; r < rows; r++)
+    for (int u = 0; u < UNIT; u++) sums[r][u] = (vf)0.0f;
+  size_t k = 0;
+  vf v[UNIT], values[UNIT];
+  for (; k + BLOCK <= width; k += BLOCK, w += block_bytes(type)) {
+    for (int u = 0; u < UNIT; u++) v[u] = load(x + k + u * LANES);
+    for (int r = 0; r < rows; r++) {
+      const uint8_t *row = w + (size_t)r * row_bytes;
+      __builtin_prefetch(row + AHEAD);
+      if (type == CPU_F32) __builtin_prefetch(row + AHEAD + 64);
+      decode_block(type, row, values);
+      for (int u = 0; u < UNIT; u++) sums[r][u] += values[u] * v[u];
+    }
+  }
+  if (k < width) {
+    decode_some(CPU_F32, (const uint8_t *)(x + k), width - k, v);
+    for (int r = 0; r < rows; r++) {
+      decode_some(type, w + (size_t)r * row_bytes, width - k, values);
+      for (int u = 0; u < UNIT; u++) sums[r][u] += values[u] * v[u];
+    }
+  }
+  for (int r = 0; r < rows; r++) {
+    for (int u = 1; u < UNIT; u++) sums[r][0] += sums[r][u];
+    out[r] = sum_of(sums[r][0]);
+  }
+}
+
+INLINE void linear_rows(cpu_type type, const cpu_linear_arguments *a, size_t first, size_t last) {
+  const uint8_t *weights = a->weights;
+  for (size_t o = first; o < last;) {
+    size_t n = last - o >= ROWS ? ROWS : 1;
+    const uint8_t *w = weights + o * a->row_bytes;
+    for (size_t t = 0; t < a->rows; t++) {
+      const float *x = (const float *)a->input + t * a->width;
+      float out[ROWS];
+      if (n == ROWS)
+        dot_rows(type, ROWS, w, a->row_bytes, x, a->width, out);
+      else
+        dot_rows(type, 1, w, a->row_bytes, x, a->width, out);
+      for (size_t r = 0; r < n; r++)
+        a->output[t * a->outputs + o + r] = out[r] + (a->bias ? a->bias[o + r] : 0);
+    }
+    o += n;
+  }
+}

@@ -1,0 +1,113 @@
+// Spreads an operation over the pool: it cuts the items into tasks that are worth a thread's wake,
+// and several per thread, so that a thread whose core was taken away holds up little.
+#include "kernels.h"
+
+// A task costs at least this much, in bytes moved or operations, whichever the caller counts: some
+// ten microseconds.
+enum { TASK_WORK = 1 << 18, TASKS_PER_THREAD = 8 };
+
+typedef struct {
+  cpu_range range;
+  const void *arguments;
+  size_t items;
+  size_t items_per_task;
+} job;
+
+static void run_task(void *context, size_t task) {
+  const job *j = context;
+  size_t first = task * j->items_per_task;
+  size_t last = j->items - first < j->items_per_task ? j->items : first + j->items_per_task;
+  j->range(j->arguments, first, last);
+}
+
+// `grain`: tasks begin at multiples of it. `work`: what one item costs.
+static void spread(cpu_pool *pool, cpu_range range, const void *arguments, size_t items,
+                   size_t grain, size_t work) {
+  if (items == 0) return;
+  size_t threads = (size_t)cpu_pool_threads(pool);
+  size_t share = (items + threads * TASKS_PER_THREAD - 1) / (threads * TASKS_PER_THREAD);
+  size_t worth = TASK_WORK / (work > 0 ? work : 1) + 1;
+  size_t per_task = share > worth ? share : worth;
+  per_task = (per_task + grain - 1) / grain * grain;
+  if (threads == 1 || per_task >= items) {
+    range(arguments, 0, items);
+    return;
+  }
+  job j = {range, arguments, items, per_task};
+  cpu_pool_run(pool, (items + per_task - 1) / per_task, run_task, &j);
+}
+
+void cpu_decode(const cpu_kernels *kernels, cpu_type type, const void *source, size_t count,
+                float *target) {
+  kernels->decode(type, source, count, target);
+}
+
+// Outputs are cut at multiples of two vectors, so that register tiles are full.
+enum { OUTPUTS = 32 };
+
+void cpu_linear(const cpu_kernels *kernels, cpu_pool *pool, const cpu_linear_arguments *a) {
+  spread(pool, kernels->linear, a, a->outputs, OUTPUTS, a->row_bytes + a->width * a->rows / 4);
+}
+
+void cpu_linear_int8(const cpu_kernels *kernels, cpu_pool *pool, const cpu_linear_arguments *a) {
+  spread(pool, kernels->linear_int8, a, a->outputs, OUTPUTS, a->row_bytes + a->width * a->rows / 16);
+}
+
+void cpu_embed(const cpu_kernels *kernels, cpu_pool *pool, const cpu_embed_arguments *a) {
+  spread(pool, kernels->embed, a, a->rows, 1, a->width * 4);
+}
+
+void cpu_rms_norm(const cpu_kernels *kernels, cpu_pool *pool, const cpu_rms_norm_arguments *a) {
+  spread(pool, kernels->rms_norm, a, a->rows, 1, a->width * 8);
+}
+
+void cpu_rope(const cpu_kernels *kernels, cpu_pool *pool, const cpu_rope_arguments *a) {
+  spread(pool, kernels->rope, a, a->rows, 1, a->heads * a->head_width * 8);
+}
+
+void cpu_add(const cpu_kernels *kernels, cpu_pool *pool, const cpu_pair_arguments *a) {
+  spread(pool, kernels->add, a, a->count, 1024, 12);
+}
+
+void cpu_gated_silu(const cpu_kernels *kernels, cpu_pool *pool, const cpu_pair_arguments *a) {
+  spread(pool, kernels->gated_silu, a, a->count, 1024, 24);
+}
+
+static void select_range(const void *arguments, size_t first, size_t last) {
+  const cpu_select_arguments *a = arguments;
+  for (size_t r = first; r < last; r++) {
+    float *row = a->output + r * a->width;
+    int32_t index = a->indices[r];
+    if (index < 0 || (size_t)index >= a->input_rows)
+      __builtin_memset(row, 0, a->width * sizeof(float));
+    else
+      __builtin_memcpy(row, a->input + (size_t)index * a->width, a->width * sizeof(float));
+  }
+}
+
+void cpu_select_rows(const cpu_kernels *kernels, cpu_pool *pool, const cpu_select_arguments *a) {
+  (void)kernels; // copying needs no instruction set
+  spread(pool, select_range, a, a->rows, 1, a->width * 8);
+}
+
+void cpu_quantize(const cpu_kernels *kernels, cpu_pool *pool, const cpu_quantize_arguments *a) {
+  spread(pool, kernels->quantize, a, a->rows, 1, a->width * 8);
+}
+
+void cpu_write_kv(const cpu_kernels *kernels, cpu_pool *pool, const cpu_write_kv_arguments *a) {
+  spread(pool, kernels->write_kv, a, a->rows, 1, a->pool.heads * a->pool.head_width * 32);
+}
+
+void cpu_attend(const cpu_kernels *kernels, cpu_pool *pool, const cpu_attend_arguments *a) {
+  if (a->rows == 0) return;
+  int64_t longest = 0;
+  for (size_t r = 0; r < a->rows; r++) {
+    int64_t seen = (int64_t)a->end[r] - a->begin[r];
+    longest = seen > longest ? seen : longest;
+  }
+  size_t tiles = (a->rows + ATTEND_ROWS - 1) / ATTEND_ROWS;
+  size_t rows = a->rows < ATTEND_ROWS ? a->rows : ATTEND_ROWS;
+  size_t queries = rows * (a->heads / a->pool.heads);
+  spread(pool, kernels->attend, a, tiles * a->pool.heads, 1,
+         (size_t)longest * a->pool.head_width * (2 + queries / 4));
+}

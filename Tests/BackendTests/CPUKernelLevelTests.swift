@@ -1,0 +1,256 @@
+import CPUBackend
+import CPUKernels
+import Devices
+import OpSuite
+import Tensors
+import Testing
+
+/// Every instruction set that this CPU has, against the oracle, the codecs and the portable one.
+@Suite struct CPUKernelLevelTests {
+  @Test(arguments: InstructionSet.available, [1, 3])
+  func passesAllCases(instructions: InstructionSet, threads: Int) {
+    for blas in [true, false] {
+      let device = CPUDevice(threads: threads, instructions: instructions, blas: blas)
+      for row in OpSuite.check(device) {
+        #expect(row.failure == nil, "\(row.key), \(device.traits.driver)")
+        #expect(row.declined == nil, "\(row.key), \(device.traits.driver)")
+      }
+    }
+  }
+
+  @Test func declinesWhatASelfTestFoundWrong() {
+    let key = OperationKey(.quantize, input: .f32)
+    let device = CPUDevice(threads: 1, declined: [key: "differs from the reference"])
+    #expect(
+      device.support(.quantize, input: .f32) == .declined(reason: "differs from the reference"))
+    device.declined = [:]
+    #expect(device.support(.quantize, input: .f32) != .declined(reason: "there is no kernel"))
+  }
+
+  /// Widths of a block, of two, of awkward numbers of both, and of real models.
+  private static let widths = [32, 64, 96, 544, 576, 1536]
+
+  @Test(arguments: levels, [cpu_type.q4, .q8])
+  func multipliesLikeTheCodecs(level: Level, type: cpu_type) {
+    let element: ElementType = type == .q4 ? .q4_1 : .q8_0
+    for width in Self.widths {
+      for (rows, outputs) in [(1, 1), (1, 35), (2, 4), (5, 33), (6, 17), (9, 16), (31, 34)] {
+        var random = Numbers(seed: UInt64(width + rows * 7 + outputs))
+        let values = random.floats(outputs * width)
+        let x = random.floats(rows * width)
+        let weights = element.encoded(values)
+        let decoded = weights.withUnsafeBytes { element.decoded($0, count: values.count) }
+        let blocks = int8Blocks(x, rows: rows, width: width)
+        let floats = linear(
+          level, type, weights, outputs: outputs, width: width, rows: rows, input: x)
+        let integers = linear(
+          level, type, weights, outputs: outputs, width: width, rows: rows, isInt8: true,
+          input: blocks.bytes)
+        let shape = "\(level) \(element.name) \(rows) × \(width) × \(outputs)"
+        let wanted = product(x, decoded, rows: rows, width: width, outputs: outputs)
+        let rounded = product(blocks.values, decoded, rows: rows, width: width, outputs: outputs)
+        #expect(error(floats, wanted) < 1e-11, "\(shape)")
+        #expect(error(integers, rounded) < 1e-11, "\(shape), int8")
+      }
+    }
+  }
+
+  /// Largest weights against largest activations: sums of pairs must not saturate.
+  @Test(arguments: levels)
+  func extremesDoNotSaturate(level: Level) {
+    let width = 64
+    for (q, x) in [(-128, -127), (-128, 127), (127, 127), (127, -127)] {
+      let block = [0, 0x3C] + [UInt8](repeating: UInt8(truncatingIfNeeded: q), count: 32)
+      let weights = block + block
+      var input = [UInt8](repeating: UInt8(truncatingIfNeeded: x), count: width)
+      for scale in [Float(1), 1, Float(x * 32), Float(x * 32)] {
+        input += withUnsafeBytes(of: scale) { [UInt8]($0) }
+      }
+      for rows in [1, 8] {
+        let repeated = Array(repeatElement(input, count: rows).joined())
+        let result = linear(
+          level, .q8, weights, outputs: 1, width: width, rows: rows, isInt8: true, input: repeated)
+        #expect(result == [Float](repeating: Float(q * x * width), count: rows))
+      }
+    }
+  }
+
+  @Test(arguments: levels)
+  func decodesEveryHalf(level: Level) {
+    let bits = (UInt16.min...UInt16.max).map { $0 }
+    var decoded = [Float](repeating: 0, count: bits.count)
+    bits.withUnsafeBytes { source in
+      cpu_decode(level.kernels, CPU_F16, source.baseAddress, bits.count, &decoded)
+    }
+    let wrong = zip(bits, decoded).first { half, value in
+      let wanted = Float(Float16(bitPattern: half))
+      return wanted.isNaN ? !value.isNaN : value != wanted || value.sign != wanted.sign
+    }
+    #expect(wrong == nil)
+  }
+
+  @Test(arguments: levels)
+  func roundsHalvesLikeSwift(level: Level) {
+    var random = Numbers(seed: 5)
+    // Ties, the smallest and largest halves, denormals, overflow, and bits at random.
+    var values: [Float] = [
+      0, -0.0, 1, 1.00048828125, 1.0009765625, 1.00146484375, 65504, 65519.996, 65520, -1e9,
+      .infinity, 5.9604645e-8, 2.9802322e-8, 2.9802326e-8, 8.940697e-8, 6.1035156e-5, 6.0975552e-5,
+    ]
+    while values.count < 16 * 64 {
+      let value = Float(bitPattern: UInt32(truncatingIfNeeded: random.next()))
+      if !value.isNaN { values.append(value / (values.count % 2 == 0 ? 1 : 1e20)) }
+    }
+    var pages = [Float16](repeating: .nan, count: values.count * 2)
+    // One head, 64 wide: row r goes to slot r.
+    let slots = (0..<16).map { Int32($0) }
+    pages.withUnsafeMutableBytes { pages in
+      var arguments = cpu_write_kv_arguments(
+        k: nil, v: nil, slots: nil, rows: 16,
+        pool: cpu_kv_pool(pages: pages.baseAddress, half: true, heads: 1, head_width: 64))
+      values.withUnsafeBufferPointer { values in
+        slots.withUnsafeBufferPointer { slots in
+          (arguments.k, arguments.v) = (values.baseAddress, values.baseAddress)
+          arguments.slots = slots.baseAddress
+          cpu_write_kv(level.kernels, nil, &arguments)
+        }
+      }
+    }
+    let written = pages[1024...].map(\.bitPattern)
+    #expect(written == values.map { Float16($0).bitPattern })
+  }
+
+  @Test(arguments: [1, 2, 4])
+  func everyTaskRunsOnce(threads: Int32) {
+    let pool = cpu_pool_create(threads)
+    defer { cpu_pool_destroy(pool) }
+    for run in 0..<3000 {
+      var counts = [Int32](repeating: 0, count: run % 37)
+      counts.withUnsafeMutableBufferPointer { counts in
+        cpu_pool_run(
+          pool, counts.count,
+          { context, task in context?.assumingMemoryBound(to: Int32.self)[task] += 1 },
+          counts.baseAddress)
+      }
+      let isOnceEach = counts.allSatisfy { $0 == 1 }
+      #expect(isOnceEach)
+    }
+  }
+
+  @Test func poolsComeAndGo() {
+    for threads in 0..<20 {
+      let pool = cpu_pool_create(Int32(threads % 5))
+      #expect(cpu_pool_threads(pool) == max(1, Int32(threads % 5)))
+      cpu_pool_destroy(pool)
+    }
+    cpu_pool_destroy(nil)
+  }
+}
+
+// MARK: - The kernels, called directly
+
+struct Level: CustomStringConvertible, Sendable {
+  let index: UInt32
+  var kernels: OpaquePointer? { cpu_kernels_level(cpu_level(rawValue: index)) }
+  var description: String { String(cString: cpu_kernels_name(kernels)) }
+}
+
+private let levels = (0..<UInt32(CPU_LEVELS)).map { Level(index: $0) }.filter { $0.kernels != nil }
+
+extension cpu_type {
+  fileprivate static var q4: cpu_type { CPU_Q4_1 }
+  fileprivate static var q8: cpu_type { CPU_Q8_0 }
+}
+
+/// Runs a linear kernel; what lies behind the output must stay as it was.
+private func linear<Element>(
+  _ level: Level, _ type: cpu_type, _ weights: [UInt8], outputs: Int, width: Int, rows: Int,
+  isInt8: Bool = false, input: [Element]
+) -> [Float] {
+  var output = [Float](repeating: .nan, count: rows * outputs + 16)
+  output.withUnsafeMutableBufferPointer { output in
+    weights.withUnsafeBytes { weights in
+      input.withUnsafeBytes { input in
+        var arguments = cpu_linear_arguments(
+          type: type, weights: weights.baseAddress, outputs: outputs, width: width,
+          row_bytes: weights.count / outputs, bias: nil, input: input.baseAddress, rows: rows,
+          output: output.baseAddress)
+        if isInt8 {
+          cpu_linear_int8(level.kernels, nil, &arguments)
+        } else {
+          cpu_linear(level.kernels, nil, &arguments)
+        }
+      }
+    }
+  }
+  let isUntouched = output[(rows * outputs)...].allSatisfy(\.isNaN)
+  #expect(isUntouched)
+  return Array(output[..<(rows * outputs)])
+}
+
+/// Rows of `Int8Activations`, and the numbers that they stand for.
+private func int8Blocks(_ x: [Float], rows: Int, width: Int) -> (bytes: [UInt8], values: [Float]) {
+  let stride = Int8Activations.rowBytes(width)
+  var bytes = [UInt8](repeating: 0, count: rows * stride)
+  var values: [Float] = []
+  bytes.withUnsafeMutableBytes { bytes in
+    x.withUnsafeBufferPointer { x in
+      for row in 0..<rows {
+        let target = UnsafeMutableRawBufferPointer(
+          rebasing: bytes[row * stride..<(row + 1) * stride])
+        Int8Activations.quantize(
+          UnsafeBufferPointer(rebasing: x[row * width..<(row + 1) * width]), into: target)
+        for j in 0..<width {
+          let scale = target.loadUnaligned(fromByteOffset: width + j / 32 * 4, as: Float.self)
+          values.append(Float(target.load(fromByteOffset: j, as: Int8.self)) * scale)
+        }
+      }
+    }
+  }
+  return (bytes, values)
+}
+
+private func product(
+  _ x: [Float], _ weights: [Float], rows: Int, width: Int, outputs: Int
+) -> [Double] {
+  var result: [Double] = []
+  for row in 0..<rows {
+    for output in 0..<outputs {
+      var sum = 0.0
+      for k in 0..<width { sum += Double(x[row * width + k]) * Double(weights[output * width + k]) }
+      result.append(sum)
+    }
+  }
+  return result
+}
+
+/// Normalised mean squared error.
+private func error(_ got: [Float], _ wanted: [Double]) -> Double {
+  var difference = 0.0
+  var power = Double.leastNormalMagnitude
+  for (a, b) in zip(got, wanted) {
+    difference += (Double(a) - b) * (Double(a) - b)
+    power += b * b
+  }
+  return difference / power
+}
+
+/// SplitMix64 (Steele et al., 2014).
+private struct Numbers {
+  private var state: UInt64
+
+  init(seed: UInt64) { state = seed }
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+    return z ^ (z >> 31)
+  }
+
+  /// Between -1 and 1.
+  mutating func floats(_ count: Int) -> [Float] {
+    (0..<count).map { _ in Float(Int64(bitPattern: next()) >> 40) / Float(1 << 23) }
+  }
+}
