@@ -1,1 +1,66 @@
-// programs
+// Embeds every .cl file; a new kernel adds one text and one row here. An edit of a .cl rebuilds this
+// file, as #embed lists it as a dependency.
+#include "Kernels.h"
+
+static const char prelude[] = {
+#embed "common/prelude.cl" suffix(, 0)
+};
+static const char attend[] = {
+#embed "attention/attend.cl" suffix(, 0)
+};
+static const char write_kv[] = {
+#embed "attention/write_kv.cl" suffix(, 0)
+};
+static const char linear_blocks[] = {
+#embed "gemm/linear_blocks.cl" suffix(, 0)
+};
+static const char linear_float[] = {
+#embed "gemm/linear_float.cl" suffix(, 0)
+};
+static const char linear_int8[] = {
+#embed "gemm/linear_int8.cl" suffix(, 0)
+};
+static const char add[] = {
+#embed "pointwise/add.cl" suffix(, 0)
+};
+static const char gated_silu[] = {
+#embed "pointwise/gated_silu.cl" suffix(, 0)
+};
+static const char rms_norm[] = {
+#embed "pointwise/rms_norm.cl" suffix(, 0)
+};
+static const char rope[] = {
+#embed "pointwise/rope.cl" suffix(, 0)
+};
+static const char select_rows[] = {
+#embed "pointwise/select_rows.cl" suffix(, 0)
+};
+static const char embed_rows[] = {
+#embed "quant/embed_rows.cl" suffix(, 0)
+};
+static const char quantize[] = {
+#embed "quant/quantize.cl" suffix(, 0)
+};
+
+#define PROGRAM(family, name) {#family "/" #name, name, sizeof name - 1}
+
+static const kernel_program programs[] = {
+    PROGRAM(common, prelude),
+    PROGRAM(attention, attend),
+    PROGRAM(attention, write_kv),
+    PROGRAM(gemm, linear_blocks),
+    PROGRAM(gemm, linear_float),
+    PROGRAM(gemm, linear_int8),
+    PROGRAM(pointwise, add),
+    PROGRAM(pointwise, gated_silu),
+    PROGRAM(pointwise, rms_norm),
+    PROGRAM(pointwise, rope),
+    PROGRAM(pointwise, select_rows),
+    PROGRAM(quant, embed_rows),
+    PROGRAM(quant, quantize),
+};
+
+const kernel_program *kernel_programs(size_t *count) {
+  *count = sizeof programs / sizeof *programs;
+  return programs;
+}

@@ -1,1 +1,15 @@
+// The OpenCL C programs, carried inside the binary.
 #pragma once
+
+#include <stddef.h>
+
+// One file under Kernels/.
+typedef struct {
+  const char *name;  // its path without the ending: "pointwise/add"
+  const char *text;  // its text, zero-terminated
+  size_t length;     // bytes of the text, without the zero
+} kernel_program;
+
+// Every program and how many there are. The first, "common/prelude", is not a program of its own:
+// the host puts it before each of the others.
+const kernel_program *kernel_programs(size_t *count);

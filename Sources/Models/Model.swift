@@ -26,6 +26,7 @@ package struct Model: Sendable {
   /// - Parameters:
   ///   - file: An open model file.
   ///   - activations: How quantised linear layers treat their input.
+  /// - Throws: ``ModelError`` saying what the file lacks.
   package init(_ file: GGUFFile, activations: ActivationFormat) throws(ModelError) {
     let hyperparameters = try Hyperparameters(file)
     guard let build = Self.architectures[hyperparameters.architecture] else {

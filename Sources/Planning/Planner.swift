@@ -22,6 +22,7 @@ package struct Planner {
   ///   - graph: The model.
   ///   - devices: In order of preference; each operation goes to the first that takes it.
   /// - Returns: A plan whose device indices are places in `devices`.
+  /// - Throws: ``PlanningError`` where no device takes an operation or something does not fit.
   package func plan(
     _ graph: Graph, on devices: [any Device]
   ) throws(PlanningError) -> ExecutionPlan {

@@ -143,6 +143,7 @@ package final class EngineLoop {
   ///   - isCancelled: Asked before every step.
   ///   - emit: Gets every token; returns whether to go on.
   /// - Returns: How it went. Its pages are back, whatever happened.
+  /// - Throws: ``EngineError``; the tokens emitted before stay valid.
   package func generate(
     _ request: GenerationRequest, isCancelled: () -> Bool, emit: (Int32) -> Bool
   ) throws(EngineError) -> GenerationReport {

@@ -1,0 +1,48 @@
+// Keys and values of the step's rows → the page pool.
+//
+//   pool      page 0                       page 1 …
+//   page      kv head 0 | kv head 1 | …
+//   kv head   keys [width][16 tokens] | values [16 tokens][width]
+//
+//   k, v  f32 [t * heads * width + head * width + d];  slots i32 [t]: token slot % 16 of page
+//   slot / 16. A row with a negative slot is not kept.
+//
+// Keys are transposed inside a page, so that one vector holds one element of 16 tokens. One
+// work-item takes one head of one row; global ids: (head, row).
+
+#ifndef ELEMENT
+#define ELEMENT F16
+#endif
+
+#if ELEMENT == F16
+typedef half element;
+#define STORE(value, i, target) vstore_half_rte(value, i, target)
+#elif ELEMENT == F32
+typedef float element;
+#define STORE(value, i, target) ((target)[i] = (value))
+#endif
+
+kernel void write_kv(
+    global const uchar *k_buffer, ulong k_offset, global const uchar *v_buffer, ulong v_offset,
+    global const uchar *slots_buffer, ulong slots_offset,
+    global uchar *pool_buffer, ulong pool_offset, uint heads, uint width)
+{
+  const uint head = get_global_id(0);
+  const size_t t = get_global_id(1);
+  const int slot = ((global const int *)(slots_buffer + slots_offset))[t];
+  if (slot < 0) return;
+
+  const size_t row = (t * heads + head) * width;
+  global const float *k = (global const float *)(k_buffer + k_offset) + row;
+  global const float *v = (global const float *)(v_buffer + v_offset) + row;
+
+  const uint token = slot % PAGE;
+  const size_t half_block = PAGE * (size_t)width;
+  global element *keys = (global element *)(pool_buffer + pool_offset)
+      + ((size_t)(slot / PAGE) * heads + head) * 2 * half_block;
+  global element *values = keys + half_block;
+  for (uint d = 0; d < width; d++) {
+    STORE(k[d], d * PAGE + token, keys);
+    STORE(v[d], token * width + d, values);
+  }
+}

@@ -1,0 +1,38 @@
+// x → int8 blocks: per 32 numbers a scale max|x| / 127, bytes x × (127 / max|x|) rounded to nearest
+// even, and the sum scale × Σ bytes.
+//
+//        width                         width bytes   width/32 floats  width/32 floats
+//      ┌───────────────┐             ┌─────────────┬────────────────┬────────────────┐
+//    x │ f32           │  → y, a row │ char        │ scales         │ sums           │
+//      └───────────────┘             └─────────────┴────────────────┴────────────────┘
+//
+// One work-item turns `blocks_each` blocks of one row. Global ids: (group of blocks, row).
+
+kernel void quantize(
+    global const uchar *x_buffer, ulong x_offset,
+    global uchar *y_buffer, ulong y_offset, uint width, uint blocks_each)
+{
+  const size_t t = get_global_id(1);
+  const uint blocks = width / BLOCK;
+  global const float *x = (global const float *)(x_buffer + x_offset) + t * width;
+  global uchar *row = y_buffer + y_offset + t * (width + (size_t)blocks * 8);
+  global char *bytes = (global char *)row;
+  global float *scales = (global float *)(row + width);
+
+  const uint first = get_global_id(0) * blocks_each;
+  const uint end = min(first + blocks_each, blocks);
+  for (uint b = first; b < end; b++) {
+    const float16 low = vload16(2 * b, x);
+    const float16 high = vload16(2 * b + 1, x);
+    const float peak = max16(fmax(fabs(low), fabs(high)));
+    const float inverse = peak == 0.0f ? 0.0f : 127.0f / peak;
+    const float scale = peak / 127.0f;
+    // A peak near the smallest number makes `inverse` infinite: keep the bytes in range.
+    const float16 q_low = clamp(rint(low * inverse), -127.0f, 127.0f);
+    const float16 q_high = clamp(rint(high * inverse), -127.0f, 127.0f);
+    vstore16(convert_char16(q_low), 2 * b, bytes);
+    vstore16(convert_char16(q_high), 2 * b + 1, bytes);
+    scales[b] = scale;
+    scales[blocks + b] = scale * sum16(q_low + q_high);
+  }
+}

@@ -1,0 +1,100 @@
+import CPUBackend
+import Devices
+import ModelGraph
+import Models
+import OpSuite
+import OpenCLBackend
+import Planning
+import ReferenceBackend
+
+/// Finds devices in the order in which they are tried, checks them, and plans a model on them.
+///
+/// This is the only place that knows which backends exist.
+struct DeviceOpener {
+  let options: LoadOptions
+
+  /// A device that may be tried.
+  private struct Candidate {
+    var name: String
+    var open: () throws(DeviceError) -> any Device
+  }
+
+  /// Devices with a plan, and what the user should know about how they were chosen.
+  struct Opened {
+    var devices: [any Device]
+    var plan: ExecutionPlan
+    var notices: [String]
+  }
+
+  /// Opens as few devices as the model needs: the first in order that works, and later ones only
+  /// for operations that it declines.
+  func open(_ graph: Graph, _ planner: Planner) throws(ApusError) -> Opened {
+    let keys = try operations(of: graph, planner)
+    var devices: [any Device] = []
+    var problems: [String] = []
+    for candidate in candidates(&problems) {
+      if !options.allowsFallback, let problem = problems.first {
+        throw ApusError(.device, "\(problem) (--no-fallback)")
+      }
+      do throws(DeviceError) {
+        let device = try candidate.open()
+        if let failure = selfTest(device, keys) {
+          problems.append("\(candidate.name) fails its self-test: \(failure)")
+          continue
+        }
+        devices.append(device)
+      } catch {
+        problems.append("\(error)")
+        continue
+      }
+      do throws(PlanningError) {
+        let plan = try planner.plan(graph, on: devices)
+        let name = devices.last?.traits.name ?? ""
+        return Opened(
+          devices: devices, plan: plan, notices: problems.map { "\($0); using \(name)" })
+      } catch {
+        problems.append("\(error)")
+        if case .tooLarge = error { devices.removeLast() }
+      }
+    }
+    throw ApusError(.device, problems.joined(separator: "; "))
+  }
+
+  /// The operations and types that a model needs, on whatever device.
+  private func operations(
+    of graph: Graph, _ planner: Planner
+  ) throws(ApusError) -> Set<OperationKey> {
+    do throws(PlanningError) {
+      return Set(try planner.plan(graph, on: [ReferenceDevice()]).placements.map(\.key))
+    } catch { throw ApusError(error) }
+  }
+
+  /// The first failure among the tiny cases of the operations that will be used, or nil.
+  private func selfTest(_ device: any Device, _ keys: Set<OperationKey>) -> String? {
+    if device.traits.kind == .reference { return nil }
+    let rows = OpSuite.check(device, keys: keys, tinyOnly: true)
+    return rows.first { $0.failure != nil }.map { "\($0.key): \($0.failure ?? "")" }
+  }
+
+  private func candidates(_ problems: inout [String]) -> [Candidate] {
+    let options = options
+    let cpu = Candidate(name: "cpu") { () throws(DeviceError) in
+      CPUDevice(threads: options.threads)
+    }
+    let reference = Candidate(name: "reference") { () throws(DeviceError) in ReferenceDevice() }
+    func opencl(_ index: Int) -> Candidate {
+      Candidate(name: "opencl:\(index)") { () throws(DeviceError) in
+        try OpenCLDevice(index: index, threads: options.threads)
+      }
+    }
+    switch options.device {
+    case .reference: return [reference]
+    case .cpu: return [cpu, reference]
+    case .opencl(let index): return [opencl(index), cpu, reference]
+    case .auto:
+      let found = OpenCLDevices.list()
+      if let reason = found.reason { problems.append(reason) }
+      return found.devices.map { opencl($0.index) } + [cpu, reference]
+    }
+  }
+}

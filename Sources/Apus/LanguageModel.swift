@@ -1,0 +1,155 @@
+package import Devices
+import GGUF
+package import ModelGraph
+package import Models
+package import Planning
+package import Runtime
+import Sampling
+import Synchronization
+package import Tokenization
+
+/// A language model, loaded and ready to speak.
+///
+/// ```swift
+/// let model = try await LanguageModel.load("model.gguf")
+/// for try await event in model.generate(.chat(user: "Why is the sky blue?", system: nil)) {
+///   if case .text(let piece) = event { print(piece, terminator: "") }
+/// }
+/// await model.close()
+/// ```
+public final class LanguageModel: Sendable {
+  /// The model's name, as its file gives it.
+  public let name: String
+  /// Tokens that a conversation may hold.
+  public let contextLength: Int
+  /// What the user should know: devices that were passed over, and why.
+  public let notices: [String]
+  /// Where the model runs.
+  public let device: DeviceDescription
+  package let model: Model
+  package let text: ModelText
+  package let engine: Engine
+  package let plan: ExecutionPlan
+  package let devices: [DeviceTraits]
+
+  private init(
+    _ model: Model, _ text: ModelText, _ engine: Engine, _ started: Started, contextLength: Int
+  ) {
+    name = model.name
+    self.contextLength = contextLength
+    notices = started.notices
+    device = DeviceDescription(started.devices[started.plan.logits.device])
+    self.model = model
+    self.text = text
+    self.engine = engine
+    plan = started.plan
+    devices = started.devices
+  }
+
+  /// What the engine's thread reports once it runs.
+  private struct Started: Sendable {
+    var plan: ExecutionPlan
+    var devices: [DeviceTraits]
+    var notices: [String]
+  }
+
+  /// Rows of a step at most: enough to keep a device busy, little enough to cancel soon.
+  private static let rowsPerStep = 256
+  /// Context where the user says nothing; the whole of a long-context model would take much memory.
+  private static let defaultContext = 4096
+
+  /// Loads a GGUF file.
+  ///
+  /// - Parameters:
+  ///   - path: The file.
+  ///   - options: Device, context, threads and arithmetic.
+  /// - Returns: The model, with its memory made and its weights in place.
+  /// - Throws: ``ApusError`` saying what to do.
+  public static func load(
+    _ path: String, options: LoadOptions = LoadOptions()
+  ) async throws(ApusError) -> LanguageModel {
+    let file: GGUFFile
+    do throws(GGUFError) { file = try GGUFFile(path: path) } catch { throw ApusError(error) }
+    let model: Model
+    do throws(ModelError) {
+      model = try Model(file, activations: ActivationFormat(options.activations))
+    } catch { throw ApusError(error) }
+    let text = try ModelText(file)
+    guard text.tokenizer.count <= model.vocabularySize else {
+      throw ApusError(
+        .model,
+        "\(path): the vocabulary has \(text.tokenizer.count) tokens, but the model's output only "
+          + "\(model.vocabularySize)")
+    }
+    let context = try contextLength(options, model)
+    let pages = (context + KVLayout.pageTokens - 1) / KVLayout.pageTokens
+    let rows = min(rowsPerStep, context)
+    let planner = Planner(
+      bounds: SymbolSizes(rows: rows, outputs: min(options.outputRows, rows)), pageCount: pages,
+      element: .f16)
+
+    let started = Mutex<Started?>(nil)
+    let engine = try await Engine { () throws(ApusError) in
+      let opened = try DeviceOpener(options: options).open(model.graph, planner)
+      started.withLock {
+        $0 = Started(
+          plan: opened.plan, devices: opened.devices.map(\.traits), notices: opened.notices)
+      }
+      do throws(EngineError) {
+        return try EngineLoop(
+          opened.plan, devices: opened.devices, weights: file, contextLength: context)
+      } catch { throw ApusError(error) }
+    }
+    guard let report = started.withLock({ $0 }) else {
+      preconditionFailure("an engine that started has a plan")
+    }
+    return LanguageModel(model, text, engine, report, contextLength: context)
+  }
+
+  private static func contextLength(
+    _ options: LoadOptions, _ model: Model
+  ) throws(ApusError) -> Int {
+    guard let wanted = options.contextLength else {
+      return min(model.contextLength, defaultContext)
+    }
+    guard wanted > 0 else { throw ApusError(.request, "a context (-c) of \(wanted) holds nothing") }
+    guard wanted <= model.contextLength else {
+      throw ApusError(
+        .request,
+        "the model was trained for \(model.contextLength) tokens of context; -c \(wanted) is more")
+    }
+    return wanted
+  }
+
+  /// Whether the file brings a chat template.
+  public var hasChatTemplate: Bool { text.templateSource != nil }
+
+  /// Frees the device and waits until that is done. The model must not be used afterwards.
+  public func close() async { await engine.shutDown() }
+}
+
+/// The device that computes a model's output.
+public struct DeviceDescription: Sendable {
+  /// `opencl:0`, `cpu`, `reference`.
+  public let name: String
+  /// The hardware, as the driver names it.
+  public let hardware: String
+  /// Driver and version.
+  public let driver: String
+
+  package init(_ traits: DeviceTraits) {
+    name = traits.name
+    hardware = traits.hardware
+    driver = traits.driver
+  }
+}
+
+extension ActivationFormat {
+  package init(_ activations: Activations) {
+    self =
+      switch activations {
+      case .int8: .int8
+      case .f32: .f32
+      }
+  }
+}

@@ -1,0 +1,62 @@
+/// Which device a user asks for.
+public enum DeviceChoice: Sendable, Hashable, CustomStringConvertible {
+  /// The first OpenCL device that works, else the CPU.
+  case auto
+  /// The native CPU backend.
+  case cpu
+  /// The oracle: plain Swift, exact and slow.
+  case reference
+  /// An OpenCL device by its place in `apus devices`.
+  case opencl(Int)
+
+  /// Reads `auto`, `cpu`, `reference`, `opencl` or `opencl:N`.
+  public init?(_ text: String) {
+    switch text {
+    case "auto": self = .auto
+    case "cpu": self = .cpu
+    case "reference": self = .reference
+    case "opencl": self = .opencl(0)
+    default:
+      guard text.hasPrefix("opencl:"), let index = Int(text.dropFirst(7)), index >= 0
+      else { return nil }
+      self = .opencl(index)
+    }
+  }
+
+  /// The text that names it.
+  public var description: String {
+    switch self {
+    case .auto: "auto"
+    case .cpu: "cpu"
+    case .reference: "reference"
+    case .opencl(let index): "opencl:\(index)"
+    }
+  }
+}
+
+/// How quantised linear layers treat their input.
+public enum Activations: String, Sendable, CaseIterable {
+  /// Blocks of 32 signed bytes: faster, at about half a percent of perplexity.
+  case int8
+  /// Single precision.
+  case f32
+}
+
+/// How a model is loaded.
+public struct LoadOptions: Sendable {
+  /// The device to run on.
+  public var device: DeviceChoice = .auto
+  /// Whether the next device in order may take over what the first does not do.
+  public var allowsFallback = true
+  /// Tokens of context, or nil for the model's own, at most 4096.
+  public var contextLength: Int?
+  /// Threads of the CPU, or nil for all.
+  public var threads: Int?
+  /// Arithmetic of quantised layers.
+  public var activations: Activations = .int8
+  /// Rows with logits in one step at most; scoring wants many, generation one.
+  public var outputRows = 1
+
+  /// The defaults.
+  public init() {}
+}

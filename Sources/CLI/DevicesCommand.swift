@@ -1,0 +1,106 @@
+import Apus
+import ArgumentParser
+
+/// `apus devices`: what there is, and whether it computes right.
+struct DevicesCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "devices", abstract: "List devices, or check that they compute right.",
+    discussion: """
+      --check runs every operation on every element type and many shapes, compares the results \
+      with the reference, and prints a verdict and the worst error for each. A failure makes the \
+      exit code 1. Please attach its output to a bug report about a driver.
+
+      Examples:
+        apus devices
+        apus devices --check --device opencl:1
+      """)
+
+  @Flag(help: "Check every operation against the reference.")
+  var check = false
+
+  @Option(help: "Only this device: cpu, reference, opencl:N.")
+  var device: DeviceChoice?
+
+  @Flag(help: "With --check: only the smallest shapes, for interpreters and emulators.")
+  var tiny = false
+
+  @Flag(help: "Print JSON.")
+  var json = false
+
+  func validate() throws {
+    if tiny && !check { throw ValidationError("--tiny goes with --check") }
+    if device == .auto { throw ValidationError("--device auto names no single device here") }
+  }
+
+  func run() async throws {
+    let listing = DeviceInventory.list()
+    let devices = listing.devices.filter { device == nil || $0.name == device?.description }
+    if let device, devices.isEmpty {
+      throw ApusError(
+        .device, "there is no device \(device)"
+          + (listing.reason.map { ": \($0)" } ?? "; 'apus devices' lists them"))
+    }
+    if check { return try await checkAll(devices) }
+    if json { return try printJSON(devices.map(DeviceReport.init)) }
+    Terminal.write(
+      table(
+        ["device", "hardware", "driver"], devices.map { [$0.name, $0.hardware, $0.driver] }))
+    if let reason = listing.reason { Terminal.note("apus: \(reason)") }
+  }
+
+  private func checkAll(_ devices: [DeviceDescription]) async throws {
+    var reports: [CheckReport] = []
+    for device in devices {
+      if !json { Terminal.write("\(device.name): \(device.hardware), \(device.driver)\n\n") }
+      let rows = try await DeviceInventory.check(device.name, tinyOnly: tiny)
+      if !json {
+        Terminal.write(
+          table(
+            ["operation", "type", "cases", "verdict", "worst error"],
+            rows.map {
+              [$0.operation, $0.type, "\($0.cases)", $0.verdict.rawValue, "\($0.worstError)"]
+            }) + "\n")
+        for row in rows {
+          if let remark = row.remark { Terminal.write("\(row.operation) \(row.type): \(remark)\n") }
+        }
+      }
+      reports += rows.map { CheckReport(device.name, $0) }
+    }
+    if json { try printJSON(reports) }
+    let failures = reports.filter { $0.verdict == DeviceInventory.Verdict.failed.rawValue }.count
+    if !json { Terminal.write("\(reports.count - failures) passed, \(failures) failed\n") }
+    if failures > 0 { throw ExitCode.failure }
+  }
+}
+
+private struct DeviceReport: Encodable {
+  var device: String
+  var hardware: String
+  var driver: String
+
+  init(_ device: DeviceDescription) {
+    self.device = device.name
+    hardware = device.hardware
+    driver = device.driver
+  }
+}
+
+private struct CheckReport: Encodable {
+  var device: String
+  var operation: String
+  var type: String
+  var cases: Int
+  var verdict: String
+  var worst_error: Double
+  var remark: String?
+
+  init(_ device: String, _ row: DeviceInventory.CheckRow) {
+    self.device = device
+    operation = row.operation
+    type = row.type
+    cases = row.cases
+    verdict = row.verdict.rawValue
+    worst_error = row.worstError
+    remark = row.remark
+  }
+}

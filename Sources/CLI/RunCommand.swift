@@ -1,0 +1,212 @@
+import Apus
+import ArgumentParser
+
+/// `apus run`: a reply, streamed.
+struct RunCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "run", abstract: "Answer a prompt, or continue a text.",
+    discussion: """
+      The prompt comes from -p, from -f, or from standard input. It is put into the model's chat \
+      template; --raw continues it as it is.
+
+      Examples:
+        apus run -p "Why is the sky blue?"
+        apus run model.gguf --raw -p "Once upon a time" --temperature 0 -n 40
+        apus run model.gguf -f question.txt --device cpu --json
+      """)
+
+  @Argument(help: "A GGUF file (default: SmolLM2-135M-Instruct from the cache).")
+  var model: String?
+
+  @Option(name: .shortAndLong, help: "The prompt.")
+  var prompt: String?
+
+  @Option(name: .shortAndLong, help: "A file that holds the prompt ('-': standard input).")
+  var file: String?
+
+  @Option(name: [.customShort("n"), .customLong("tokens")], help: "Tokens to generate at most.")
+  var limit = 128
+
+  @Option(
+    name: [.customShort("c"), .customLong("context")],
+    help: "Tokens of context (default: the model's own, at most 4096).")
+  var context: Int?
+
+  @Option(help: "A system message for the chat template.")
+  var system: String?
+
+  @Option(help: "End the reply before this text; may be given several times.")
+  var stop: [String] = []
+
+  @Option(help: "0 picks the likeliest token; higher is bolder.")
+  var temperature: Float = 0.8
+
+  @Option(help: "Keep the k likeliest tokens (0: all).")
+  var topK = 40
+
+  @Option(help: "Keep the fewest tokens that together have this probability.")
+  var topP: Float = 0.95
+
+  @Option(help: "Keep tokens with this share of the likeliest one's probability.")
+  var minP: Float = 0.05
+
+  @Option(help: "Above 1 makes tokens that occurred lately less likely.")
+  var repeatPenalty: Float = 1
+
+  @Option(help: "The same seed gives the same text on the same device (default: the time).")
+  var seed: UInt64?
+
+  @Flag(help: "Continue the prompt as it is, without the chat template.")
+  var raw = false
+
+  @Flag(help: "Print where each operation runs, and why, and stop.")
+  var placement = false
+
+  @Flag(help: "Print one JSON object at the end instead of streaming.")
+  var json = false
+
+  @OptionGroup var load: LoadArguments
+
+  private var options: GenerationOptions {
+    var options = GenerationOptions()
+    options.limit = limit
+    options.stops = stop
+    options.temperature = temperature
+    options.topK = topK
+    options.topP = topP
+    options.minP = minP
+    options.repetitionPenalty = repeatPenalty
+    options.seed = seed ?? UInt64.random(in: 0...(.max))
+    return options
+  }
+
+  func validate() throws {
+    if let complaint = options.complaint { throw ValidationError(complaint) }
+    if prompt != nil && file != nil {
+      throw ValidationError("give the prompt with -p or with -f, not with both")
+    }
+    if raw && system != nil {
+      throw ValidationError("--system needs the chat template, which --raw leaves out")
+    }
+    if stop.contains("") { throw ValidationError("--stop needs a text that is not empty") }
+    if let context, context < 1 { throw ValidationError("-c must be 1 or more") }
+  }
+
+  func run() async throws {
+    Interrupt.install()
+    let path = try Input.model(model)
+    var loadOptions = load.options
+    loadOptions.contextLength = context
+    if placement {
+      let model = try await LanguageModel.load(path, options: loadOptions)
+      printPlacement(model)
+      await model.close()
+      return
+    }
+    guard let bytes = try Input.prompt(text: prompt, file: file) else {
+      throw ValidationError("give a prompt with -p, with -f, or through a pipe")
+    }
+    Terminal.progress("loading \(path) …")
+    let result: Result<LanguageModel, ApusError>
+    do throws(ApusError) {
+      result = .success(try await LanguageModel.load(path, options: loadOptions))
+    } catch { result = .failure(error) }
+    Terminal.progress("")
+    let model = try result.get()
+    for notice in model.notices { Terminal.note("apus: \(notice)") }
+    do {
+      try await answer(model, bytes)
+    } catch {
+      await model.close()
+      throw error
+    }
+    await model.close()
+  }
+
+  private func answer(_ model: LanguageModel, _ bytes: [UInt8]) async throws {
+    let isChat = !raw && model.hasChatTemplate
+    if !raw && !isChat { Terminal.note("apus: the model has no chat template; continuing raw text") }
+    let prompt: Prompt =
+      isChat ? .chat(user: String(decoding: bytes, as: UTF8.self), system: system) : .raw(bytes)
+    var reply = ""
+    var summary: GenerationSummary?
+    for try await event in model.generate(prompt, options: options, until: { Interrupt.isRaised }) {
+      switch event {
+      case .text(let text):
+        if json { reply += text } else { Terminal.write(text) }
+      case .finished(let end): summary = end
+      }
+    }
+    guard let summary else { return }
+    if json { return try printJSON(RunReport(reply, model, summary)) }
+    Terminal.write("\n")
+    if let remark = summary.finish.remark { Terminal.note("apus: \(remark)") }
+    Terminal.note(summaryLine(model, summary))
+  }
+
+  private func summaryLine(_ model: LanguageModel, _ summary: GenerationSummary) -> String {
+    let speed = summary.tokensPerSecond.map { "\(tenths($0)) tokens/s" } ?? "one token"
+    return "[\(model.name) · \(model.device.name): \(model.device.hardware) · "
+      + "\(model.device.driver) · first token after "
+      + "\(tenths(summary.timeToFirstToken / .milliseconds(1))) ms · \(speed)]"
+  }
+}
+
+/// One decimal, which is as much as such figures are worth.
+func tenths(_ value: Double) -> String {
+  let tenths = (value * 10).rounded()
+  guard abs(tenths) < 1e15 else { return "\(value)" }
+  let whole = Int(tenths)
+  return "\(whole / 10).\(abs(whole % 10))"
+}
+
+/// What `apus run --json` prints.
+private struct RunReport: Encodable {
+  var text: String
+  var finish: String
+  var model: String
+  var device: String
+  var hardware: String
+  var driver: String
+  var prompt_tokens: Int
+  var tokens: Int
+  var time_to_first_token_ms: Double
+  var tokens_per_second: Double?
+
+  init(_ text: String, _ model: LanguageModel, _ summary: GenerationSummary) {
+    self.text = text
+    finish = summary.finish.name
+    self.model = model.name
+    device = model.device.name
+    hardware = model.device.hardware
+    driver = model.device.driver
+    prompt_tokens = summary.promptTokens
+    tokens = summary.tokens
+    time_to_first_token_ms = summary.timeToFirstToken / .milliseconds(1)
+    tokens_per_second = summary.tokensPerSecond
+  }
+}
+
+extension GenerationSummary.Finish {
+  /// A word for scripts.
+  fileprivate var name: String {
+    switch self {
+    case .endOfGeneration: "end"
+    case .stop: "stop"
+    case .limit: "limit"
+    case .contextFull: "context_full"
+    case .cancelled: "cancelled"
+    }
+  }
+
+  /// A sentence for people, where the end may surprise.
+  fileprivate var remark: String? {
+    switch self {
+    case .endOfGeneration, .stop: nil
+    case .limit: "stopped at the token limit; -n raises it"
+    case .contextFull(let tokens):
+      "stopped because the context of \(tokens) tokens is full; -c makes it longer"
+    case .cancelled: "stopped"
+    }
+  }
+}

@@ -1,0 +1,77 @@
+import COpenCL
+import Devices
+
+/// The kernels of one device, built when they are first needed.
+final class KernelCache {
+  private let context: cl_context
+  private let device: cl_device_id
+  private let calls: CallCheck
+  private var kernels: [Key: Kernel] = [:]
+
+  /// A table row and the values of the defines that differ from launch to launch.
+  private struct Key: Hashable {
+    var row: Int
+    var values: [Int]
+  }
+
+  /// A built kernel.
+  final class Kernel {
+    private let owner: OwnedKernel
+    var raw: cl_kernel { owner.raw }
+
+    init(_ owner: consuming OwnedKernel) { self.owner = owner }
+  }
+
+  /// A cache that builds in a context which outlives it.
+  init(context: cl_context, device: cl_device_id, calls: CallCheck) {
+    self.context = context
+    self.device = device
+    self.calls = calls
+  }
+
+  /// The kernel of a table row for one launch.
+  func kernel(_ row: Int, _ measures: Measures) throws(DeviceError) -> Kernel {
+    let values = KernelTable.rows[row].defines.compactMap { define in
+      if case .measure(let measure) = define.value { measures[measure] } else { nil }
+    }
+    let key = Key(row: row, values: values)
+    if let kernel = kernels[key] { return kernel }
+    let kernel = Kernel(try build(KernelTable.rows[row], measures))
+    kernels[key] = kernel
+    return kernel
+  }
+
+  private func build(_ row: KernelRow, _ measures: Measures) throws(DeviceError) -> OwnedKernel {
+    let defines = row.defines.map { define in
+      switch define.value {
+      case .number(let number): (name: define.name, value: number)
+      case .measure(let measure): (name: define.name, value: measures[measure])
+      }
+    }
+    let words = ([row.program] + defines.map { "\($0.name)=\($0.value)" }).joined(separator: " ")
+    let text = KernelSource.program(row.program, defines: defines)
+
+    var status = CL_SUCCESS
+    let raw = text.withCString {
+      apus_cl_create_program(context, $0, text.utf8.count, &status)
+    }
+    let program = OwnedProgram(
+      raw: try calls.made(raw, status, "clCreateProgramWithSource", words))
+    // No option that lets the compiler assume finite numbers or reorder sums.
+    status = apus_cl_build_program(program.raw, device, "-cl-std=CL1.2")
+    try calls.check(status, "clBuildProgram", "\(words)\(log(of: program.raw))")
+    return OwnedKernel(
+      raw: try calls.made(
+        apus_cl_create_kernel(program.raw, row.entry, &status), status, "clCreateKernel",
+        "\(row.entry) of \(words)"))
+  }
+
+  /// The build log on lines of its own; a long one is cut, as its first errors tell most.
+  private func log(of program: cl_program) -> String {
+    let log = OpenCLDevices.text {
+      apus_cl_build_info(program, device, cl_program_build_info(CL_PROGRAM_BUILD_LOG), $0, $1, $2)
+    }
+    if log.isEmpty { return "" }
+    return "\n" + log.prefix(4000) + (log.count > 4000 ? "\n… (log cut)" : "")
+  }
+}

@@ -1,0 +1,91 @@
+/// One row of the kernel table: which kernel serves an operation, and how it is launched.
+struct KernelRow: Sendable {
+  var kind: OperationKind
+  /// Names the variant in reports.
+  var variant: String
+  /// The file under `Kernels/`, without its ending.
+  var program: String
+  /// The kernel function.
+  var entry: String
+  /// Parameters of the program.
+  var defines: [Define] = []
+  var arguments: [Argument]
+  /// What the first index of the range runs over.
+  var x: Extent
+  /// What the second runs over.
+  var y = Extent(.one)
+  /// The row serves launches of at most so many rows.
+  var rowLimit = Int.max
+}
+
+/// A parameter that the program is built with.
+struct Define: Sendable {
+  var name: String
+  var value: Value
+
+  enum Value: Sendable {
+    case number(Int)
+    case measure(Measure)
+  }
+
+  init(_ name: String, _ number: Int) { (self.name, value) = (name, .number(number)) }
+  init(_ name: String, _ measure: Measure) { (self.name, value) = (name, .measure(measure)) }
+}
+
+/// One argument of a kernel, or a buffer's two: memory and offset.
+enum Argument: Sendable {
+  case input(Int)
+  case weight(Int)
+  /// The second weight where there is one, else the first; `hasBias` tells which.
+  case bias
+  case output
+  /// A 32-bit count.
+  case count(Measure)
+  /// A float.
+  case number(Parameter)
+  /// The units of `x` that one work-item takes: a 32-bit count.
+  case each
+}
+
+/// A count that an instruction implies.
+enum Measure: Sendable {
+  case one
+  /// Rows that are worked on.
+  case rows
+  case inputWidth
+  case outputWidth
+  /// Numbers of the output.
+  case elements
+  /// Blocks of 32 in a row of the input.
+  case blocks
+  case heads
+  case kvHeads
+  case headWidth
+  /// Query heads that one work-item of attention takes, and how many such groups there are.
+  case headsEach
+  case headGroups
+  case ropeDimensions
+  /// 1 or 0.
+  case hasBias
+}
+
+/// A float that an instruction carries.
+enum Parameter: Sendable {
+  case epsilon
+  case scale
+}
+
+/// How one index of a range covers a measure.
+struct Extent: Sendable {
+  var measure: Measure
+  /// The fewest units of the measure that a work-item takes.
+  var step: Int
+  /// Whether a work-item may take many steps, where there are more than keep the device busy.
+  var spreads: Bool
+
+  init(_ measure: Measure, step: Int = 1, spreads: Bool = false) {
+    self.measure = measure
+    self.step = step
+    self.spreads = spreads
+  }
+}

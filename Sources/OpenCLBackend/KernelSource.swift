@@ -1,0 +1,55 @@
+import Kernels
+
+#if DEBUG
+  #if canImport(Glibc)
+    import Glibc
+  #elseif canImport(Musl)
+    import Musl
+  #elseif canImport(Darwin)
+    import Darwin
+  #endif
+#endif
+
+/// The text of programs.
+enum KernelSource {
+  /// Every file under `Kernels/` by its path without the ending.
+  static let texts: [String: String] = {
+    var count = 0
+    guard let programs = kernel_programs(&count) else { return [:] }
+    return Dictionary(
+      uniqueKeysWithValues: UnsafeBufferPointer(start: programs, count: count).map {
+        (String(cString: $0.name), String(cString: $0.text))
+      })
+  }()
+
+  static let prelude = "common/prelude"
+
+  /// What the compiler gets: defines, then the prelude, then the file. The line marks let a build
+  /// log name the file.
+  static func program(_ name: String, defines: [(name: String, value: Int)]) -> String {
+    defines.map { "#define \($0.name) \($0.value)\n" }.joined() + marked(prelude) + marked(name)
+  }
+
+  private static func marked(_ name: String) -> String {
+    guard let text = edited(name) ?? texts[name] else {
+      preconditionFailure("the kernel table names \(name), which is not embedded")
+    }
+    return "#line 1 \"Kernels/\(name).cl\"\n\(text)\n"
+  }
+
+  /// The text on disk, for who is at work on a kernel: in debug builds `APUS_KERNELS` may name the
+  /// folder `Kernels`.
+  private static func edited(_ name: String) -> String? {
+    #if DEBUG
+      guard let folder = getenv("APUS_KERNELS"),
+        let file = fopen("\(String(cString: folder))/\(name).cl", "r")
+      else { return nil }
+      defer { fclose(file) }
+      var bytes = [UInt8](repeating: 0, count: 1 << 16)
+      let count = fread(&bytes, 1, bytes.count, file)
+      return String(decoding: bytes[..<count], as: UTF8.self)
+    #else
+      return nil
+    #endif
+  }
+}

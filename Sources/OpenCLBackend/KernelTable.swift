@@ -1,0 +1,112 @@
+import Devices
+import Tensors
+
+/// Every kernel that this backend has. A new one adds a row here, a file and its `#embed` line.
+enum KernelTable {
+  /// Rows of one kind stand in order of preference.
+  static let rows: [KernelRow] =
+    linear + [ElementType.f32, .f16, .q4_1, .q8_0].map(embedRows)
+    + [true, false].map(rope) + KVLayout.Element.allCases.flatMap(attention)
+    + [
+      KernelRow(
+        kind: .rmsNorm, variant: "row", program: "pointwise/rms_norm", entry: "rms_norm",
+        arguments: [.input(0), .weight(0), .output, .count(.inputWidth), .number(.epsilon)],
+        x: Extent(.rows)),
+      KernelRow(
+        kind: .add, variant: "vector", program: "pointwise/add", entry: "add",
+        arguments: [.input(0), .input(1), .output, .count(.elements), .each],
+        x: Extent(.elements, step: 1024, spreads: true)),
+      KernelRow(
+        kind: .gatedSiLU, variant: "vector", program: "pointwise/gated_silu", entry: "gated_silu",
+        arguments: [.input(0), .input(1), .output, .count(.elements), .each],
+        x: Extent(.elements, step: 512, spreads: true)),
+      KernelRow(
+        kind: .selectRows, variant: "row", program: "pointwise/select_rows", entry: "select_rows",
+        arguments: [.input(0), .input(1), .output, .count(.inputWidth)], x: Extent(.rows)),
+      KernelRow(
+        kind: .quantize, variant: "block", program: "quant/quantize", entry: "quantize",
+        arguments: [.input(0), .output, .count(.inputWidth), .each],
+        x: Extent(.blocks, step: 32, spreads: true), y: Extent(.rows)),
+    ]
+
+  /// A tile of a linear kernel: outputs × tokens, and the most rows it is meant for.
+  private struct Tile {
+    var outputs: Int
+    var tokens: Int
+    var rowLimit = Int.max
+  }
+
+  private static let linear: [KernelRow] =
+    [ElementType.f32, .f16].flatMap {
+      linear($0, "float", [Tile(outputs: 4, tokens: 1, rowLimit: 1), Tile(outputs: 4, tokens: 4)])
+    }
+    + [ElementType.q4_1, .q8_0].flatMap {
+      linear(
+        $0, "blocks", [Tile(outputs: 4, tokens: 1, rowLimit: 1), Tile(outputs: 1, tokens: 16)])
+        + linear(
+          $0, "int8", [Tile(outputs: 4, tokens: 1, rowLimit: 1), Tile(outputs: 4, tokens: 4)])
+    }
+
+  private static func linear(_ type: ElementType, _ program: String, _ tiles: [Tile])
+    -> [KernelRow]
+  {
+    tiles.map { tile in
+      KernelRow(
+        kind: .linear(type, int8: program == "int8"), variant: "\(tile.outputs)×\(tile.tokens)",
+        program: "gemm/linear_\(program)", entry: "linear",
+        defines: [
+          Define("WEIGHT", Int(type.rawValue)), Define("TILE_OUTPUTS", tile.outputs),
+          Define("TILE_TOKENS", tile.tokens),
+        ],
+        arguments: [
+          .input(0), .weight(0), .bias, .count(.hasBias), .output, .count(.rows),
+          .count(.inputWidth), .count(.outputWidth), .each,
+        ],
+        x: Extent(.outputWidth, step: tile.outputs, spreads: true),
+        y: Extent(.rows, step: tile.tokens), rowLimit: tile.rowLimit)
+    }
+  }
+
+  private static func embedRows(_ type: ElementType) -> KernelRow {
+    KernelRow(
+      kind: .embedRows(type), variant: "row", program: "quant/embed_rows", entry: "embed_rows",
+      defines: [Define("WEIGHT", Int(type.rawValue))],
+      arguments: [.input(0), .weight(0), .output, .count(.outputWidth)], x: Extent(.rows))
+  }
+
+  private static func rope(adjacent: Bool) -> KernelRow {
+    KernelRow(
+      kind: .rope(adjacent: adjacent), variant: "row", program: "pointwise/rope", entry: "rope",
+      defines: [Define("PAIRING", adjacent ? 0 : 1)],
+      arguments: [
+        .input(0), .input(1), .weight(0), .output, .count(.heads), .count(.headWidth),
+        .count(.ropeDimensions),
+      ],
+      x: Extent(.rows))
+  }
+
+  private static func attention(_ element: KVLayout.Element) -> [KernelRow] {
+    let type = Define("ELEMENT", Int((element == .f16 ? ElementType.f16 : .f32).rawValue))
+    return [
+      KernelRow(
+        kind: .writeKV(element), variant: "row", program: "attention/write_kv", entry: "write_kv",
+        defines: [type],
+        arguments: [
+          .input(0), .input(1), .input(2), .output, .count(.kvHeads), .count(.headWidth),
+        ],
+        x: Extent(.kvHeads), y: Extent(.rows)),
+      KernelRow(
+        kind: .attend(element), variant: "row", program: "attention/attend", entry: "attend",
+        defines: [type, Define("HEAD_WIDTH", .headWidth), Define("HEADS", .headsEach)],
+        arguments: [
+          .input(0), .input(1), .input(2), .input(3), .input(4), .input(5), .output,
+          .count(.heads), .count(.kvHeads), .number(.scale),
+        ],
+        x: Extent(.headGroups), y: Extent(.rows)),
+    ]
+  }
+
+  /// Rows by kind, in order.
+  static let byKind: [OperationKind: [Int]] =
+    Dictionary(grouping: rows.indices) { rows[$0].kind }
+}

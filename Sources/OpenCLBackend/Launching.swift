@@ -1,0 +1,92 @@
+import COpenCL
+import Devices
+
+/// Turns statuses into errors of one device.
+struct CallCheck {
+  var device: String
+
+  /// Throws where a call failed.
+  func check(
+    _ status: cl_int, _ call: String, _ detail: @autoclosure () -> String
+  ) throws(DeviceError) {
+    guard status != CL_SUCCESS else { return }
+    throw DeviceError(
+      device: device, call: call, status: OpenCLDevices.name(of: status), detail: detail())
+  }
+
+  /// The object that a create call made, or throws.
+  func made<Object>(
+    _ object: Object?, _ status: cl_int, _ call: String, _ detail: @autoclosure () -> String
+  ) throws(DeviceError) -> Object {
+    guard let object else {
+      throw DeviceError(
+        device: device, call: call, status: OpenCLDevices.name(of: status), detail: detail())
+    }
+    return object
+  }
+}
+
+/// Sets a kernel's arguments one after the other.
+struct ArgumentWriter {
+  let kernel: cl_kernel
+  let calls: CallCheck
+  let label: String
+  private var index: cl_uint = 0
+
+  init(kernel: cl_kernel, calls: CallCheck, label: String) {
+    self.kernel = kernel
+    self.calls = calls
+    self.label = label
+  }
+
+  /// A value as the kernel's parameter stores it.
+  mutating func set<Value: BitwiseCopyable>(_ value: Value) throws(DeviceError) {
+    let status = withUnsafeBytes(of: value) {
+      apus_cl_set_argument(kernel, index, $0.count, $0.baseAddress)
+    }
+    try calls.check(status, "clSetKernelArg", "argument \(index) for \(label)")
+    index += 1
+  }
+
+  /// A count; kernels count in 32 bits.
+  mutating func count(_ value: Int) throws(DeviceError) {
+    guard let number = cl_uint(exactly: value) else {
+      throw DeviceError(
+        device: calls.device, call: "clSetKernelArg", status: "too large",
+        detail: "\(value) numbers for \(label); a smaller batch (-b) needs fewer")
+    }
+    try set(number)
+  }
+}
+
+/// The indices over which one launch runs.
+struct LaunchRange {
+  /// Units of the first index that a work-item takes.
+  let each: Int
+  private let x: Int
+  private let y: Int
+
+  /// The range of a launch. `items` is how many work-items keep the device busy, or nil where more
+  /// are always better.
+  init(_ row: KernelRow, _ measures: Measures, items: Int?) {
+    func steps(_ extent: Extent) -> Int {
+      (measures[extent.measure] + extent.step - 1) / extent.step
+    }
+    let all = steps(row.x)
+    y = steps(row.y)
+    var many = 1
+    if row.x.spreads, let items { many = max(1, all * y / items) }
+    // Wide enough for one row of tiles, however many rows there are.
+    many = min(many, max(1, all))
+    each = many * row.x.step
+    x = (all + many - 1) / many
+  }
+
+  /// Enqueues the launch. On a CPU a work-group is one work-item, which is already a vector: with
+  /// other sizes some drivers compile anew for each. Elsewhere the driver chooses.
+  func enqueue(_ kernel: cl_kernel, on queue: cl_command_queue, singly: Bool) -> cl_int {
+    let global = [x, y]
+    guard singly else { return apus_cl_enqueue_kernel(queue, kernel, 2, global, nil, nil) }
+    return apus_cl_enqueue_kernel(queue, kernel, 2, global, [1, 1], nil)
+  }
+}

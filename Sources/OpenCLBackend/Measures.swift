@@ -1,0 +1,62 @@
+import Devices
+import ModelGraph
+import Tensors
+
+/// What the table's measures stand for in one launch.
+struct Measures {
+  var instruction: Instruction
+  var sizes: SymbolSizes
+
+  /// The most query heads that a work-item of attention takes: their sums stay in registers.
+  private static let headsAtOnce = 4
+
+  subscript(_ measure: Measure) -> Int {
+    switch measure {
+    case .one: 1
+    case .rows: rows
+    case .inputWidth: instruction.inputs[0].width
+    case .outputWidth: instruction.output.width
+    case .elements: rows * instruction.output.width
+    case .blocks: instruction.inputs[0].width / Int8Activations.blockLength
+    case .heads: heads.count
+    case .kvHeads: heads.kv
+    case .headWidth: heads.width
+    case .headsEach: headsEach
+    case .headGroups: heads.count / headsEach
+    case .ropeDimensions: if case .pure(.rope(let rope)) = operation { rope.dimensions } else { 0 }
+    case .hasBias: instruction.weights.count > 1 ? 1 : 0
+    }
+  }
+
+  subscript(_ parameter: Parameter) -> Float {
+    switch (parameter, operation) {
+    case (.epsilon, .pure(.rmsNorm(let norm))): norm.epsilon
+    case (.scale, .attend(let attention, _)): attention.scale
+    default: preconditionFailure("\(operation.name) has no \(parameter)")
+    }
+  }
+
+  private var operation: Operation { instruction.operation }
+
+  /// The output of a cache write counts pages, so its rows are those of its input.
+  private var rows: Int {
+    if case .writeKV = operation { return sizes[instruction.inputs[0].rows] }
+    return sizes[instruction.output.rows]
+  }
+
+  private var heads: (count: Int, kv: Int, width: Int) {
+    switch operation {
+    case .pure(.rope(let rope)): (rope.headCount, rope.headCount, rope.headWidth)
+    case .writeKV(let layout): (layout.headCount, layout.headCount, layout.headWidth)
+    case .attend(let attention, _):
+      (attention.headCount, attention.kvHeadCount, attention.headWidth)
+    default: preconditionFailure("\(operation.name) has no heads")
+    }
+  }
+
+  /// The largest divisor of the query heads of a kv head that fits.
+  private var headsEach: Int {
+    let group = heads.count / heads.kv
+    return (1...min(group, Self.headsAtOnce)).last { group % $0 == 0 } ?? 1
+  }
+}

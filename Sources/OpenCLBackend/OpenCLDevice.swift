@@ -1,0 +1,220 @@
+import COpenCL
+package import Devices
+package import ModelGraph
+package import Tensors
+
+/// A device that a driver offers through OpenCL 1.2. It belongs to one thread.
+///
+/// Commands go to one in-order queue: `run` submits and returns, `read` waits. Kernels are built
+/// when they are first needed and kept.
+package final class OpenCLDevice: Device {
+  package let traits: DeviceTraits
+  package private(set) var ledger = MemoryLedger()
+
+  private let declined: [OperationKind: String]
+  private let description: OpenCLDevices.Description
+  private let computeUnits: Int
+
+  // Released in this order: what is made in a context before the context.
+  private var buffers: [BufferID: OwnedBuffer] = [:]
+  private let kernels: KernelCache
+  private let queue: OwnedQueue
+  private let context: OwnedContext
+  private let part: OwnedSubDevice?
+
+  /// Whether commands may still run that use a buffer.
+  private var isBusy = false
+
+  /// Takes the device `opencl:<index>`.
+  ///
+  /// - Parameters:
+  ///   - index: its place in ``OpenCLDevices/list()``.
+  ///   - threads: compute units to use of a CPU device; nil or more than there are takes all.
+  ///   - declined: kinds that failed the self-test on this driver, and what went wrong.
+  /// - Throws: ``DeviceError`` where there is no such device or the driver refuses.
+  package init(
+    index: Int, threads: Int? = nil, declined: [OperationKind: String] = [:]
+  ) throws(DeviceError) {
+    let name = "opencl:\(index)"
+    let handle: OpenCLDevices.Handle
+    switch OpenCLDevices.handles() {
+    case .failure(let missing):
+      throw DeviceError(
+        device: name, call: "open", status: "no OpenCL", detail: missing.reason)
+    case .success(let devices):
+      guard devices.indices.contains(index) else {
+        throw DeviceError(
+          device: name, call: "open", status: "no such device",
+          detail: "there are \(devices.count) OpenCL devices, numbered from 0")
+      }
+      handle = devices[index]
+    }
+    let description = OpenCLDevices.describe(handle, index: index)
+    let calls = CallCheck(device: name)
+
+    var device = handle.device
+    var status = CL_SUCCESS
+    if let threads, description.isCPU, threads > 0, threads < description.computeUnits {
+      let raw = apus_cl_create_sub_device(device, cl_uint(threads), &status)
+      let made = try calls.made(raw, status, "clCreateSubDevices", "\(threads) compute units")
+      part = OwnedSubDevice(raw: made)
+      device = made
+      computeUnits = threads
+    } else {
+      part = nil
+      computeUnits = description.computeUnits
+    }
+    let context = OwnedContext(
+      raw: try calls.made(
+        apus_cl_create_context(device, &status), status, "clCreateContext", description.name))
+    let queue = OwnedQueue(
+      raw: try calls.made(
+        apus_cl_create_queue(context.raw, device, &status), status, "clCreateCommandQueue",
+        description.name))
+    kernels = KernelCache(context: context.raw, device: device, calls: calls)
+    self.context = context
+    self.queue = queue
+    self.description = description
+    self.declined = declined
+    self.calls = calls
+    traits = DeviceTraits(
+      kind: .opencl, name: name, hardware: description.name,
+      driver: "\(description.platform) \(description.driver)",
+      largestAllocation: description.largestAllocation, alignment: 128, readsMappedWeights: false)
+  }
+
+  private let calls: CallCheck
+
+  deinit {
+    // A buffer must not go while a command uses it; some drivers abort.
+    if isBusy { _ = apus_cl_finish(queue.raw) }
+  }
+
+  package func support(_ operation: Operation, input: Format) -> Support {
+    guard let kind = OperationKind(operation, input: input),
+      let rows = KernelTable.byKind[kind]
+    else {
+      let type = operation.typeName(input)
+      return .declined(reason: "no OpenCL kernel for \(operation.name) \(type)")
+    }
+    if let reason = declined[kind] { return .declined(reason: reason) }
+    let table = rows.map { KernelTable.rows[$0] }
+    let variants = table.map(\.variant).joined(separator: "|")
+    return .native(variant: "\(table[0].program) \(variants)")
+  }
+
+  package func allocate(_ id: BufferID, bytes: Int, label: String) throws(DeviceError) {
+    precondition(buffers[id] == nil, "buffer ids are unique")
+    guard bytes <= traits.largestAllocation else {
+      throw DeviceError(
+        device: traits.name, call: "allocate", status: "too large",
+        detail: "\(label) needs \(bytes) bytes at once, but this driver gives at most "
+          + "\(traits.largestAllocation)")
+    }
+    var status = CL_SUCCESS
+    // OpenCL has no empty buffers.
+    let raw = apus_cl_create_buffer(context.raw, max(bytes, 1), &status)
+    buffers[id] = OwnedBuffer(
+      raw: try calls.made(raw, status, "clCreateBuffer", "\(bytes) bytes for \(label)"),
+      bytes: bytes)
+    ledger.add(bytes)
+  }
+
+  package func release(_ id: BufferID) {
+    guard buffers[id] != nil else { return }
+    if isBusy { isBusy = apus_cl_finish(queue.raw) != CL_SUCCESS }
+    if let buffer = buffers.removeValue(forKey: id) { ledger.remove(buffer.bytes) }
+  }
+
+  package func residentBytes(_ weight: Weight) -> Int { weight.bytes }
+
+  // Weights stay in the file's blocks; a layout of this device's own would be made here.
+  package func load(
+    _ weight: Weight, _ bytes: UnsafeRawBufferPointer, to region: Region
+  ) throws(DeviceError) {
+    precondition(bytes.count == weight.bytes, "\(weight.name) has other bytes than its shape")
+    try write(bytes, to: region)
+  }
+
+  package func map(_ bytes: UnsafeRawBufferPointer, as id: BufferID) throws(DeviceError) {
+    preconditionFailure("an OpenCL device does not read mapped weights")
+  }
+
+  package func write(_ bytes: UnsafeRawBufferPointer, to region: Region) throws(DeviceError) {
+    guard let source = bytes.baseAddress, !bytes.isEmpty else { return }
+    let target = buffer(region.buffer).raw
+    try calls.check(
+      apus_cl_write_buffer(queue.raw, target, region.offset, bytes.count, source),
+      "clEnqueueWriteBuffer", "\(bytes.count) bytes to buffer \(region.buffer.index)")
+    isBusy = false
+  }
+
+  package func read(
+    _ region: Region, into bytes: UnsafeMutableRawBufferPointer
+  ) throws(DeviceError) {
+    guard let target = bytes.baseAddress, !bytes.isEmpty else { return }
+    let source = buffer(region.buffer).raw
+    try calls.check(
+      apus_cl_read_buffer(queue.raw, source, region.offset, bytes.count, target),
+      "clEnqueueReadBuffer", "\(bytes.count) bytes of buffer \(region.buffer.index)")
+    isBusy = false
+  }
+
+  package func run(_ instructions: [Instruction], sizes: SymbolSizes) throws(DeviceError) {
+    for instruction in instructions {
+      try launch(Measures(instruction: instruction, sizes: sizes))
+    }
+    try calls.check(apus_cl_flush(queue.raw), "clFlush", "a step")
+  }
+
+  private func buffer(_ id: BufferID) -> OwnedBuffer {
+    guard let buffer = buffers[id] else {
+      preconditionFailure("buffer \(id.index) of \(traits.name) does not exist")
+    }
+    return buffer
+  }
+}
+
+// The one launch path.
+extension OpenCLDevice {
+  /// Submits one instruction.
+  private func launch(_ measures: Measures) throws(DeviceError) {
+    let rows = measures[.rows]
+    guard rows > 0 else { return }
+    let instruction = measures.instruction
+    guard let first = instruction.inputs.first,
+      let kind = OperationKind(instruction.operation, input: first.format),
+      let number = KernelTable.byKind[kind]?.first(where: {
+        rows <= KernelTable.rows[$0].rowLimit
+      })
+    else {
+      preconditionFailure("\(instruction.label) was placed on a device that declines it")
+    }
+    let row = KernelTable.rows[number]
+    let kernel = try kernels.kernel(number, measures)
+    let range = LaunchRange(row, measures, items: description.isCPU ? computeUnits * 8 : nil)
+
+    var arguments = ArgumentWriter(kernel: kernel.raw, calls: calls, label: instruction.label)
+    for argument in row.arguments {
+      switch argument {
+      case .input(let index): try bind(instruction.inputs[index].region, &arguments)
+      case .weight(let index): try bind(instruction.weights[index], &arguments)
+      case .bias: try bind(instruction.weights[measures[.hasBias]], &arguments)
+      case .output: try bind(instruction.output.region, &arguments)
+      case .count(let measure): try arguments.count(measures[measure])
+      case .number(let parameter): try arguments.set(measures[parameter])
+      case .each: try arguments.count(range.each)
+      }
+    }
+    isBusy = true
+    try calls.check(
+      range.enqueue(kernel.raw, on: queue.raw, singly: description.isCPU),
+      "clEnqueueNDRangeKernel", "\(row.entry) for \(instruction.label)")
+  }
+
+  /// A buffer's two arguments.
+  private func bind(_ region: Region, _ arguments: inout ArgumentWriter) throws(DeviceError) {
+    try arguments.set(Optional(buffer(region.buffer).raw))
+    try arguments.set(cl_ulong(region.offset))
+  }
+}

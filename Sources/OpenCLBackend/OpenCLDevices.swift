@@ -1,0 +1,121 @@
+import COpenCL
+
+/// What OpenCL offers on this machine.
+package enum OpenCLDevices {
+  /// One device, as its driver describes it.
+  package struct Description: Sendable, Hashable {
+    /// Its number over all platforms: `opencl:<index>`.
+    package var index: Int
+    package var name: String
+    package var platform: String
+    package var driver: String
+    /// The version of OpenCL C that it compiles.
+    package var language: String
+    /// Whether it is the host's processor.
+    package var isCPU: Bool
+    package var computeUnits: Int
+    package var memory: Int
+    package var largestAllocation: Int
+  }
+
+  /// The devices, and why there are none where there are none.
+  package struct Listing: Sendable, Hashable {
+    package var devices: [Description]
+    package var reason: String?
+  }
+
+  /// Lists the devices of all platforms. A missing loader or driver is an answer, not an error.
+  package static func list() -> Listing {
+    switch handles() {
+    case .success(let devices):
+      Listing(
+        devices: devices.enumerated().map { describe($1, index: $0) },
+        reason: devices.isEmpty ? "no OpenCL platform has a device" : nil)
+    case .failure(let missing): Listing(devices: [], reason: missing.reason)
+    }
+  }
+
+  /// Why there is no OpenCL here.
+  struct Missing: Error {
+    var reason: String
+  }
+
+  /// One device and the platform it belongs to.
+  struct Handle {
+    var platform: cl_platform_id
+    var device: cl_device_id
+  }
+
+  /// The devices of all platforms in the order of the loader.
+  static func handles() -> Result<[Handle], Missing> {
+    if let reason = apus_cl_load() { return .failure(Missing(reason: String(cString: reason))) }
+    var count: cl_uint = 0
+    let status = apus_cl_platform_ids(0, nil, &count)
+    guard status == CL_SUCCESS, count > 0 else {
+      return .failure(
+        Missing(reason: "no OpenCL driver is installed (\(name(of: status)))"))
+    }
+    var platforms = [cl_platform_id?](repeating: nil, count: Int(count))
+    guard apus_cl_platform_ids(count, &platforms, nil) == CL_SUCCESS else {
+      return .failure(Missing(reason: "the OpenCL loader does not list its platforms"))
+    }
+    return .success(platforms.compactMap { $0 }.flatMap(devices))
+  }
+
+  /// The devices of one platform; none where it has none, as Clover often does.
+  private static func devices(of platform: cl_platform_id) -> [Handle] {
+    let type = cl_device_type(CL_DEVICE_TYPE_ALL)
+    var count: cl_uint = 0
+    guard apus_cl_device_ids(platform, type, 0, nil, &count) == CL_SUCCESS, count > 0 else {
+      return []
+    }
+    var devices = [cl_device_id?](repeating: nil, count: Int(count))
+    guard apus_cl_device_ids(platform, type, count, &devices, nil) == CL_SUCCESS else { return [] }
+    return devices.compactMap { $0.map { Handle(platform: platform, device: $0) } }
+  }
+
+  /// Asks the driver about one device.
+  static func describe(_ handle: Handle, index: Int) -> Description {
+    let device = handle.device
+    let platform = text {
+      apus_cl_platform_info(handle.platform, cl_platform_info(CL_PLATFORM_NAME), $0, $1, $2)
+    }
+    func words(_ name: Int32) -> String {
+      text { apus_cl_device_info(device, cl_device_info(name), $0, $1, $2) }
+    }
+    func number<Value: FixedWidthInteger>(_ name: Int32, _: Value.Type) -> Int {
+      var value: Value = 0
+      let size = MemoryLayout<Value>.size
+      let status = apus_cl_device_info(device, cl_device_info(name), size, &value, nil)
+      return status == CL_SUCCESS ? Int(clamping: value) : 0
+    }
+    let type = number(CL_DEVICE_TYPE, cl_device_type.self)
+    return Description(
+      index: index, name: words(CL_DEVICE_NAME), platform: platform,
+      driver: words(CL_DRIVER_VERSION), language: words(CL_DEVICE_OPENCL_C_VERSION),
+      isCPU: type & Int(CL_DEVICE_TYPE_CPU) != 0,
+      computeUnits: max(1, number(CL_DEVICE_MAX_COMPUTE_UNITS, cl_uint.self)),
+      memory: number(CL_DEVICE_GLOBAL_MEM_SIZE, cl_ulong.self),
+      largestAllocation: number(CL_DEVICE_MAX_MEM_ALLOC_SIZE, cl_ulong.self))
+  }
+
+  /// The name of a status.
+  static func name(of status: cl_int) -> String { String(cString: apus_cl_status_name(status)) }
+
+  /// Text that an information call gives in two steps: its length, then the bytes with a zero.
+  static func text(
+    _ ask: (Int, UnsafeMutableRawPointer?, UnsafeMutablePointer<Int>?) -> cl_int
+  ) -> String {
+    var length = 0
+    guard ask(0, nil, &length) == CL_SUCCESS, length > 1 else { return "" }
+    var bytes = [UInt8](repeating: 0, count: length)
+    guard bytes.withUnsafeMutableBytes({ ask(length, $0.baseAddress, nil) }) == CL_SUCCESS else {
+      return ""
+    }
+    let end = bytes.firstIndex(of: 0) ?? length
+    var words = String(decoding: bytes[..<end], as: UTF8.self)[...]
+    while words.first?.isWhitespace == true { words.removeFirst() }
+    while words.last?.isWhitespace == true { words.removeLast() }
+    return String(words)
+  }
+}
