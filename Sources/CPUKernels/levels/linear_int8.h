@@ -10,6 +10,7 @@
 // The weights of `n` (1 ... PAIR) blocks in a row, the rest zero; signed ones plus BIAS.
 INLINE vb block_pair(cpu_type type, const uint8_t *block, int n) {
 #if LANES == 16
+  if (type == CPU_Q4_1 && n == 2) return nibbles(block);
   b32 none = (b32)(uint8_t)0;
   b32 a = block_values(type, block);
   b32 b = n == 2 ? block_values(type, block + block_bytes(type)) : none;
