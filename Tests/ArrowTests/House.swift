@@ -76,10 +76,14 @@ enum House {
       .map { "says \($0.word): \($0.reason)" }
   }
 
+  /// The modules that a source imports. Where FoundationEssentials does not exist apart from
+  /// Foundation, a file may name the one in place of the other.
   static func imports(of source: String) -> [String] {
+    let choice =
+      /#if canImport\(FoundationEssentials\)\s+import FoundationEssentials\s+#else\s+import Foundation\s+#endif/
     let pattern =
       /^\s*(?:@\w+(?:\([^)]*\))?\s+)*(?:(?:public|package|internal|fileprivate|private)\s+)?import\s+(?:(?:struct|class|enum|protocol|func|let|var|typealias)\s+)?(\w+)/
-    return source.split(separator: "\n").compactMap { line in
+    return source.replacing(choice, with: "").split(separator: "\n").compactMap { line in
       line.prefixMatch(of: pattern).map { String($0.1) }
     }
   }

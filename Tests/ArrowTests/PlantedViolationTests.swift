@@ -58,6 +58,19 @@ import Testing
     #expect(found("import Testing\nimport Foundation\n", room: "Models", isTest: true) == [])
   }
 
+  @Test func foundationIsAllowedOnlyInPlaceOfItsEssentials() {
+    let choice = """
+      #if canImport(FoundationEssentials)
+        import FoundationEssentials
+      #else
+        import Foundation
+      #endif
+
+      """
+    #expect(found(choice, room: "Models") == [])
+    #expect(found(choice + "import Foundation\n", room: "Models").count == 1)
+  }
+
   @Test(arguments: [
     "var b: cl_mem?", "cblas_sgemm(1)", "let x = try! f()", "exit(1)", "{ exit(1) }",
   ])
