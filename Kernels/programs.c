@@ -11,8 +11,8 @@ static const char attend[] = {
 static const char write_kv[] = {
 #embed "attention/write_kv.cl" suffix(, 0)
 };
-static const char linear_blocks[] = {
-#embed "gemm/linear_blocks.cl" suffix(, 0)
+static const char linear_tiles[] = {
+#embed "gemm/linear_tiles.cl" suffix(, 0)
 };
 static const char linear_float[] = {
 #embed "gemm/linear_float.cl" suffix(, 0)
@@ -45,7 +45,7 @@ static const kernel_program programs[] = {
     PROGRAM(common, prelude),
     PROGRAM(attention, attend),
     PROGRAM(attention, write_kv),
-    PROGRAM(gemm, linear_blocks),
+    PROGRAM(gemm, linear_tiles),
     PROGRAM(gemm, linear_float),
     PROGRAM(pointwise, add),
     PROGRAM(pointwise, gated_silu),

@@ -11,11 +11,13 @@
 //       page  │····████████████│████████████████│██████··········│
 //                 begin                               end
 //
-// The softmax runs online (Milakov & Gimelshein, 2018): a page's scores are one vector, and when the
-// maximum grows, what was summed before is scaled down. One work-item takes HEADS query heads that
-// share one kv head, and ROWS rows: a page is decoded once for all rows of a sequence among them.
-// Global ids: (group of heads, tile of rows). What lies in a page outside the interval may be NaN:
-// keys there are masked by select, values there are not used. A row that sees nothing yields zeros.
+// The softmax runs online (Milakov & Gimelshein, 2018) over windows of four pages, counted from the
+// first token: when the maximum grows, what was summed before is scaled down. Scores are summed over
+// d in order, weights in 16 lanes by token, values over tokens in order: the same bits everywhere.
+// One work-item takes HEADS query heads that share one kv head, and ROWS rows: a page is decoded
+// once for all rows of a sequence among them. Global ids: (group of heads, tile of rows). What lies
+// in a page outside the interval may be NaN: keys there are masked by select, values there are not
+// used. A row that sees nothing yields zeros.
 
 #ifndef ELEMENT
 #define ELEMENT F16
@@ -44,14 +46,20 @@ typedef float element;
 #define VECTORS (HEAD_WIDTH / 16)
 #define REST (HEAD_WIDTH % 16)
 
-// A page as floats: worth a copy where several rows read it.
+// Tokens and pages of a window.
+#define WINDOW 64
+#define PAGES (WINDOW / PAGE)
+
+// A window as floats: worth a copy where several rows read it.
 #if ROWS == 1
-#define KEY(d) LOAD16(keys + (d) * PAGE)
-#define VALUE(i, j) LOAD16(values + (i) * HEAD_WIDTH + 16 * (j))
+#define KEY(p, d) LOAD16(keys[p] + (d) * PAGE)
+#define VALUE(i, j) LOAD16(VALUES_OF(i) + 16 * (j))
 #else
-#define KEY(d) key[d]
+#define KEY(p, d) key[p][d]
 #define VALUE(i, j) value[i][j]
 #endif
+// The values of token i of the window.
+#define VALUES_OF(i) (keys[(i) / PAGE] + (PAGE + (i) % PAGE) * HEAD_WIDTH)
 
 kernel void attend(
     global const uchar *q_buffer, ulong q_offset,
@@ -74,11 +82,11 @@ kernel void attend(
   const size_t row_width = heads * HEAD_WIDTH;
 
   const int16 lanes = (int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-  float peak[ROWS][HEADS], weight[ROWS][HEADS];
+  float peak[ROWS][HEADS], total[ROWS][HEADS];
   float16 sum[ROWS][HEADS][VECTORS + 1];
   float rest[ROWS][HEADS][REST + 1];
 #if ROWS > 1
-  float16 key[HEAD_WIDTH], value[PAGE][VECTORS + 1];
+  float16 key[PAGES][HEAD_WIDTH], value[WINDOW][VECTORS + 1];
 #endif
 
   // Rows of the tile one sequence after the other: rows from t to `next` share a page table.
@@ -92,83 +100,110 @@ kernel void attend(
       }
       for (uint h = 0; h < HEADS; h++) {
         peak[next - t][h] = -INFINITY;
-        weight[next - t][h] = 0.0f;
+        total[next - t][h] = 0.0f;
         for (uint j = 0; j < VECTORS; j++) sum[next - t][h][j] = (float16)(0.0f);
         for (uint j = 0; j < REST; j++) rest[next - t][h][j] = 0.0f;
       }
     }
 
-    for (int p = first_seen / PAGE; p * PAGE < end_seen; p++) {
-      global const element *keys =
-          pool + ((size_t)tables[table[t] + p] * kv_heads + kv_head) * 2 * PAGE * HEAD_WIDTH;
-      global const element *values = keys + PAGE * HEAD_WIDTH;
+    for (int w = first_seen / WINDOW * WINDOW; w < end_seen; w += WINDOW) {
+      // Pages that nobody sees stand for their neighbours: what they hold is masked.
+      const int first_page = max(first_seen, w) / PAGE;
+      const int last_page = (min(end_seen, w + WINDOW) - 1) / PAGE;
+      global const element *keys[PAGES];
+#pragma unroll
+      for (int p = 0; p < PAGES; p++) {
+        const int page = tables[table[t] + clamp(w / PAGE + p, first_page, last_page)];
+        keys[p] = pool + ((size_t)page * kv_heads + kv_head) * 2 * PAGE * HEAD_WIDTH;
+      }
 #if ROWS > 1
-      for (uint d = 0; d < HEAD_WIDTH; d++) key[d] = LOAD16(keys + d * PAGE);
-      for (uint i = 0; i < PAGE; i++)
-        for (uint j = 0; j < VECTORS; j++) value[i][j] = LOAD16(values + i * HEAD_WIDTH + 16 * j);
+      for (int p = 0; p < PAGES; p++)
+        for (uint d = 0; d < HEAD_WIDTH; d++) key[p][d] = LOAD16(keys[p] + d * PAGE);
+      for (int i = 0; i < WINDOW; i++)
+        for (uint j = 0; j < VECTORS; j++) value[i][j] = LOAD16(VALUES_OF(i) + 16 * j);
 #endif
 
       for (uint r = 0; r < next - t; r++) {
-        // The part of the page that this row sees.
-        const int begin = max(begins[t + r] - p * PAGE, 0);
-        const int end = min(ends[t + r] - p * PAGE, PAGE);
+        // The part of the window that this row sees.
+        const int begin = max(begins[t + r] - w, 0);
+        const int end = min(ends[t + r] - w, WINDOW);
         if (begin >= end) continue;
 
         global const float *q_row = q + (t + r) * row_width;
-        float16 even[HEADS], odd[HEADS];
-#pragma unroll
-        for (uint h = 0; h < HEADS; h++) even[h] = odd[h] = (float16)(0.0f);
-        for (uint d = 0; d + 1 < HEAD_WIDTH; d += 2) {
-          const float16 k0 = KEY(d);
-          const float16 k1 = KEY(d + 1);
-#pragma unroll
-          for (uint h = 0; h < HEADS; h++) {
-            even[h] = k0 * q_row[h * HEAD_WIDTH + d] + even[h];
-            odd[h] = k1 * q_row[h * HEAD_WIDTH + d + 1] + odd[h];
-          }
-        }
-#if HEAD_WIDTH % 2 == 1
+        float16 score[HEADS][PAGES];
 #pragma unroll
         for (uint h = 0; h < HEADS; h++)
-          odd[h] = KEY(HEAD_WIDTH - 1) * q_row[h * HEAD_WIDTH + HEAD_WIDTH - 1] + odd[h];
-#endif
-
-        const int16 visible = (lanes >= begin) & (lanes < end);
-        float probability[HEADS][PAGE];
 #pragma unroll
-        for (uint h = 0; h < HEADS; h++) {
-          const float16 s = select((float16)(-INFINITY), (even[h] + odd[h]) * scale, visible);
-          const float now = fmax(peak[r][h], max16(s));
-          const float shrink = exp(peak[r][h] - now);
-          const float16 e = exp(s - now);
-          vstore16(e, 0, probability[h]);
-          weight[r][h] = weight[r][h] * shrink + sum16(e);
-          peak[r][h] = now;
+          for (int p = 0; p < PAGES; p++) score[h][p] = (float16)(0.0f);
+        for (uint d = 0; d < HEAD_WIDTH; d++) {
+          float16 k[PAGES];
 #pragma unroll
-          for (uint j = 0; j < VECTORS; j++) sum[r][h][j] *= shrink;
-          for (uint j = 0; j < REST; j++) rest[r][h][j] *= shrink;
+          for (int p = 0; p < PAGES; p++) k[p] = KEY(p, d);
+#pragma unroll
+          for (uint h = 0; h < HEADS; h++) {
+            const float16 q_d = (float16)(q_row[h * HEAD_WIDTH + d] * scale);
+#pragma unroll
+            for (int p = 0; p < PAGES; p++) score[h][p] = FUSED(k[p], q_d, score[h][p]);
+          }
         }
 
-        for (int i = begin; i < end; i++) {
+        float weights[HEADS][WINDOW];
 #pragma unroll
-          for (uint j = 0; j < VECTORS; j++) {
+        for (uint h = 0; h < HEADS; h++) {
+          float16 most = (float16)(-INFINITY);
+#pragma unroll
+          for (int p = 0; p < PAGES; p++) {
+            const int16 visible = (lanes + p * PAGE >= begin) & (lanes + p * PAGE < end);
+            score[h][p] = select((float16)(-INFINITY), score[h][p], visible);
+            most = fmax(most, score[h][p]);
+          }
+          const float now = fmax(peak[r][h], max16(most));
+          float16 window_sum = (float16)(0.0f);
+#pragma unroll
+          for (int p = 0; p < PAGES; p++) {
+            const int16 visible = (lanes + p * PAGE >= begin) & (lanes + p * PAGE < end);
+            const float16 e =
+                select((float16)(0.0f), exponential16(score[h][p] - now), visible);
+            vstore16(e, p, weights[h]);
+            window_sum += e;
+          }
+          if (now > peak[r][h]) {
+            const float shrink = exponential1(peak[r][h] - now);
+            total[r][h] *= shrink;
+            peak[r][h] = now;
+            for (uint j = 0; j < VECTORS; j++) sum[r][h][j] *= shrink;
+            for (uint j = 0; j < REST; j++) rest[r][h][j] *= shrink;
+          }
+          total[r][h] += sum16(window_sum);
+        }
+
+#pragma unroll
+        for (uint j = 0; j < VECTORS; j++) {
+          float16 gathered[HEADS];
+#pragma unroll
+          for (uint h = 0; h < HEADS; h++) gathered[h] = sum[r][h][j];
+          for (int i = begin; i < end; i++) {
             const float16 v = VALUE(i, j);
 #pragma unroll
             for (uint h = 0; h < HEADS; h++)
-              sum[r][h][j] = v * probability[h][i] + sum[r][h][j];
+              gathered[h] = FUSED(v, (float16)(weights[h][i]), gathered[h]);
           }
-          for (uint j = 0; j < REST; j++) {
-            const float v = LOAD(i * HEAD_WIDTH + 16 * VECTORS + j, values);
-            for (uint h = 0; h < HEADS; h++) rest[r][h][j] += v * probability[h][i];
-          }
+#pragma unroll
+          for (uint h = 0; h < HEADS; h++) sum[r][h][j] = gathered[h];
         }
+        for (uint j = 0; j < REST; j++)
+          for (int i = begin; i < end; i++) {
+            const float v = LOAD(16 * VECTORS + j, VALUES_OF(i));
+            for (uint h = 0; h < HEADS; h++)
+              rest[r][h][j] = FUSED(v, weights[h][i], rest[r][h][j]);
+          }
       }
     }
 
     for (uint r = 0; r < next - t; r++)
       for (uint h = 0; h < HEADS; h++) {
         global float *y_head = y + (t + r) * row_width + h * HEAD_WIDTH;
-        const float inverse = begins[t + r] < ends[t + r] ? 1.0f / weight[r][h] : 0.0f;
+        const float inverse = begins[t + r] < ends[t + r] ? reciprocal1(total[r][h]) : 0.0f;
         for (uint j = 0; j < VECTORS; j++) vstore16(sum[r][h][j] * inverse, j, y_head);
         for (uint j = 0; j < REST; j++) y_head[16 * VECTORS + j] = rest[r][h][j] * inverse;
       }

@@ -75,7 +75,7 @@ kernel void linear(
       for (uint t = 0; t < TILE_TOKENS; t++) {
         const float16 x_values = vload16(v, x_row[t]);
 #pragma unroll
-        for (uint r = 0; r < TILE_OUTPUTS; r++) sum[r][t] = values[r] * x_values + sum[r][t];
+        for (uint r = 0; r < TILE_OUTPUTS; r++) sum[r][t] = FUSED(values[r], x_values, sum[r][t]);
       }
     }
 
@@ -86,7 +86,7 @@ kernel void linear(
         if (first_token + t < tokens && first + r < outputs) {
           float total = sum16(sum[r][t]) + (has_bias ? bias[first + r] : 0.0f);
           for (uint k = vectors * 16; k < inputs; k++)
-            total += LOAD(k, w_row[r]) * x_row[t][k];
+            total = FUSED(LOAD(k, w_row[r]), x_row[t][k], total);
           y[(size_t)(first_token + t) * outputs + first + r] = total;
         }
   }

@@ -8,14 +8,14 @@
 
 static inline float16 silu16(float16 g)
 {
-  const float16 e = exp(-fabs(g));
-  return g * select(e, (float16)(1.0f), g >= (float16)(0.0f)) / (1.0f + e);
+  const float16 e = exponential16(-fabs(g));
+  return (g >= 0.0f ? g : g * e) * reciprocal16(1.0f + e);
 }
 
 static inline float silu(float g)
 {
-  const float e = exp(-fabs(g));
-  return g * (g >= 0.0f ? 1.0f : e) / (1.0f + e);
+  const float e = exponential1(-fabs(g));
+  return (g >= 0.0f ? g : g * e) * reciprocal1(1.0f + e);
 }
 
 kernel void gated_silu(

@@ -6,7 +6,7 @@
 //   adjacent  pair i = (2i, 2i + 1)
 //
 // x, y f32 [t * width + head * head_width + k]; positions i32 [t]; frequencies f32 [i], radians per
-// position. The angle is rounded to single precision, sine and cosine are full-range. One work-item
+// position. The angle is rounded to single precision. One work-item
 // takes one row: an angle serves all heads. y may be x.
 
 #define ADJACENT 0
@@ -33,21 +33,21 @@ kernel void rope(
   uint i = 0;
   for (; i + 16 <= pairs; i += 16) {
     const float16 angle = position * vload16(0, frequencies + i);
-    const float16 c = cos(angle);
-    const float16 s = sin(angle);
+    float16 s, c;
+    sine_cosine16(angle, &s, &c);
     for (uint h = 0; h < width; h += head_width) {
 #if PAIRING == HALVES
       const float16 a = vload16(0, x + h + i);
       const float16 b = vload16(0, x + h + i + pairs);
-      vstore16(a * c - b * s, 0, y + h + i);
-      vstore16(a * s + b * c, 0, y + h + i + pairs);
+      vstore16(FUSED(a, c, -(b * s)), 0, y + h + i);
+      vstore16(FUSED(a, s, b * c), 0, y + h + i + pairs);
 #else
       const float16 first = vload16(0, x + h + 2 * i);
       const float16 second = vload16(1, x + h + 2 * i);
       const float16 a = (float16)(first.even, second.even);
       const float16 b = (float16)(first.odd, second.odd);
-      const float16 p = a * c - b * s;
-      const float16 q = a * s + b * c;
+      const float16 p = FUSED(a, c, -(b * s));
+      const float16 q = FUSED(a, s, b * c);
       float16 turned;
       turned.even = p.lo;
       turned.odd = q.lo;
@@ -60,15 +60,15 @@ kernel void rope(
   }
   for (; i < pairs; i++) {
     const float angle = position * frequencies[i];
-    const float c = cos(angle);
-    const float s = sin(angle);
+    float s, c;
+    sine_cosine1(angle, &s, &c);
     for (uint h = 0; h < width; h += head_width) {
       const uint at_a = PAIRING == HALVES ? h + i : h + 2 * i;
       const uint at_b = PAIRING == HALVES ? at_a + pairs : at_a + 1;
       const float a = x[at_a];
       const float b = x[at_b];
-      y[at_a] = a * c - b * s;
-      y[at_b] = a * s + b * c;
+      y[at_a] = FUSED(a, c, -(b * s));
+      y[at_b] = FUSED(a, s, b * c);
     }
   }
   for (uint h = 0; h < width; h += head_width)

@@ -6,18 +6,17 @@
 //          │ row 1            │   i32 [t]             │ table row 0      │
 //          └──────────────────┘                       └──────────────────┘
 //
-// One work-item copies one row. Tokens are rows of the table: the caller checks them.
+// Quantised tables lie in tiles of 16 rows, as gemm/linear_tiles.cl draws them, so that one copy
+// serves as the output head too. One work-item copies one row. Tokens are rows of the table: the caller checks them.
 
 #ifndef WEIGHT
 #define WEIGHT Q4_1
 #endif
 
-#if WEIGHT == F32 || WEIGHT == F16
-#define ROW_BYTES(width) ((size_t)(width) * (WEIGHT == F32 ? 4 : 2))
-#elif WEIGHT == Q4_1
-#define ROW_BYTES(width) ((size_t)(width) / BLOCK * Q4_1_BYTES)
+#if WEIGHT == Q4_1
+#define TILE_BLOCK_BYTES (16 * Q4_1_BYTES)
 #elif WEIGHT == Q8_0
-#define ROW_BYTES(width) ((size_t)(width) / BLOCK * Q8_0_BYTES)
+#define TILE_BLOCK_BYTES (16 * Q8_0_BYTES)
 #endif
 
 kernel void embed_rows(
@@ -27,23 +26,33 @@ kernel void embed_rows(
 {
   const size_t t = get_global_id(0);
   const int token = ((global const int *)(tokens_buffer + tokens_offset))[t];
-  global const uchar *row = table_buffer + table_offset + (size_t)token * ROW_BYTES(width);
+  global const uchar *table = table_buffer + table_offset;
   global float *y = (global float *)(y_buffer + y_offset) + t * width;
 
 #if WEIGHT == F32
-  for (uint k = 0; k < width; k++) y[k] = ((global const float *)row)[k];
+  global const float *row = (global const float *)table + (size_t)token * width;
+  for (uint k = 0; k < width; k++) y[k] = row[k];
 #elif WEIGHT == F16
-  for (uint k = 0; k < width; k++) y[k] = vload_half(k, (global const half *)row);
+  global const half *row = (global const half *)table + (size_t)token * width;
+  for (uint k = 0; k < width; k++) y[k] = vload_half(k, row);
 #else
-  for (uint b = 0; b < width / BLOCK; b++) {
-    float16 low, high;
+  const uint lane = token % 16;
+  const uint blocks = width / BLOCK;
+  for (uint b = 0; b < blocks; b++) {
+    global const uchar *block =
+        table + ((size_t)(token / 16) * blocks + b) * TILE_BLOCK_BYTES;
+    const float d = vload_half(lane, (global const half *)block);
 #if WEIGHT == Q4_1
-    q4_1_values(row + (size_t)b * Q4_1_BYTES, &low, &high);
+    const float m = vload_half(16 + lane, (global const half *)block);
+    for (uint j = 0; j < 16; j++) {
+      const uchar pair = block[64 + 16 * j + lane];
+      y[b * BLOCK + j] = FUSED(d, (float)(pair & 15), m);
+      y[b * BLOCK + j + 16] = FUSED(d, (float)(pair >> 4), m);
+    }
 #else
-    q8_0_values(row + (size_t)b * Q8_0_BYTES, &low, &high);
+    for (uint j = 0; j < BLOCK; j++)
+      y[b * BLOCK + j] = d * ((global const char *)block)[32 + 16 * j + lane];
 #endif
-    vstore16(low, 2 * b, y);
-    vstore16(high, 2 * b + 1, y);
   }
 #endif
 }

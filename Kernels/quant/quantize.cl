@@ -9,8 +9,9 @@
 //
 // One work-item turns `blocks_each` blocks of one row. Global ids: (group of blocks, row).
 
-// Below it 127 / max|x| could overflow.
+// Outside these peaks a block counts as zeros: the reciprocal would be no number.
 #define LEAST_PEAK 1e-30f
+#define LARGEST_PEAK 1e30f
 
 // The nearest integers, and 0 for what is none of -127 … 127.
 static inline float16 whole(float16 x)
@@ -36,9 +37,9 @@ kernel void quantize(
     const float16 low = vload16(2 * b, x);
     const float16 high = vload16(2 * b + 1, x);
     const float most = max16(fmax(fabs(low), fabs(high)));
-    const bool counts = most >= LEAST_PEAK && isfinite(most);
-    const float inverse = counts ? 127.0f / most : 0.0f;
-    const float scale = counts ? most / 127.0f : 0.0f;
+    const bool counts = most >= LEAST_PEAK && most <= LARGEST_PEAK;
+    const float inverse = counts ? reciprocal1(most) * 127.0f : 0.0f;
+    const float scale = counts ? most * 0.0078740157f : 0.0f;
     const float16 q_low = whole(low * inverse);
     const float16 q_high = whole(high * inverse);
     vstore16(convert_char16(q_low), 2 * b, bytes);

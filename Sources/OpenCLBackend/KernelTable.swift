@@ -29,7 +29,8 @@ package enum KernelTable {
         x: Extent(.blocks, step: 32, spreads: true), y: Extent(.rows)),
     ]
 
-  /// A tile of a linear kernel: outputs × tokens, and the most rows it is meant for.
+  /// What one work-item of a linear kernel computes at once: outputs × tokens, and the most rows
+  /// that it is meant for.
   private struct Tile {
     var outputs: Int
     var tokens: Int
@@ -40,30 +41,31 @@ package enum KernelTable {
   private static let linear: [KernelRow] =
     [ElementType.f32, .f16].flatMap { type in
       [Tile(outputs: 4, tokens: 1, rowLimit: 1), Tile(outputs: 4, tokens: 4)].map {
-        linear(type, int8: false, $0, program: "gemm/linear_float")
+        linear(
+          type, int8: false, $0, program: "gemm/linear_float",
+          [Define("TILE_OUTPUTS", $0.outputs), Define("TILE_TOKENS", $0.tokens)])
       }
     }
     + [ElementType.q4_1, .q8_0].flatMap { type in
       [false, true].flatMap { int8 in
-        // Int8 activations cost more to read, so more outputs share them.
-        [Tile(outputs: 2, tokens: 1, rowLimit: 1), Tile(outputs: int8 ? 3 : 2, tokens: 8)].map {
+        [Tile(outputs: 32, tokens: 1, rowLimit: 1), Tile(outputs: 16, tokens: 8)].map {
           linear(
-            type, int8: int8, $0, program: "gemm/linear_blocks",
-            [Define("INT8", int8 ? 1 : 0)])
+            type, int8: int8, $0, program: "gemm/linear_tiles",
+            [
+              Define("INT8", int8 ? 1 : 0), Define("TILES", $0.outputs / ResidentLayout.tileRows),
+              Define("TOKENS", $0.tokens),
+            ])
         }
       }
     }
 
   private static func linear(
-    _ type: ElementType, int8: Bool, _ tile: Tile, program: String, _ defines: [Define] = []
+    _ type: ElementType, int8: Bool, _ tile: Tile, program: String, _ defines: [Define]
   ) -> KernelRow {
     KernelRow(
       kind: .linear(type, int8: int8), variant: "\(tile.outputs)×\(tile.tokens)",
       program: program, entry: "linear",
-      defines: [
-        Define("WEIGHT", Int(type.rawValue)), Define("TILE_OUTPUTS", tile.outputs),
-        Define("TILE_TOKENS", tile.tokens),
-      ] + defines,
+      defines: [Define("WEIGHT", Int(type.rawValue))] + defines,
       arguments: [
         .input(0), .weight(0), .bias, .count(.hasBias), .output, .count(.rows),
         .count(.inputWidth), .count(.outputWidth), .each,

@@ -134,14 +134,18 @@ package final class OpenCLDevice: Device {
     if let buffer = buffers.removeValue(forKey: id) { ledger.remove(buffer.bytes) }
   }
 
-  package func residentBytes(_ weight: Weight) -> Int { weight.bytes }
+  package func residentBytes(_ weight: Weight) -> Int { ResidentLayout.bytes(weight) }
 
-  // Weights stay in the file's blocks; a layout of this device's own would be made here.
   package func load(
     _ weight: Weight, _ bytes: UnsafeRawBufferPointer, to region: Region
   ) throws(DeviceError) {
     precondition(bytes.count == weight.bytes, "\(weight.name) has other bytes than its shape")
-    try write(bytes, to: region)
+    guard weight.type.isQuantized else { return try write(bytes, to: region) }
+    let tiles = ResidentLayout.tiles(weight, bytes)
+    let result = tiles.withUnsafeBytes { bytes in
+      Result { () throws(DeviceError) in try write(bytes, to: region) }
+    }
+    try result.get()
   }
 
   package func map(_ bytes: UnsafeRawBufferPointer, as id: BufferID) throws(DeviceError) {
