@@ -17,9 +17,6 @@ static const char linear_blocks[] = {
 static const char linear_float[] = {
 #embed "gemm/linear_float.cl" suffix(, 0)
 };
-static const char linear_int8[] = {
-#embed "gemm/linear_int8.cl" suffix(, 0)
-};
 static const char add[] = {
 #embed "pointwise/add.cl" suffix(, 0)
 };
@@ -50,7 +47,6 @@ static const kernel_program programs[] = {
     PROGRAM(attention, write_kv),
     PROGRAM(gemm, linear_blocks),
     PROGRAM(gemm, linear_float),
-    PROGRAM(gemm, linear_int8),
     PROGRAM(pointwise, add),
     PROGRAM(pointwise, gated_silu),
     PROGRAM(pointwise, rms_norm),

@@ -1,5 +1,6 @@
 // x → int8 blocks: per 32 numbers a scale max|x| / 127, bytes x × (127 / max|x|) rounded to nearest
-// even, and the sum scale × Σ bytes.
+// even, and the sum scale × Σ bytes. A block whose max|x| is below LEAST_PEAK or infinite counts as
+// zeros with scale 0; what is not a number counts as 0.
 //
 //        width                         width bytes   width/32 floats  width/32 floats
 //      ┌───────────────┐             ┌─────────────┬────────────────┬────────────────┐
@@ -7,6 +8,16 @@
 //      └───────────────┘             └─────────────┴────────────────┴────────────────┘
 //
 // One work-item turns `blocks_each` blocks of one row. Global ids: (group of blocks, row).
+
+// Below it 127 / max|x| could overflow.
+#define LEAST_PEAK 1e-30f
+
+// The nearest integers, and 0 for what is none of -127 … 127.
+static inline float16 whole(float16 x)
+{
+  const float16 q = rint(x);
+  return select((float16)(0.0f), q, fabs(q) <= 127.0f);
+}
 
 kernel void quantize(
     global const uchar *x_buffer, ulong x_offset,
@@ -24,12 +35,12 @@ kernel void quantize(
   for (uint b = first; b < end; b++) {
     const float16 low = vload16(2 * b, x);
     const float16 high = vload16(2 * b + 1, x);
-    const float peak = max16(fmax(fabs(low), fabs(high)));
-    const float inverse = peak == 0.0f ? 0.0f : 127.0f / peak;
-    const float scale = peak / 127.0f;
-    // A peak near the smallest number makes `inverse` infinite: keep the bytes in range.
-    const float16 q_low = clamp(rint(low * inverse), -127.0f, 127.0f);
-    const float16 q_high = clamp(rint(high * inverse), -127.0f, 127.0f);
+    const float most = max16(fmax(fabs(low), fabs(high)));
+    const bool counts = most >= LEAST_PEAK && isfinite(most);
+    const float inverse = counts ? 127.0f / most : 0.0f;
+    const float scale = counts ? most / 127.0f : 0.0f;
+    const float16 q_low = whole(low * inverse);
+    const float16 q_high = whole(high * inverse);
     vstore16(convert_char16(q_low), 2 * b, bytes);
     vstore16(convert_char16(q_high), 2 * b + 1, bytes);
     scales[b] = scale;

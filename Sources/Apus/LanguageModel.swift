@@ -6,7 +6,7 @@ package import Planning
 package import Runtime
 import Sampling
 import Synchronization
-package import Tokenization
+import Tokenization
 
 /// A language model, loaded and ready to speak.
 ///
@@ -68,8 +68,7 @@ public final class LanguageModel: Sendable {
   public static func load(
     _ path: String, options: LoadOptions = LoadOptions()
   ) async throws(ApusError) -> LanguageModel {
-    let file: GGUFFile
-    do throws(GGUFError) { file = try GGUFFile(path: path) } catch { throw ApusError(error) }
+    let file = try GGUFFile.open(path)
     let model: Model
     do throws(ModelError) {
       model = try Model(file, activations: ActivationFormat(options.activations))

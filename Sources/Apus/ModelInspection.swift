@@ -2,6 +2,7 @@ import GGUF
 import ModelGraph
 import Models
 import Tensors
+import Tokenization
 
 /// What is in a model file, for people.
 public struct ModelInspection: Sendable {
@@ -33,7 +34,7 @@ public struct ModelInspection: Sendable {
 
   /// Opens a file.
   public init(path: String) throws(ApusError) {
-    do throws(GGUFError) { file = try GGUFFile(path: path) } catch { throw ApusError(error) }
+    file = try GGUFFile.open(path)
   }
 
   /// The file's version of the format.
@@ -92,12 +93,7 @@ public struct TextCodec: Sendable {
 
   /// Opens a file's vocabulary.
   public init(path: String) throws(ApusError) {
-    do throws(GGUFError) {
-      let file = try GGUFFile(path: path)
-      do throws(ApusError) { text = try ModelText(file) } catch { throw error }
-    } catch let error as GGUFError {
-      throw ApusError(error)
-    }
+    text = try ModelText(try GGUFFile.open(path))
   }
 
   /// The ids of a text's bytes.

@@ -41,6 +41,13 @@ package struct ModelText: Sendable {
   }
 }
 
+extension GGUFFile {
+  /// Opens a file, with an error for users.
+  static func open(_ path: String) throws(ApusError) -> GGUFFile {
+    do throws(GGUFError) { return try GGUFFile(path: path) } catch { throw ApusError(error) }
+  }
+}
+
 extension VocabularyDescription {
   /// Reads the `tokenizer.ggml.*` keys.
   fileprivate init(_ file: GGUFFile) throws(GGUFError) {

@@ -37,7 +37,8 @@ struct DevicesCommand: AsyncParsableCommand {
     let devices = listing.devices.filter { device == nil || $0.name == device?.description }
     if let device, devices.isEmpty {
       throw ApusError(
-        .device, "there is no device \(device)"
+        .device,
+        "there is no device \(device)"
           + (listing.reason.map { ": \($0)" } ?? "; 'apus devices' lists them"))
     }
     if check { return try await checkAll(devices) }

@@ -27,7 +27,8 @@ struct InspectCommand: ParsableCommand {
   func run() throws {
     let inspection = try ModelInspection(path: try Input.model(model))
     if json { return try printJSON(InspectReport(inspection, graph: try graphRows(inspection))) }
-    Terminal.write(table(["key", "value"], inspection.metadata.map { [$0.key, oneLine($0.value)] }))
+    Terminal.write(
+      table(["key", "value"], inspection.metadata.map { [$0.key, oneLine($0.value)] }))
     Terminal.write("\n\(inspection.summary)\n")
     if tensors {
       Terminal.write(

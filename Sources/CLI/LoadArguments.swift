@@ -1,5 +1,5 @@
-import Apus
-import ArgumentParser
+public import Apus
+public import ArgumentParser
 
 extension DeviceChoice: ExpressibleByArgument {
   /// Reads a `--device` value.

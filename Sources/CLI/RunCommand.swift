@@ -125,7 +125,9 @@ struct RunCommand: AsyncParsableCommand {
 
   private func answer(_ model: LanguageModel, _ bytes: [UInt8]) async throws {
     let isChat = !raw && model.hasChatTemplate
-    if !raw && !isChat { Terminal.note("apus: the model has no chat template; continuing raw text") }
+    if !raw && !isChat {
+      Terminal.note("apus: the model has no chat template; continuing raw text")
+    }
     let prompt: Prompt =
       isChat ? .chat(user: String(decoding: bytes, as: UTF8.self), system: system) : .raw(bytes)
     var reply = ""

@@ -13,6 +13,10 @@ package final class CPUDevice: Device {
   /// Operations that a self-test found wrong on this machine, and how; they are declined.
   package var declined: [OperationKey: String]
 
+  /// Rows from which OpenBLAS multiplies F32 matrices. It packs its operands in each call, which
+  /// pays from 64 rows on: at 32 rows the own kernel is 1.25 times as fast, at 512 OpenBLAS is 1.35.
+  package var rowsForBLAS = 64
+
   let instructions: InstructionSet
   let threads: ThreadPool
   let blas: BLAS?

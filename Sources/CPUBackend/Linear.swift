@@ -4,9 +4,6 @@ import ModelGraph
 import Tensors
 
 extension CPUDevice {
-  /// Rows from which sgemm is worth the packing of its operands.
-  static let rowsForBLAS = 8
-
   /// y = x Wᵀ + bias, for each format of weights and of x.
   func linear(_ layer: Linear, _ bound: borrowing BoundInstruction) {
     let weight = layer.weight
@@ -17,7 +14,7 @@ extension CPUDevice {
       input: bound.bytes(input: 0), rows: bound.rows, output: bound.floatOutput)
     if bound.inputs[0].format == .int8Blocks {
       cpu_linear_int8(instructions.kernels, threads.handle, &arguments)
-    } else if weight.type == .f32, let blas, arguments.rows >= Self.rowsForBLAS {
+    } else if weight.type == .f32, let blas, arguments.rows >= rowsForBLAS {
       blas.linear(arguments, pool: threads)
     } else {
       cpu_linear(instructions.kernels, threads.handle, &arguments)

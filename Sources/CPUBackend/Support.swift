@@ -27,7 +27,7 @@ extension CPUDevice {
       .native(variant: instructions.name)
     case (.f32, .f32):
       if let blas {
-        .native(variant: "\(instructions.name), from \(Self.rowsForBLAS) rows \(blas)")
+        .native(variant: "\(instructions.name), from \(rowsForBLAS) rows \(blas)")
       } else {
         .native(variant: instructions.name)
       }

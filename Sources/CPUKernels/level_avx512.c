@@ -34,6 +34,14 @@ INLINE vf spread(vf v, int p) {
   return (vf)_mm512_permutexvar_ps(
       _mm512_add_epi32(_mm512_loadu_si512(steps), _mm512_set1_epi32(p)), (__m512)v);
 }
+// Broadcasts and a shift by lane, since insertions would queue up at the one port for shuffles.
+INLINE vb nibbles(const uint8_t *block) {
+  const __m128i_u *a = (const __m128i_u *)(block + 4), *b = (const __m128i_u *)(block + 24);
+  __m512i both = _mm512_mask_broadcast_i32x4(_mm512_broadcast_i32x4(_mm_loadu_si128(a)), 0xff00,
+                                             _mm_loadu_si128(b));
+  __m512i steps = _mm512_set_epi64(4, 4, 0, 0, 4, 4, 0, 0);
+  return (vb)_mm512_and_si512(_mm512_srlv_epi64(both, steps), _mm512_set1_epi8(15));
+}
 
 #include "levels/level.h"
 

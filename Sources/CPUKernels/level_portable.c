@@ -6,9 +6,15 @@
 
 #define LANES 8
 #define BIAS 0
+#if defined(__aarch64__) // 32 registers, or else 16
+#define TILE_TOKENS 2
+#define INT8_TOKENS 4
+#define QUERIES 4
+#else
 #define TILE_TOKENS 1
 #define INT8_TOKENS 2
 #define QUERIES 2
+#endif
 
 #include "levels/lanes.h"
 
@@ -50,21 +56,23 @@ INLINE void narrow(void *p, vf v) {
 
 #endif
 
-// Four products of bytes, added up in lanes of 32 bits.
+#define EVEN(v) \
+  __builtin_shufflevector(v, v, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30)
+#define ODD(v) \
+  __builtin_shufflevector(v, v, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31)
+
+// Products of words are added in pairs, and pairs in pairs. In this shape the compiler sees one
+// instruction in the first step (`pmaddwd`) on x86.
 INLINE vi dot4(vi sum, vb w, vb x) {
   typedef VECTOR(int8_t, 32) signed_bytes;
   typedef VECTOR(int16_t, 32) words;
-  typedef VECTOR(int32_t, 32) sums;
-  words products = __builtin_convertvector((signed_bytes)w, words) *
-                   __builtin_convertvector((signed_bytes)x, words);
-  sums wide = __builtin_convertvector(products, sums);
-  VECTOR(int32_t, 16)
-  twos = __builtin_shufflevector(wide, wide, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28,
-                                 30) +
-         __builtin_shufflevector(wide, wide, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29,
-                                 31);
-  return sum + __builtin_shufflevector(twos, twos, 0, 2, 4, 6, 8, 10, 12, 14) +
-         __builtin_shufflevector(twos, twos, 1, 3, 5, 7, 9, 11, 13, 15);
+  typedef VECTOR(int32_t, 16) pairs;
+  words a = __builtin_convertvector((signed_bytes)w, words);
+  words b = __builtin_convertvector((signed_bytes)x, words);
+  pairs p = __builtin_convertvector(EVEN(a), pairs) * __builtin_convertvector(EVEN(b), pairs) +
+            __builtin_convertvector(ODD(a), pairs) * __builtin_convertvector(ODD(b), pairs);
+  return sum + __builtin_shufflevector(p, p, 0, 2, 4, 6, 8, 10, 12, 14) +
+         __builtin_shufflevector(p, p, 1, 3, 5, 7, 9, 11, 13, 15);
 }
 INLINE vi dot4_unsigned(vi sum, vb w, vb x) { return dot4(sum, w, x); }
 INLINE vf spread(vf v, int p) { return (vf)v[p]; }

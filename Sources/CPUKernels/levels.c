@@ -1,7 +1,6 @@
 // Which level this CPU has.
 #include "kernels.h"
 
-#include <string.h>
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
@@ -63,7 +62,7 @@ const char *cpu_brand(void) {
     if (!__get_cpuid(0x80000002 + i, &a, &b, &c, &d)) return "x86-64 CPU";
     words[4 * i] = a, words[4 * i + 1] = b, words[4 * i + 2] = c, words[4 * i + 3] = d;
   }
-  memcpy(brand, words, sizeof words);
+  __builtin_memcpy(brand, words, sizeof words);
   brand[48] = 0;
   const char *start = brand;
   while (*start == ' ') start++;

@@ -22,6 +22,10 @@
 // operations of a step. Longer would burn the core that another process waits for.
 enum { SPINS = 400 };
 
+// Kernels keep their tiles on the stack, up to some 200 KiB; the default of a small C library is
+// less than that. And no machine has more threads than this to offer.
+enum { STACK = 1 << 20, MOST_THREADS = 1024 };
+
 struct cpu_pool {
   // Written by all threads: each on a cache line of its own.
   _Alignas(64) _Atomic uint64_t ticket;
@@ -32,7 +36,7 @@ struct cpu_pool {
   int sleepers;      // under the mutex
   bool caller_waits; // under the mutex
   bool stop;         // under the mutex
-  // The job; stable while a task of it is pending.
+  // The job; it stays as it is while a task of it is pending.
   void (*task)(void *, size_t);
   void *context;
   size_t tasks;
@@ -101,7 +105,7 @@ int cpu_online(void) {
 }
 
 cpu_pool *cpu_pool_create(int threads) {
-  int workers = threads > 1 ? threads - 1 : 0;
+  int workers = (threads < 1 ? 1 : threads > MOST_THREADS ? MOST_THREADS : threads) - 1;
   size_t bytes = sizeof(cpu_pool) + (size_t)workers * sizeof(pthread_t);
   cpu_pool *pool = NULL;
   if (posix_memalign((void **)&pool, 64, bytes) != 0) return NULL;
@@ -114,9 +118,13 @@ cpu_pool *cpu_pool_create(int threads) {
   pool->caller_waits = false;
   pool->stop = false;
   pool->workers = 0;
+  pthread_attr_t attributes;
+  if (workers == 0 || pthread_attr_init(&attributes) != 0) return pool;
+  pthread_attr_setstacksize(&attributes, STACK);
   while (pool->workers < workers &&
-         pthread_create(&pool->threads[pool->workers], NULL, worker, pool) == 0)
+         pthread_create(&pool->threads[pool->workers], &attributes, worker, pool) == 0)
     pool->workers++;
+  pthread_attr_destroy(&attributes);
   return pool;
 }
 

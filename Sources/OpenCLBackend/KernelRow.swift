@@ -1,15 +1,15 @@
 /// One row of the kernel table: which kernel serves an operation, and how it is launched.
-struct KernelRow: Sendable {
+package struct KernelRow: Sendable {
   var kind: OperationKind
   /// Names the variant in reports.
-  var variant: String
+  package var variant: String
   /// The file under `Kernels/`, without its ending.
-  var program: String
+  package var program: String
   /// The kernel function.
-  var entry: String
+  package var entry: String
   /// Parameters of the program.
-  var defines: [Define] = []
-  var arguments: [Argument]
+  package var defines: [Define] = []
+  package var arguments: [Argument]
   /// What the first index of the range runs over.
   var x: Extent
   /// What the second runs over.
@@ -19,8 +19,8 @@ struct KernelRow: Sendable {
 }
 
 /// A parameter that the program is built with.
-struct Define: Sendable {
-  var name: String
+package struct Define: Sendable {
+  package var name: String
   var value: Value
 
   enum Value: Sendable {
@@ -33,7 +33,7 @@ struct Define: Sendable {
 }
 
 /// One argument of a kernel, or a buffer's two: memory and offset.
-enum Argument: Sendable {
+package enum Argument: Sendable {
   case input(Int)
   case weight(Int)
   /// The second weight where there is one, else the first; `hasBias` tells which.
@@ -45,10 +45,18 @@ enum Argument: Sendable {
   case number(Parameter)
   /// The units of `x` that one work-item takes: a 32-bit count.
   case each
+
+  /// Parameters of the kernel function that it fills.
+  package var parameterCount: Int {
+    switch self {
+    case .input, .weight, .bias, .output: 2
+    case .count, .number, .each: 1
+    }
+  }
 }
 
 /// A count that an instruction implies.
-enum Measure: Sendable {
+package enum Measure: Sendable {
   case one
   /// Rows that are worked on.
   case rows
@@ -70,7 +78,7 @@ enum Measure: Sendable {
 }
 
 /// A float that an instruction carries.
-enum Parameter: Sendable {
+package enum Parameter: Sendable {
   case epsilon
   case scale
 }

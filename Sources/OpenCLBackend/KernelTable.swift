@@ -2,9 +2,9 @@ import Devices
 import Tensors
 
 /// Every kernel that this backend has. A new one adds a row here, a file and its `#embed` line.
-enum KernelTable {
+package enum KernelTable {
   /// Rows of one kind stand in order of preference.
-  static let rows: [KernelRow] =
+  package static let rows: [KernelRow] =
     linear + [ElementType.f32, .f16, .q4_1, .q8_0].map(embedRows)
     + [true, false].map(rope) + KVLayout.Element.allCases.flatMap(attention)
     + [
@@ -36,35 +36,40 @@ enum KernelTable {
     var rowLimit = Int.max
   }
 
+  /// One token at a time for decoding, many for prompts. Measured on PoCL: taller tiles spill.
   private static let linear: [KernelRow] =
-    [ElementType.f32, .f16].flatMap {
-      linear($0, "float", [Tile(outputs: 4, tokens: 1, rowLimit: 1), Tile(outputs: 4, tokens: 4)])
+    [ElementType.f32, .f16].flatMap { type in
+      [Tile(outputs: 4, tokens: 1, rowLimit: 1), Tile(outputs: 4, tokens: 4)].map {
+        linear(type, int8: false, $0, program: "gemm/linear_float")
+      }
     }
-    + [ElementType.q4_1, .q8_0].flatMap {
-      linear(
-        $0, "blocks", [Tile(outputs: 4, tokens: 1, rowLimit: 1), Tile(outputs: 1, tokens: 16)])
-        + linear(
-          $0, "int8", [Tile(outputs: 4, tokens: 1, rowLimit: 1), Tile(outputs: 4, tokens: 4)])
+    + [ElementType.q4_1, .q8_0].flatMap { type in
+      [false, true].flatMap { int8 in
+        // Int8 activations cost more to read, so more outputs share them.
+        [Tile(outputs: 2, tokens: 1, rowLimit: 1), Tile(outputs: int8 ? 3 : 2, tokens: 8)].map {
+          linear(
+            type, int8: int8, $0, program: "gemm/linear_blocks",
+            [Define("INT8", int8 ? 1 : 0)])
+        }
+      }
     }
 
-  private static func linear(_ type: ElementType, _ program: String, _ tiles: [Tile])
-    -> [KernelRow]
-  {
-    tiles.map { tile in
-      KernelRow(
-        kind: .linear(type, int8: program == "int8"), variant: "\(tile.outputs)×\(tile.tokens)",
-        program: "gemm/linear_\(program)", entry: "linear",
-        defines: [
-          Define("WEIGHT", Int(type.rawValue)), Define("TILE_OUTPUTS", tile.outputs),
-          Define("TILE_TOKENS", tile.tokens),
-        ],
-        arguments: [
-          .input(0), .weight(0), .bias, .count(.hasBias), .output, .count(.rows),
-          .count(.inputWidth), .count(.outputWidth), .each,
-        ],
-        x: Extent(.outputWidth, step: tile.outputs, spreads: true),
-        y: Extent(.rows, step: tile.tokens), rowLimit: tile.rowLimit)
-    }
+  private static func linear(
+    _ type: ElementType, int8: Bool, _ tile: Tile, program: String, _ defines: [Define] = []
+  ) -> KernelRow {
+    KernelRow(
+      kind: .linear(type, int8: int8), variant: "\(tile.outputs)×\(tile.tokens)",
+      program: program, entry: "linear",
+      defines: [
+        Define("WEIGHT", Int(type.rawValue)), Define("TILE_OUTPUTS", tile.outputs),
+        Define("TILE_TOKENS", tile.tokens),
+      ] + defines,
+      arguments: [
+        .input(0), .weight(0), .bias, .count(.hasBias), .output, .count(.rows),
+        .count(.inputWidth), .count(.outputWidth), .each,
+      ],
+      x: Extent(.outputWidth, step: tile.outputs, spreads: true),
+      y: Extent(.rows, step: tile.tokens), rowLimit: tile.rowLimit)
   }
 
   private static func embedRows(_ type: ElementType) -> KernelRow {
@@ -94,16 +99,22 @@ enum KernelTable {
         arguments: [
           .input(0), .input(1), .input(2), .output, .count(.kvHeads), .count(.headWidth),
         ],
-        x: Extent(.kvHeads), y: Extent(.rows)),
-      KernelRow(
-        kind: .attend(element), variant: "row", program: "attention/attend", entry: "attend",
-        defines: [type, Define("HEAD_WIDTH", .headWidth), Define("HEADS", .headsEach)],
-        arguments: [
-          .input(0), .input(1), .input(2), .input(3), .input(4), .input(5), .output,
-          .count(.heads), .count(.kvHeads), .number(.scale),
-        ],
-        x: Extent(.headGroups), y: Extent(.rows)),
+        x: Extent(.kvHeads), y: Extent(.rows))
     ]
+      + [(1, 1), (8, Int.max)].map { tile, rowLimit in
+        KernelRow(
+          kind: .attend(element), variant: "rows \(tile)", program: "attention/attend",
+          entry: "attend",
+          defines: [
+            type, Define("HEAD_WIDTH", .headWidth), Define("HEADS", .headsEach),
+            Define("ROWS", tile),
+          ],
+          arguments: [
+            .input(0), .input(1), .input(2), .input(3), .input(4), .input(5), .output,
+            .count(.rows), .count(.heads), .count(.kvHeads), .number(.scale),
+          ],
+          x: Extent(.headGroups), y: Extent(.rows, step: tile), rowLimit: rowLimit)
+      }
   }
 
   /// Rows by kind, in order.

@@ -11,7 +11,7 @@ package final class OpenCLDevice: Device {
   package let traits: DeviceTraits
   package private(set) var ledger = MemoryLedger()
 
-  private let declined: [OperationKind: String]
+  private let declined: [OperationKey: String]
   private let description: OpenCLDevices.Description
   private let computeUnits: Int
 
@@ -30,10 +30,10 @@ package final class OpenCLDevice: Device {
   /// - Parameters:
   ///   - index: its place in ``OpenCLDevices/list()``.
   ///   - threads: compute units to use of a CPU device; nil or more than there are takes all.
-  ///   - declined: kinds that failed the self-test on this driver, and what went wrong.
+  ///   - declined: operations that failed the self-test on this driver, and what went wrong.
   /// - Throws: ``DeviceError`` where there is no such device or the driver refuses.
   package init(
-    index: Int, threads: Int? = nil, declined: [OperationKind: String] = [:]
+    index: Int, threads: Int? = nil, declined: [OperationKey: String] = [:]
   ) throws(DeviceError) {
     let name = "opencl:\(index)"
     let handle: OpenCLDevices.Handle
@@ -55,6 +55,12 @@ package final class OpenCLDevice: Device {
     var device = handle.device
     var status = CL_SUCCESS
     if let threads, description.isCPU, threads > 0, threads < description.computeUnits {
+      guard description.isDivisible else {
+        throw DeviceError(
+          device: name, call: "clCreateSubDevices", status: "not supported",
+          detail: "\(description.name) always uses its \(description.computeUnits) compute units; "
+            + "leave out the number of threads (-t)")
+      }
       let raw = apus_cl_create_sub_device(device, cl_uint(threads), &status)
       let made = try calls.made(raw, status, "clCreateSubDevices", "\(threads) compute units")
       part = OwnedSubDevice(raw: made)
@@ -97,7 +103,9 @@ package final class OpenCLDevice: Device {
       let type = operation.typeName(input)
       return .declined(reason: "no OpenCL kernel for \(operation.name) \(type)")
     }
-    if let reason = declined[kind] { return .declined(reason: reason) }
+    if let reason = declined[OperationKey(operation, input: input)] {
+      return .declined(reason: reason)
+    }
     let table = rows.map { KernelTable.rows[$0] }
     let variants = table.map(\.variant).joined(separator: "|")
     return .native(variant: "\(table[0].program) \(variants)")

@@ -14,6 +14,8 @@ package enum OpenCLDevices {
     /// Whether it is the host's processor.
     package var isCPU: Bool
     package var computeUnits: Int
+    /// Whether a part of the compute units can be used alone.
+    package var isDivisible: Bool
     package var memory: Int
     package var largestAllocation: Int
   }
@@ -89,12 +91,19 @@ package enum OpenCLDevices {
       let status = apus_cl_device_info(device, cl_device_info(name), size, &value, nil)
       return status == CL_SUCCESS ? Int(clamping: value) : 0
     }
+    // Asked before clCreateSubDevices is called: rusticl has a null pointer in its place.
+    var ways = [cl_device_partition_property](repeating: 0, count: 16)
+    let partition = apus_cl_device_info(
+      device, cl_device_info(CL_DEVICE_PARTITION_PROPERTIES),
+      ways.count * MemoryLayout<cl_device_partition_property>.size, &ways, nil)
     let type = number(CL_DEVICE_TYPE, cl_device_type.self)
     return Description(
       index: index, name: words(CL_DEVICE_NAME), platform: platform,
       driver: words(CL_DRIVER_VERSION), language: words(CL_DEVICE_OPENCL_C_VERSION),
       isCPU: type & Int(CL_DEVICE_TYPE_CPU) != 0,
       computeUnits: max(1, number(CL_DEVICE_MAX_COMPUTE_UNITS, cl_uint.self)),
+      isDivisible: partition == CL_SUCCESS
+        && ways.contains(cl_device_partition_property(CL_DEVICE_PARTITION_BY_COUNTS)),
       memory: number(CL_DEVICE_GLOBAL_MEM_SIZE, cl_ulong.self),
       largestAllocation: number(CL_DEVICE_MAX_MEM_ALLOC_SIZE, cl_ulong.self))
   }

@@ -1,10 +1,10 @@
-package import Devices
+import Devices
 import ModelGraph
-package import Tensors
+import Tensors
 
-/// What tells one kernel from another: the operation and the formats that it reads. Also the key of
-/// a verdict, since a driver that gets one case of a kind wrong is not trusted with the kind.
-package enum OperationKind: Sendable, Hashable {
+/// What tells one kernel from another: the operation and the formats that it reads. Unlike
+/// `OperationKey` it holds no text, as it is looked up at every launch.
+enum OperationKind: Sendable, Hashable {
   case embedRows(ElementType)
   case rmsNorm
   /// Weights of a type, with float or int8 activations.
@@ -19,7 +19,7 @@ package enum OperationKind: Sendable, Hashable {
 
   /// The kind of an operation whose first input has the given format, or nil for one that no
   /// device runs as it stands.
-  package init?(_ operation: Operation, input: Format) {
+  init?(_ operation: Operation, input: Format) {
     switch operation {
     case .pure(.embedRows(let embed)): self = .embedRows(embed.table.type)
     case .pure(.rmsNorm): self = .rmsNorm

@@ -1,13 +1,6 @@
 import Devices
 import ModelGraph
-
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#elseif canImport(Darwin)
-  import Darwin
-#endif
+import Tensors
 
 /// What each query row sees: tokens [begin, end) of the sequence whose pages start at `table`.
 struct VisibleTokens {
@@ -16,14 +9,16 @@ struct VisibleTokens {
   let table: Matrix<Int32>
   let tables: Matrix<Int32>
 
-  /// The slots that row `row` sees, in order of tokens.
-  func slots(_ row: Int) -> [Int] {
+  /// The tokens that row `row` sees.
+  func tokens(_ row: Int) -> Range<Int> {
     let (begin, end) = (Int(begin[row][0]), Int(end[row][0]))
-    guard begin < end else { return [] }
-    return (begin..<end).map { token in
-      let page = tables[Int(table[row][0]) + token / KVLayout.pageTokens][0]
-      return Int(page) * KVLayout.pageTokens + token % KVLayout.pageTokens
-    }
+    return begin < end ? begin..<end : 0..<0
+  }
+
+  /// The slot of a token that row `row` sees.
+  func slot(_ row: Int, _ token: Int) -> Int {
+    let page = tables[Int(table[row][0]) + token / KVLayout.pageTokens][0]
+    return Int(page) * KVLayout.pageTokens + token % KVLayout.pageTokens
   }
 }
 
@@ -74,7 +69,14 @@ func writeKV(
   }
 }
 
+/// Tokens between two looks at the running maximum.
+private let windowTokens = 64
+
 /// softmax(scale × q kᵀ) v for each row and query head, over the tokens that the row sees.
+///
+/// The softmax runs online (Milakov & Gimelshein, 2018) over windows of 64 tokens, counted from the
+/// first token of the sequence. Scores are summed over d in order, weights in 16 lanes by token,
+/// values over tokens in order, so that devices can match it bit for bit.
 func attend(
   _ attention: Attention, _ layout: KVLayout, queries: Matrix<Float>,
   pool: UnsafeRawBufferPointer, _ visible: VisibleTokens, into output: Matrix<Float>
@@ -82,28 +84,66 @@ func attend(
   let width = attention.headWidth
   let group = attention.headCount / attention.kvHeadCount
   for row in 0..<queries.rows {
-    let slots = visible.slots(row)
+    let tokens = visible.tokens(row)
     for head in 0..<attention.headCount {
-      let kvHead = head / group
-      let scores = slots.map { slot in
-        var dot = 0.0
-        for d in 0..<width {
-          let key = layout.load(pool, layout.keyOffset(slot: slot, head: kvHead, d))
-          dot += Double(queries[row][head * width + d]) * Double(key)
+      let query = (0..<width).map { queries[row][head * width + $0] * attention.scale }
+      var softmax = OnlineSoftmax(width: width)
+      var window = tokens.lowerBound / windowTokens * windowTokens
+      while window < tokens.upperBound {
+        let seen = tokens.clamped(to: window..<window + windowTokens)
+        let slots = seen.map { visible.slot(row, $0) }
+        let scores = slots.map { slot in
+          query.indices.reduce(into: Float(0)) { sum, d in
+            let key = layout.load(pool, layout.keyOffset(slot: slot, head: head / group, d))
+            sum = PortableMath.fma(key, query[d], sum)
+          }
         }
-        return dot * Double(attention.scale)
-      }
-      let peak = scores.max() ?? 0
-      let weights = scores.map { exp($0 - peak) }
-      let total = weights.reduce(0, +)
-      for d in 0..<width {
-        var sum = 0.0
+        let weights = softmax.weigh(scores, firstLane: seen.lowerBound)
         for (weight, slot) in zip(weights, slots) {
-          let value = layout.load(pool, layout.valueOffset(slot: slot, head: kvHead, d))
-          sum += weight * Double(value)
+          softmax.add(weight) { d in
+            layout.load(pool, layout.valueOffset(slot: slot, head: head / group, d))
+          }
         }
-        output[row][head * width + d] = total > 0 ? Float(sum / total) : 0
+        window += windowTokens
       }
+      for (d, value) in softmax.result.enumerated() { output[row][head * width + d] = value }
     }
+  }
+}
+
+/// What one query has gathered so far.
+private struct OnlineSoftmax {
+  private var peak = -Float.infinity
+  private var total: Float = 0
+  private var sums: [Float]
+
+  init(width: Int) { sums = [Float](repeating: 0, count: width) }
+
+  /// Weights of one window's scores; what was gathered before moves to the new maximum.
+  mutating func weigh(_ scores: [Float], firstLane: Int) -> [Float] {
+    let now = max(peak, scores.max() ?? peak)
+    let weights = scores.map { PortableMath.exponential($0 - now) }
+    var lanes = [Float](repeating: 0, count: PortableMath.laneCount)
+    for (index, weight) in weights.enumerated() {
+      lanes[(firstLane + index) % PortableMath.laneCount] += weight
+    }
+    if now > peak {
+      let shrink = PortableMath.exponential(peak - now)
+      total *= shrink
+      for d in sums.indices { sums[d] *= shrink }
+      peak = now
+    }
+    total += PortableMath.sum(ofLanes: lanes)
+    return weights
+  }
+
+  mutating func add(_ weight: Float, _ value: (Int) -> Float) {
+    for d in sums.indices { sums[d] = PortableMath.fma(value(d), weight, sums[d]) }
+  }
+
+  /// The weighted mean, or zeros where nothing was seen.
+  var result: [Float] {
+    let inverse = total > 0 ? PortableMath.reciprocal(total) : 0
+    return sums.map { $0 * inverse }
   }
 }

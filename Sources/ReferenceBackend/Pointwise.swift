@@ -1,25 +1,23 @@
 import ModelGraph
 import Tensors
 
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#elseif canImport(Darwin)
-  import Darwin
-#endif
-
-/// y = x / sqrt(mean(x²) + ε) × weight
+/// y = x / sqrt(mean(x²) + ε) × weight, the squares summed in 16 lanes.
 func rmsNorm(
   _ norm: RMSNorm, weight: UnsafeRawBufferPointer, _ input: Matrix<Float>,
   into output: Matrix<Float>
 ) {
   let weights = norm.weight.type.decoded(weight, count: norm.weight.width)
+  let share = PortableMath.reciprocal(Float(input.width))
   for row in 0..<input.rows {
-    let squares = input[row].reduce(0.0) { $0 + Double($1) * Double($1) }
-    let factor = 1 / (squares / Double(input.width) + Double(norm.epsilon)).squareRoot()
+    var lanes = [Float](repeating: 0, count: PortableMath.laneCount)
+    for (column, x) in input[row].enumerated() {
+      let lane = column % PortableMath.laneCount
+      lanes[lane] = PortableMath.fma(x, x, lanes[lane])
+    }
+    let mean = PortableMath.sum(ofLanes: lanes) * share
+    let factor = PortableMath.reciprocalSquareRoot(mean + norm.epsilon)
     for (column, weight) in weights.enumerated() {
-      output[row][column] = Float(Double(input[row][column]) * factor * Double(weight))
+      output[row][column] = input[row][column] * factor * weight
     }
   }
 }
@@ -36,16 +34,15 @@ func turn(
       for column in start..<start + rope.headWidth { output[row][column] = input[row][column] }
       for i in 0..<half {
         let frequency = frequencies.load(fromByteOffset: i * 4, as: Float.self)
-        // Rounded to single precision as the rule of `Rope` says: devices multiply in f32.
-        let angle = Double(Float(positions[row][0]) * frequency)
+        let (sine, cosine) = PortableMath.sineCosine(Float(positions[row][0]) * frequency)
         let (first, second) =
           switch rope.pairing {
           case .adjacent: (start + 2 * i, start + 2 * i + 1)
           case .halves: (start + i, start + i + half)
           }
-        let (a, b) = (Double(input[row][first]), Double(input[row][second]))
-        output[row][first] = Float(a * cos(angle) - b * sin(angle))
-        output[row][second] = Float(a * sin(angle) + b * cos(angle))
+        let (a, b) = (input[row][first], input[row][second])
+        output[row][first] = PortableMath.fma(a, cosine, -(b * sine))
+        output[row][second] = PortableMath.fma(a, sine, b * cosine)
       }
     }
   }
@@ -58,12 +55,14 @@ func add(_ a: Matrix<Float>, _ b: Matrix<Float>, into output: Matrix<Float>) {
   }
 }
 
-/// gate / (1 + exp(−gate)) × up
+/// gate / (1 + exp(−gate)) × up, by the exponential of −|gate|, which cannot overflow.
 func gatedSiLU(gate: Matrix<Float>, up: Matrix<Float>, into output: Matrix<Float>) {
   for row in 0..<gate.rows {
     for column in 0..<gate.width {
-      let x = Double(gate[row][column])
-      output[row][column] = Float(x / (1 + exp(-x)) * Double(up[row][column]))
+      let x = gate[row][column]
+      let e = PortableMath.exponential(-abs(x))
+      let numerator = x >= 0 ? x : x * e
+      output[row][column] = numerator * PortableMath.reciprocal(1 + e) * up[row][column]
     }
   }
 }

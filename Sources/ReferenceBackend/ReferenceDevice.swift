@@ -2,13 +2,15 @@ package import Devices
 package import ModelGraph
 package import Tensors
 
-/// The oracle: every operation in the clearest Swift, sums in double precision, one thread.
+/// The oracle: every operation in the clearest Swift, on one thread.
 ///
-/// Other devices are compared with this one; it is far too slow for long texts.
+/// Float linear layers are summed in double precision. Everything else follows the arithmetic that
+/// `PortableMath` lays down, so that a device may match it bit for bit; that this arithmetic is
+/// close to the formulas is a test of its own (`OracleTests`). Far too slow for long texts.
 package final class ReferenceDevice: Device {
   package let traits = DeviceTraits(
     kind: .reference, name: "reference", hardware: "host processor, one thread",
-    driver: "plain Swift, double accumulation", largestAllocation: .max,
+    driver: "plain Swift", largestAllocation: .max,
     alignment: HostMemory.alignment, readsMappedWeights: true)
   private var memory = HostMemory(device: "reference")
 
@@ -73,13 +75,14 @@ package final class ReferenceDevice: Device {
     case .pure(.rmsNorm(let norm)):
       rmsNorm(norm, weight: weight(0), floats(inputs[0]), into: floats(output))
     case .pure(.linear(let layer)):
-      let input =
-        inputs[0].format == .int8Blocks
-        ? ActivationRows(int8: memory.bytes(inputs[0].region), width: inputs[0].width)
-        : ActivationRows(floats: floats(inputs[0]))
-      linear(
-        layer, weight: weight(0), bias: layer.bias == nil ? nil : weight(1), input,
-        into: floats(output))
+      let bias = layer.bias.map { ElementType.f32.decoded(weight(1), count: $0.width) }
+      if inputs[0].format == .int8Blocks {
+        linear(
+          layer, weight: weight(0), bias: bias, int8: memory.bytes(inputs[0].region),
+          into: floats(output))
+      } else {
+        linear(layer, weight: weight(0), bias: bias, floats(inputs[0]), into: floats(output))
+      }
     case .pure(.rope(let rope)):
       turn(
         rope, frequencies: weight(0), floats(inputs[0]), positions: integers(inputs[1]),

@@ -5,6 +5,11 @@ package struct StepPlan: Sendable, Hashable {
     package var sequence: Int
     /// Index of the token in its sequence.
     package var token: Int
+
+    package init(sequence: Int, token: Int) {
+      self.sequence = sequence
+      self.token = token
+    }
   }
 
   package var tokens: [Int32] = []

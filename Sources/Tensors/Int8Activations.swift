@@ -1,9 +1,10 @@
 /// The one rule by which activations become int8, for every device (`--activations int8`).
 ///
 /// A row of `width` floats (a multiple of 32) is cut into blocks of 32. Per block:
-/// scale = max|x| / 127 in single precision, q = x × (127 / max|x|) rounded to nearest even, and
-/// sum = scale × Σq, which folds a format's zero point. A block whose max|x| is below 1e-30 counts
-/// as zeros with scale 0, since 127 / max|x| could overflow; what is not a number counts as 0.
+/// scale = max|x| × (1 / 127), q = x × (127 × 1 / max|x|) rounded to nearest even, and
+/// sum = scale × Σq, which folds a format's zero point; all in single precision, with the
+/// reciprocal of `PortableMath`. A block whose max|x| is outside `peaks` counts as zeros with
+/// scale 0, since its reciprocal is no number; what is not a number counts as 0.
 ///
 /// ```
 /// one row    width bytes          width/32 floats   width/32 floats
@@ -13,8 +14,8 @@ package enum Int8Activations {
   /// Elements that share a scale.
   package static let blockLength = 32
 
-  /// Blocks with a smaller peak count as zeros.
-  package static let leastPeak: Float = 1e-30
+  /// Blocks with a smaller or larger peak count as zeros.
+  package static let peaks: ClosedRange<Float> = 1e-30...1e30
 
   /// Bytes of one row.
   package static func rowBytes(_ width: Int) -> Int {
@@ -34,9 +35,9 @@ package enum Int8Activations {
       for j in 0..<blockLength where abs(values[start + j]) > peak {
         peak = abs(values[start + j])
       }
-      if !(peak >= leastPeak && peak.isFinite) { peak = 0 }
-      let inverse = peak == 0 ? 0 : 127 / peak
-      let scale = peak / 127
+      if !peaks.contains(peak) { peak = 0 }
+      let inverse = peak == 0 ? 0 : PortableMath.reciprocal(peak) * 127
+      let scale = peak * 0.007_874_015_7
       var sum = 0
       for j in 0..<blockLength {
         let scaled = (values[start + j] * inverse).rounded(.toNearestOrEven)

@@ -15,8 +15,8 @@ import Testing
     let model = try load(TinyModel())
     #expect(model.architecture == "llama" && model.name == "tiny")
     #expect(model.vocabularySize == 65 && model.contextLength == 64)
-    // 16 operations a layer, and embedding, row selection, norm and head around them.
-    #expect(model.graph.nodes.count == 2 * 16 + 4)
+    // 15 operations a layer, and embedding, row selection, norm and head around them.
+    #expect(model.graph.nodes.count == 2 * 15 + 4)
     let labels = model.graph.nodes.filter { $0.layer == 1 }.map(\.label)
     #expect(labels.first == "attn_norm" && labels.last == "ffn_residual")
     // The head is tied to the embedding.

@@ -1,1 +1,81 @@
-// Tests of the room.
+import Residency
+import Scheduling
+import Testing
+
+@Suite struct SchedulingTests {
+  private func sequence(_ count: Int, id: Int = 0) -> Sequence {
+    Sequence(id: id, tokens: (0..<Int32(count)).map { $0 + 100 }, pageTokens: 4)
+  }
+
+  @Test func aPromptIsCutIntoStepsOfTheBudget() throws {
+    var pool = PagePool(pageCount: 10, pageTokens: 4)
+    var sequences = [sequence(10)]
+    let scheduler = Scheduler(rowBudget: 4, outputBudget: 1)
+    var seen: [Int32] = []
+    var outputs: [StepPlan.Output] = []
+    var steps = 0
+    while sequences[0].pending > 0 {
+      let plan = try scheduler.next(&sequences, pool: &pool)
+      #expect(plan.rowCount <= 4)
+      seen += plan.tokens
+      outputs += plan.outputs
+      for (position, end) in zip(plan.positions, plan.end) { #expect(end == position + 1) }
+      steps += 1
+    }
+    #expect(steps == 3)
+    #expect(seen == (100..<110).map { Int32($0) })
+    #expect(outputs == [StepPlan.Output(sequence: 0, token: 9)])
+    #expect(pool.freeCount == 7)
+    sequences[0].release(to: &pool)
+    #expect(pool.freeCount == 10)
+  }
+
+  @Test func wantedRowsKeepWithinTheOutputBudget() throws {
+    var pool = PagePool(pageCount: 10, pageTokens: 4)
+    var sequences = [sequence(12)]
+    sequences[0].wantedFrom = 5
+    let scheduler = Scheduler(rowBudget: 8, outputBudget: 2)
+    var wanted: [Int] = []
+    while sequences[0].pending > 0 {
+      let plan = try scheduler.next(&sequences, pool: &pool)
+      #expect(plan.rowCount > 0 && plan.outputRows.count <= 2)
+      for (row, output) in zip(plan.outputRows, plan.outputs) {
+        #expect(plan.positions[Int(row)] == Int32(output.token))
+      }
+      wanted += plan.outputs.map(\.token)
+    }
+    #expect(wanted == Array(5..<12))
+  }
+
+  @Test func sequencesShareAStepAndKeepTheirPages() throws {
+    var pool = PagePool(pageCount: 10, pageTokens: 4)
+    var sequences = [sequence(3, id: 1), sequence(6, id: 2)]
+    let plan = try Scheduler(rowBudget: 16, outputBudget: 4).next(&sequences, pool: &pool)
+    #expect(plan.rowCount == 9)
+    #expect(plan.outputs.map(\.sequence) == [1, 2])
+    #expect(plan.table == [0, 0, 0] + [1, 1, 1, 1, 1, 1])
+    #expect(Set(plan.slots).count == 9)
+    #expect(Set(plan.tables).count == 3)
+  }
+
+  @Test func aFullCacheIsAnErrorWithASentence() {
+    var pool = PagePool(pageCount: 1, pageTokens: 4)
+    var sequences = [sequence(5)]
+    let error = #expect(throws: SchedulingError.self) {
+      try Scheduler(rowBudget: 8, outputBudget: 1).next(&sequences, pool: &pool)
+    }
+    #expect(error.map { "\($0)".contains("-c") } == true)
+    #expect(pool.freeCount == 1)
+  }
+
+  @Test func anAppendedTokenIsRunAloneAndWanted() throws {
+    var pool = PagePool(pageCount: 4, pageTokens: 4)
+    var sequences = [sequence(3)]
+    let scheduler = Scheduler(rowBudget: 8, outputBudget: 1)
+    _ = try scheduler.next(&sequences, pool: &pool)
+    sequences[0].append(7)
+    let plan = try scheduler.next(&sequences, pool: &pool)
+    #expect(plan.tokens == [7] && plan.positions == [3] && plan.end == [4])
+    #expect(plan.outputs == [StepPlan.Output(sequence: 0, token: 3)])
+  }
+}

@@ -41,7 +41,8 @@ typedef struct cpu_pool cpu_pool;
 int cpu_online(void);
 
 // A pool of `threads` threads, the caller's among them. It gets fewer where the system refuses
-// more, and is NULL where there is no memory.
+// more, and is NULL where there is no memory. The caller's thread needs 256 KiB of stack for the
+// operations below, as each of the pool's has.
 cpu_pool *cpu_pool_create(int threads);
 
 // Ends the threads and frees the pool; NULL is ignored.

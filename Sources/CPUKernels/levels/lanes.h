@@ -6,6 +6,7 @@
 //   narrow      vf -> LANES halves in memory
 //   dot4        int32 lane += four bytes of w times four signed bytes of x
 //   spread      element p (and p + 1, where LANES is 16) of a vector, eight times each
+//   nibbles     where LANES is 16: the 4-bit values of two Q4_1 blocks as bytes
 #include <stddef.h>
 #include <stdint.h>
 

@@ -10,6 +10,7 @@
 // The weights of `n` (1 ... PAIR) blocks in a row, the rest zero; signed ones plus BIAS.
 INLINE vb block_pair(cpu_type type, const uint8_t *block, int n) {
 #if LANES == 16
+  if (type == CPU_Q4_1 && n == 2) return nibbles(block);
   b32 none = (b32)(uint8_t)0;
   b32 a = block_values(type, block);
   b32 b = n == 2 ? block_values(type, block + block_bytes(type)) : none;
@@ -40,66 +41,67 @@ INLINE void scales_of(const uint32_t heads[LANES], vf *d, vf *m) {
 
 // ------------------------------------------------------------------------------------ few rows of x
 
-// Adds the blocks first ..< first + n of `rows` rows; n <= LANES.
+// Adds LANES blocks of `rows` rows, whose scales are made together.
 INLINE void dot_chunk_int8(cpu_type type, int rows, const uint8_t *w, size_t row_bytes,
-                           const uint8_t *x, const float *scales, const float *minima, size_t n,
-                           vf sums[ROWS], vf folded[ROWS]) {
+                           size_t ahead, const uint8_t *x, const float *scales,
+                           const float *minima, vf sums[ROWS], vf folded[ROWS]) {
   size_t bytes = block_bytes(type);
-  vf scale = n == LANES ? load(scales) : load_some(scales, n);
-  vf minimum = n == LANES ? load(minima) : load_some(minima, n);
+  vf scale = load(scales), minimum = load(minima);
   vf factor[ROWS];
   for (int r = 0; r < rows; r++) {
     const uint8_t *row = w + (size_t)r * row_bytes;
-    uint32_t heads[LANES] = {0};
-    if (n == LANES)
-      for (size_t i = 0; i < LANES; i++) heads[i] = *(const u32_any *)(row + i * bytes);
-    else
-      for (size_t i = 0; i < n; i++) heads[i] = *(const u32_any *)(row + i * bytes);
+    uint32_t heads[LANES];
+    for (size_t i = 0; i < LANES; i++) heads[i] = *(const u32_any *)(row + i * bytes);
     vf d, m;
     scales_of(heads, &d, &m);
     factor[r] = d * scale;
     if (type == CPU_Q4_1) folded[r] += m * minimum;
   }
-  size_t i = 0;
-  for (; i + PAIR <= n; i += PAIR) {
+  for (size_t i = 0; i < LANES; i += PAIR) {
     vb v = *(const vb_any *)(x + i * BLOCK);
     vi start = (vi)0;
     if (type == CPU_Q8_0 && BIAS != 0) start -= dot4(start, (vb)(uint8_t)BIAS, v);
     for (int r = 0; r < rows; r++) {
       const uint8_t *block = w + (size_t)r * row_bytes + i * bytes;
-      __builtin_prefetch(block + AHEAD);
+      __builtin_prefetch(block + ahead);
       vi products = dot4_of(type, start, block_pair(type, block, PAIR), v);
-      sums[r] += __builtin_convertvector(products, vf) * spread(factor[r], (int)i);
-    }
-  }
-  if (i < n) { // one block of a pair is left
-    vb v = (vb)(uint8_t)0;
-    __builtin_memcpy(&v, x + i * BLOCK, BLOCK);
-    vi start = (vi)0;
-    if (type == CPU_Q8_0 && BIAS != 0) start -= dot4(start, (vb)(uint8_t)BIAS, v);
-    for (int r = 0; r < rows; r++) {
-      const uint8_t *block = w + (size_t)r * row_bytes + i * bytes;
-      vi products = dot4_of(type, start, block_pair(type, block, 1), v);
-      // The pair's second half meets zeros, so whatever `spread` has there counts nothing; the last
-      // lane's neighbour would be lane 0 again, which is finite as well.
       sums[r] += __builtin_convertvector(products, vf) * spread(factor[r], (int)i);
     }
   }
 }
 
+// Adds one block.
+INLINE void dot_block_int8(cpu_type type, int rows, const uint8_t *w, size_t row_bytes,
+                           const uint8_t *x, float scale, float minimum, vf sums[ROWS],
+                           vf folded[ROWS]) {
+  vf minimum_once = (vf)0.0f;
+  minimum_once[0] = minimum;
+  b32 bytes = *(const b32_any *)x;
+  vb v = (vb)(uint8_t)0;
+  __builtin_memcpy(&v, &bytes, sizeof bytes);
+  vi start = (vi)0;
+  if (type == CPU_Q8_0 && BIAS != 0) start -= dot4(start, (vb)(uint8_t)BIAS, v);
+  for (int r = 0; r < rows; r++) {
+    const uint8_t *block = w + (size_t)r * row_bytes;
+    vi products = dot4_of(type, start, block_pair(type, block, 1), v);
+    sums[r] += __builtin_convertvector(products, vf) * (widen_one(block) * scale);
+    if (type == CPU_Q4_1) folded[r] += widen_one(block + 2) * minimum_once;
+  }
+}
+
 INLINE void dot_rows_int8(cpu_type type, int rows, const uint8_t *w, size_t row_bytes,
                           const uint8_t *x, size_t width, float *out) {
-  size_t blocks = width / BLOCK, bytes = block_bytes(type);
+  size_t blocks = width / BLOCK, bytes = block_bytes(type), ahead = lead(row_bytes);
   const float *scales = (const float *)(const void *)(x + width), *minima = scales + blocks;
   vf sums[ROWS], folded[ROWS];
   for (int r = 0; r < rows; r++) sums[r] = folded[r] = (vf)0.0f;
   size_t b = 0;
   for (; b + LANES <= blocks; b += LANES)
-    dot_chunk_int8(type, rows, w + b * bytes, row_bytes, x + b * BLOCK, scales + b, minima + b,
-                   LANES, sums, folded);
-  if (b < blocks)
-    dot_chunk_int8(type, rows, w + b * bytes, row_bytes, x + b * BLOCK, scales + b, minima + b,
-                   blocks - b, sums, folded);
+    dot_chunk_int8(type, rows, w + b * bytes, row_bytes, ahead, x + b * BLOCK, scales + b,
+                   minima + b, sums, folded);
+  for (; b < blocks; b++)
+    dot_block_int8(type, rows, w + b * bytes, row_bytes, x + b * BLOCK, scales[b], minima[b], sums,
+                   folded);
   for (int r = 0; r < rows; r++)
     out[r] = sum_of(type == CPU_Q4_1 ? sums[r] + folded[r] : sums[r]);
 }

@@ -3,12 +3,19 @@
 // Lanes run along k. ROWS rows of W share the loads of x; sums over the lanes come at the end.
 
 enum { ROWS = 4 };
-// Weights are asked for this many bytes ahead, since a row's end hides the next from the hardware.
-enum { AHEAD = 1024 };
+
+// How far ahead of its use a weight is asked for: a whole number of groups of ROWS rows, so that
+// each line is asked for once, and some 4 KiB, since a block takes longer than a core looks ahead
+// by itself. Rows of many pages are streams that the hardware sees: there it is a part of a row.
+INLINE size_t lead(size_t row_bytes) {
+  size_t group = ROWS * row_bytes;
+  return group > 32768 ? 1024 : (4095 + group) / group * group;
+}
 
 // out[r] = row r of w times x, for `rows` (a constant) rows.
 INLINE void dot_rows(cpu_type type, int rows, const uint8_t *w, size_t row_bytes, const float *x,
                      size_t width, float *out) {
+  size_t ahead = lead(row_bytes);
   vf sums[ROWS][UNIT];
   for (int r = 0; r < rows; r++)
     for (int u = 0; u < UNIT; u++) sums[r][u] = (vf)0.0f;
@@ -18,8 +25,8 @@ INLINE void dot_rows(cpu_type type, int rows, const uint8_t *w, size_t row_bytes
     for (int u = 0; u < UNIT; u++) v[u] = load(x + k + u * LANES);
     for (int r = 0; r < rows; r++) {
       const uint8_t *row = w + (size_t)r * row_bytes;
-      __builtin_prefetch(row + AHEAD);
-      if (type == CPU_F32) __builtin_prefetch(row + AHEAD + 64);
+      __builtin_prefetch(row + ahead);
+      if (type == CPU_F32) __builtin_prefetch(row + ahead + 64);
       decode_block(type, row, values);
       for (int u = 0; u < UNIT; u++) sums[r][u] += values[u] * v[u];
     }

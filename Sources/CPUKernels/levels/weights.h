@@ -31,6 +31,10 @@ INLINE b32 block_values(cpu_type type, const uint8_t *block) {
          15;
 }
 
+INLINE vf of_bytes(vo bytes) {
+  return __builtin_convertvector(__builtin_convertvector(bytes, vi), vf);
+}
+
 // Decodes 32 elements.
 INLINE void decode_block(cpu_type type, const uint8_t *block, vf values[UNIT]) {
   switch (type) {
@@ -42,11 +46,17 @@ INLINE void decode_block(cpu_type type, const uint8_t *block, vf values[UNIT]) {
     break;
   case CPU_Q4_1: {
     vf d = widen_one(block), m = widen_one(block + 2);
-    b32 q = block_values(type, block);
-    for (int u = 0; u < UNIT; u++) {
-      vo part;
-      __builtin_memcpy(&part, (const uint8_t *)&q + u * LANES, LANES);
-      values[u] = __builtin_convertvector(__builtin_convertvector(part, vi), vf) * d + m;
+    b16 q = *(const b16_any *)(block + 4);
+    b16 halves[2] = {q & 15, q >> 4};
+    for (int i = 0; i < 2; i++) {
+#if LANES == 16
+      values[i] = of_bytes(halves[i]) * d + m;
+#else
+      vo first = __builtin_shufflevector(halves[i], halves[i], 0, 1, 2, 3, 4, 5, 6, 7);
+      vo second = __builtin_shufflevector(halves[i], halves[i], 8, 9, 10, 11, 12, 13, 14, 15);
+      values[2 * i] = of_bytes(first) * d + m;
+      values[2 * i + 1] = of_bytes(second) * d + m;
+#endif
     }
     break;
   }
