@@ -4,6 +4,9 @@ struct SentencePieceEncoder: Sendable {
   /// Tokens in the order of their scores; tokens of one score share a rank.
   private let ranks: [Int32]
   private let fallback: [Int32]
+  /// Whether no token has a space behind another character. Then nothing merges across such a place,
+  /// and the text may be cut there: small queues and a cache of words instead of one long queue.
+  private let spacesBeginWords: Bool
 
   init(_ description: VocabularyDescription, _ vocabulary: Vocabulary) throws(TokenizationError) {
     let scores = description.scores
@@ -17,6 +20,11 @@ struct SentencePieceEncoder: Sendable {
       ranks[token] = rank
     }
     self.ranks = ranks
+    spacesBeginWords = (0..<Int32(vocabulary.count)).allSatisfy { id in
+      let piece = vocabulary.piece(id)
+      return !zip(piece, piece.dropFirst()).contains { $0 != 0x20 && $1 == 0x20 }
+        || vocabulary.findText(piece) != id
+    }
     fallback = (0...255).map { (byte: UInt8) in
       let token = vocabulary.byteTokens[Int(byte)]
       return token >= 0
@@ -29,21 +37,39 @@ struct SentencePieceEncoder: Sendable {
   private static func value(_ score: Float) -> Float { score.isNaN ? -.infinity : score }
 
   /// Appends the tokens of `bytes`.
-  /// Complexity: O(n log n) in the number of characters.
+  /// Complexity: O(n log n) in the number of characters of the longest word.
   func encode(_ bytes: ArraySlice<UInt8>, _ vocabulary: Vocabulary, into output: inout [Int32]) {
-    var session = SentencePieceSession(bytes, vocabulary, ranks)
+    guard spacesBeginWords else { return encodeWord(bytes, vocabulary, into: &output) }
+    var cache = WordCache()
+    var start = bytes.startIndex
+    while start < bytes.endIndex {
+      var end = start + 1
+      while end < bytes.endIndex, bytes[end] != 0x20 || bytes[end - 1] == 0x20 { end += 1 }
+      let word = bytes[start..<end]
+      start = end
+      if cache.append(word, to: &output) { continue }
+      let first = output.count
+      encodeWord(word, vocabulary, into: &output)
+      cache.remember(word, output[first...])
+    }
+  }
+
+  private func encodeWord(
+    _ word: ArraySlice<UInt8>, _ vocabulary: Vocabulary, into output: inout [Int32]
+  ) {
+    var session = SentencePieceSession(word, vocabulary, ranks)
     session.merge()
     for piece in session.pieces {
-      if let id = vocabulary.findText(bytes[piece]) {
+      if let id = vocabulary.findText(word[piece]) {
         output.append(id)
       } else {
-        for byte in bytes[piece] { output.append(fallback[Int(byte)]) }
+        for byte in word[piece] { output.append(fallback[Int(byte)]) }
       }
     }
   }
 }
 
-/// The merging of one text: a linked list of pieces and a queue of the pairs that may merge.
+/// The merging of one word: a linked list of pieces and a queue of the pairs that may merge.
 private struct SentencePieceSession {
   private let bytes: ArraySlice<UInt8>
   private let vocabulary: Vocabulary

@@ -17,9 +17,9 @@ package final class Tokenizer: Sendable {
   package let bos: Int32?
   /// The token the file calls the end of the sequence.
   package let eos: Int32?
-  /// Whether `encode(addBOS: true)` opens the text with `bos`.
+  /// Whether the file wants prompts to open with `bos`: what to pass to `encode` as `addBOS`.
   package let addsBOS: Bool
-  /// Whether `encode(addBOS: true)` closes the text with `eos`.
+  /// Whether `encode(addBOS: true)` also closes the text with `eos`, as encoders want.
   package let addsEOS: Bool
   /// Every token after which an answer is complete.
   package let endOfGeneration: Set<Int32>
@@ -99,12 +99,12 @@ package final class Tokenizer: Sendable {
 
   /// The tokens of UTF-8 text; bytes that are no UTF-8 are encoded one by one. With `parseSpecial`
   /// control tokens spelled out in the text count as such: never pass that for a user's own words.
-  /// With `addBOS` the text gets the opening and closing tokens the file asks for.
+  /// With `addBOS` the text opens with `bos`, where there is one, and closes as the file wants.
   /// Complexity: O(n log n) in the length of the longest word, linear in the text.
   package func encode(_ text: [UInt8], parseSpecial: Bool = false, addBOS: Bool = false) -> [Int32]
   {
     var output: [Int32] = []
-    if addBOS, addsBOS, let bos { output.append(bos) }
+    if addBOS, let bos { output.append(bos) }
     var followsToken = true
     for fragment in specials.fragments(of: text, parseSpecial: parseSpecial) {
       switch fragment {

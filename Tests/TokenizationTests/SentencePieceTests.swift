@@ -24,6 +24,16 @@ struct SentencePieceTests {
     #expect(tokenizer.pieces("</s>") == ["▁", "<0x3C>", "<0x2F>", "<0x73>", "<0x3E>"])
   }
 
+  /// Most vocabularies may be cut into words, and are; one token with a space inside forbids it.
+  @Test func tokensMayReachAcrossASpace() throws {
+    let description = SmallVocabularies.sentencePiece()
+    #expect(try Tokenizer(description).pieces("o h  hello") == ["▁", "o", "▁h", "▁", "▁hello"])
+    let across = SmallVocabularies.sentencePiece(pieces: [
+      ("▁", -1), ("h", -2), ("o", -3), ("o▁", -5), ("o▁h", -6), ("▁h", -7),
+    ])
+    #expect(try Tokenizer(across).pieces("o h h") == ["▁", "o▁h", "▁h"])
+  }
+
   @Test func unknownCharactersBecomeBytes() throws {
     let tokenizer = try Tokenizer(SmallVocabularies.sentencePiece())
     #expect(tokenizer.pieces("é") == ["▁", "<0xC3>", "<0xA9>"])

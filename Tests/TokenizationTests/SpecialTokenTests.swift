@@ -32,7 +32,10 @@ struct SpecialTokenTests {
       try Tokenizer(description).pieces("", addBOS: true) == ["<|endoftext|>", "<|endoftext|>"])
     description.addBOS = false
     description.addEOS = false
-    #expect(try Tokenizer(description).pieces("hello", addBOS: true) == ["hello"])
+    let tokenizer = try Tokenizer(description)
+    #expect(!tokenizer.addsBOS)
+    #expect(tokenizer.pieces("hello", addBOS: tokenizer.addsBOS) == ["hello"])
+    #expect(tokenizer.pieces("hello", addBOS: true) == ["<|endoftext|>", "hello"])
   }
 
   @Test func endOfGenerationHoldsNamedAndWellKnownTokens() throws {

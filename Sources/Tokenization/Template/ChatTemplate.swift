@@ -35,7 +35,7 @@ package struct ChatTemplate: Sendable {
   /// that some templates read, such as `enable_thinking`.
   package func render(
     messages: [ChatMessage], addGenerationPrompt: Bool = true, bos: String = "",
-    eos: String = "", tools: TemplateValue? = nil, now: TemplateDate,
+    eos: String = "", tools: TemplateValue? = nil, now: TemplateDate = .now,
     extra: [String: TemplateValue] = [:], limits: TemplateLimits = TemplateLimits()
   ) throws(TemplateError) -> String {
     var variables = extra

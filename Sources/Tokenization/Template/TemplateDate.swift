@@ -1,4 +1,4 @@
-/// A moment as the clock on the wall shows it. The caller reads the clock, so that the same
+/// A moment as the clock on the wall shows it. A caller may pass one of its own, so that the same
 /// conversation renders the same twice.
 package struct TemplateDate: Sendable, Equatable {
   package var year: Int

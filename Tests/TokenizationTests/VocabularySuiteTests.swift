@@ -1,0 +1,93 @@
+import GGUF
+import TestSupport
+import Testing
+import Tokenization
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// llama.cpp's own texts and ids, for vocabularies of real models: set APUS_VOCAB_DIR to a folder with
+/// its `ggml-vocab-*.gguf`, `.inp` and `.out` files.
+struct VocabularySuiteTests {
+  static let folder = environment("APUS_VOCAB_DIR")
+
+  @Test(
+    .enabled(if: folder != nil, "APUS_VOCAB_DIR names no folder with ggml-vocab files"),
+    arguments: [
+      "bert-bge", "command-r", "deepseek-coder", "deepseek-llm", "falcon", "gemma-4", "gpt-2",
+      "llama-bpe", "llama-spm", "mpt", "phi-3", "qwen2", "qwen35", "refact", "starcoder",
+    ])
+  func everyTextHasTheExpectedTokens(name: String) throws {
+    let path = "\(try #require(Self.folder))/ggml-vocab-\(name).gguf"
+    let tokenizer = try Tokenizer(try Self.description(try GGUFFile(path: path)))
+    let texts = Self.split(try Self.read(path + ".inp"), by: Array("\n__ggml_vocab_test__\n".utf8))
+    let lines = Self.split(try Self.read(path + ".out"), by: [0x0A])
+    #expect(texts.count > 40)
+    try #require(lines.count >= texts.count)
+    for (text, line) in zip(texts, lines) {
+      let expected = String(decoding: line, as: UTF8.self).split(separator: " ").compactMap {
+        Int32($0)
+      }
+      #expect(tokenizer.encode(text) == expected, "\(String(decoding: text, as: UTF8.self))")
+    }
+  }
+
+  /// A vocabulary of a quarter of a million tokens must not make starting slow.
+  @Test(.enabled(if: folder != nil, "APUS_VOCAB_DIR names no folder with ggml-vocab files"))
+  func largeVocabulariesLoadQuickly() throws {
+    let file = try GGUFFile(path: "\(try #require(Self.folder))/ggml-vocab-gemma-4.gguf")
+    let description = try Self.description(file)
+    let clock = ContinuousClock()
+    var count = 0
+    let took = try clock.measure { count = try Tokenizer(description).count }
+    #expect(count == 262_144)
+    // Half a second by itself; the bound leaves room for unoptimised builds and busy machines.
+    #expect(took < .seconds(60))
+  }
+
+  private static func description(_ file: GGUFFile) throws -> VocabularyDescription {
+    func key(_ name: String) -> String { "tokenizer.ggml.\(name)" }
+    func id(_ name: String) throws -> Int32? { try file.integer(key(name)).map { Int32($0) } }
+    return VocabularyDescription(
+      model: try #require(try file.text(key("model"))), preTokenizer: try file.text(key("pre")),
+      tokens: try #require(try file.texts(key("tokens"))),
+      scores: try file.reals(key("scores"))?.map { Float($0) } ?? [],
+      tokenTypes: try file.integers(key("token_type"))?.map { Int32($0) } ?? [],
+      merges: try file.texts(key("merges")) ?? [], bos: try id("bos_token_id"),
+      eos: try id("eos_token_id"), unknown: try id("unknown_token_id"),
+      separator: try id("seperator_token_id"), cls: try id("cls_token_id"),
+      addBOS: try file.flag(key("add_bos_token")),
+      addSpacePrefix: try file.flag(key("add_space_prefix")))
+  }
+
+  private static func read(_ path: String) throws -> [UInt8] {
+    let file = try #require(fopen(path, "rb"), "\(path) cannot be opened")
+    defer { fclose(file) }
+    var result: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 1 << 16)
+    while case let count = fread(&buffer, 1, buffer.count, file), count > 0 {
+      result += buffer[..<count]
+    }
+    return result
+  }
+
+  private static func split(_ bytes: [UInt8], by separator: [UInt8]) -> [[UInt8]] {
+    var parts: [[UInt8]] = [[]]
+    var index = 0
+    while index < bytes.count {
+      if bytes[index...].starts(with: separator) {
+        parts.append([])
+        index += separator.count
+      } else {
+        parts[parts.count - 1].append(bytes[index])
+        index += 1
+      }
+    }
+    return parts
+  }
+}
