@@ -32,7 +32,7 @@ package struct ModelText: Sendable {
       text = try ChatTemplate(templateSource).render(
         messages: messages, addGenerationPrompt: true,
         bos: tokenizer.bos.flatMap { tokenizer.text(of: $0) } ?? "",
-        eos: tokenizer.eos.flatMap { tokenizer.text(of: $0) } ?? "", now: .now())
+        eos: tokenizer.eos.flatMap { tokenizer.text(of: $0) } ?? "")
     } catch { throw ApusError(error, path: path) }
     // A template that writes the BOS text itself would else get it twice.
     let bos = tokenizer.bos.flatMap { tokenizer.text(of: $0) }
