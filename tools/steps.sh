@@ -19,14 +19,16 @@ else
   summary() { ! grep -q '^failed' "$APUS_LEDGER"; }
 fi
 
-# step NAME COMMAND… runs the command and notes what came of it; its status is the command's. A step
-# counts as one test, unless it writes how many passed and failed ("PASSED FAILED") into $COUNTS.
+# step NAME COMMAND… runs the command, notes what came of it in $verdict and the ledger, and goes on. A
+# step counts as one test, unless it writes how many passed and failed ("PASSED FAILED") into $COUNTS.
+# Never call it as a condition (`step … || …`): inside one, bash ignores `set -e` down to the last
+# command, and a step that broke in the middle would pass.
 step() {
-  local name=$1 start=$SECONDS verdict=passed counts="1 0"
+  local name=$1 start=$SECONDS counts="1 0"
   shift
+  verdict=passed
   say "== $name"
   COUNTS=$(mktemp)
-  # In a subshell, and not as a condition: only so does `set -e` hold inside.
   set +e
   (set -e; "$@")
   [ $? = 0 ] || verdict=failed
@@ -36,5 +38,4 @@ step() {
   [ $verdict = passed ] || [ "${counts#* }" -gt 0 ] || counts="0 1"
   echo "$verdict $((SECONDS - start)) $counts $name" >> "$APUS_LEDGER"
   [ $verdict = passed ] || say "== $name: FAILED"
-  [ $verdict = passed ]
 }
