@@ -102,7 +102,9 @@ let package = Package(
     tests(
       "BackendTests", "OpSuite", "ReferenceBackend", "CPUBackend", "OpenCLBackend", "COpenCL",
       "CPUKernels", "Devices", "ModelGraph", "Tensors"),
-    tests("ApusTests", "Apus", "COpenCL", "GGUF", "Tensors", "TestSupport"),
+    tests(
+      "ApusTests", "Apus", "COpenCL", "Runtime", "Sampling", "Tokenization", "GGUF", "Tensors",
+      "TestSupport"),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .gnu2x

@@ -85,7 +85,8 @@ public final class LanguageModel: Sendable {
     let rows = min(rowsPerStep, context)
     let planner = Planner(
       bounds: SymbolSizes(rows: rows, outputs: min(options.outputRows, rows)), pageCount: pages,
-      element: .f16)
+      // Half-precision keys and values would be the one coarse rounding left in f32 arithmetic.
+      element: options.activations == .f32 ? .f32 : .f16)
 
     let started = Mutex<Started?>(nil)
     let engine = try await Engine { () throws(ApusError) in

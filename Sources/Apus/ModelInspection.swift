@@ -93,7 +93,7 @@ public struct TextCodec: Sendable {
 
   /// Opens a file's vocabulary.
   public init(path: String) throws(ApusError) {
-    text = try ModelText(try GGUFFile.open(path))
+    text = try ModelText(path: path)
   }
 
   /// The ids of a text's bytes.

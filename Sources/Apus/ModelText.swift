@@ -9,6 +9,9 @@ package struct ModelText: Sendable {
   package let templateSource: String?
   private let path: String
 
+  /// Opens a file and reads them.
+  package init(path: String) throws(ApusError) { try self.init(GGUFFile.open(path)) }
+
   /// Reads vocabulary and template.
   package init(_ file: GGUFFile) throws(ApusError) {
     path = file.path

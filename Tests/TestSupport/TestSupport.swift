@@ -54,8 +54,10 @@ package struct TinyModel {
 
   package init() {}
 
-  /// The printable ASCII characters and a control token that ends generation.
-  package var tokens: [String] { (33..<97).map { String(UnicodeScalar(UInt8($0))) } + ["<|end|>"] }
+  /// Printable ASCII characters, one pair, and a control token that ends generation.
+  package var tokens: [String] {
+    (33..<96).map { String(UnicodeScalar(UInt8($0))) } + ["ZZ", "<|end|>"]
+  }
 
   /// The bytes of the file.
   package func encoded() -> [UInt8] {
@@ -76,7 +78,7 @@ package struct TinyModel {
         "tokenizer.ggml.token_type",
         .signeds(vocabulary.indices.map { $0 == vocabulary.count - 1 ? 3 : 1 })
       ),
-      ("tokenizer.ggml.merges", .strings([])),
+      ("tokenizer.ggml.merges", .strings(["Z Z"])),
       ("tokenizer.ggml.eos_token_id", .unsigned(UInt64(vocabulary.count - 1))),
     ]
     for (key, value) in pairs {

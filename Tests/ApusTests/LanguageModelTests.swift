@@ -1,0 +1,174 @@
+import Apus
+import COpenCL
+import GGUF
+import TestSupport
+import Testing
+
+/// The façade on a tiny model: choices of devices, ends of generation, errors.
+@Suite(.serialized) struct LanguageModelTests {
+  private func options(_ device: DeviceChoice, fallback: Bool = true) -> LoadOptions {
+    var options = LoadOptions()
+    (options.device, options.allowsFallback) = (device, fallback)
+    return options
+  }
+
+  private func reply(
+    _ model: LanguageModel, _ prompt: String, _ change: (inout GenerationOptions) -> Void = { _ in }
+  ) async throws -> (text: String, summary: GenerationSummary) {
+    var generation = GenerationOptions()
+    (generation.temperature, generation.limit) = (0, 12)
+    change(&generation)
+    var text = ""
+    for try await event in model.generate(.raw(Array(prompt.utf8)), options: generation) {
+      switch event {
+      case .text(let piece): text += piece
+      case .finished(let summary): return (text, summary)
+      }
+    }
+    throw ApusError(.request, "the stream ended without a summary")
+  }
+
+  @Test func everyDeviceWritesTheSameText() async throws {
+    let disk = TinyModel().write()
+    var texts: [String] = []
+    for device in [.reference] + SmolLM2.devices {
+      let model = try await LanguageModel.load(disk.path, options: options(device, fallback: false))
+      #expect(model.device.name == "\(device)" && model.notices.isEmpty)
+      let answer = try await reply(model, "HELLO")
+      #expect(answer.summary.finish == .limit && answer.summary.tokens == 12)
+      #expect(answer.summary.promptTokens == 5)
+      texts.append(answer.text)
+      await model.close()
+    }
+    #expect(texts[0].count >= 12)
+    for text in texts { #expect(text == texts[0]) }
+    #expect(apus_cl_live_total() == 0)
+  }
+
+  @Test func theSameSeedGivesTheSameText() async throws {
+    let disk = TinyModel().write()
+    let model = try await LanguageModel.load(disk.path, options: options(.cpu))
+    func text(_ seed: UInt64) async throws -> String {
+      try await reply(model, "SEED") { ($0.temperature, $0.seed) = (2, seed) }.text
+    }
+    let (first, second, other) = (try await text(1), try await text(1), try await text(2))
+    #expect(first == second && first != other)
+    await model.close()
+  }
+
+  @Test func stopTextsEndTheReplyBeforeThem() async throws {
+    let disk = TinyModel().write()
+    let model = try await LanguageModel.load(disk.path, options: options(.cpu))
+    let whole = try await reply(model, "HELLO").text
+    let stop = String(whole.dropFirst(4).prefix(3))
+    let cut = try await reply(model, "HELLO") { $0.stops = [stop] }
+    #expect(whole.hasPrefix(cut.text + stop) && cut.summary.finish == .stop(stop))
+    await model.close()
+  }
+
+  @Test func aFullContextIsSaid() async throws {
+    let disk = TinyModel().write()
+    var options = options(.cpu)
+    options.contextLength = 16
+    let model = try await LanguageModel.load(disk.path, options: options)
+    let answer = try await reply(model, "0123456789") { $0.limit = 100 }
+    #expect(answer.summary.finish == .contextFull(16))
+    await #expect(throws: ApusError.self) {
+      try await reply(model, String(repeating: "X", count: 17))
+    }
+    await #expect(throws: ApusError.self) { try await reply(model, "") }
+    await model.close()
+  }
+
+  @Test func anAbsentDeviceMeansTheNextInOneLine() async throws {
+    let disk = TinyModel().write()
+    let model = try await LanguageModel.load(disk.path, options: options(.opencl(99)))
+    #expect(model.device.name == "cpu" && model.notices.count == 1)
+    #expect(model.notices.first?.hasSuffix("using cpu") == true)
+    #expect(model.placementReport().allSatisfy { $0.device == "cpu" })
+    await model.close()
+    let error = await #expect(throws: ApusError.self) {
+      try await LanguageModel.load(disk.path, options: options(.opencl(99), fallback: false))
+    }
+    #expect(error?.kind == .device)
+  }
+
+  /// Whatever allocation, build or launch fails, there is an error or another device, and nothing
+  /// stays on the device.
+  @Test(.enabled(if: SmolLM2.hasOpenCL, "no OpenCL device"), arguments: [false, true])
+  func everyFaultOfADriverIsSurvived(fallback: Bool) async throws {
+    let disk = TinyModel().write()
+    for kind in [APUS_CL_ALLOCATION, APUS_CL_BUILD, APUS_CL_ENQUEUE] {
+      var failures = 0
+      for number in 1...5000 {
+        // Every early fault, then every seventh: a run has hundreds of launches.
+        if number > 40 && number % 7 != 0 { continue }
+        apus_cl_inject(kind, number, -5)
+        defer { apus_cl_inject_nothing() }
+        var finished = false
+        do {
+          let model = try await LanguageModel.load(
+            disk.path, options: options(.opencl(0), fallback: fallback))
+          finished = model.device.name == "opencl:0"
+          let answer: (text: String, summary: GenerationSummary)?
+          do { answer = try await reply(model, "AB") { $0.limit = 2 } } catch { answer = nil }
+          finished = finished && answer != nil
+          await model.close()
+        } catch {
+          #expect(error.kind == .device && !fallback)
+        }
+        #expect(apus_cl_live_total() == 0, "\(kind) fault \(number)")
+        if finished { break }
+        failures += 1
+      }
+      #expect(failures > 5)
+    }
+  }
+
+  @Test func badFilesAreErrorsWithSentences() async {
+    let noFile = await #expect(throws: ApusError.self) {
+      try await LanguageModel.load("/nonexistent.gguf")
+    }
+    #expect(noFile?.kind == .file)
+    var parrot = TinyModel()
+    parrot.metadata["general.architecture"] = .string("parrot")
+    var wordless = TinyModel()
+    wordless.metadata["tokenizer.ggml.tokens"] = .some(nil)
+    var wordy = TinyModel()
+    wordy.metadata["tokenizer.ggml.tokens"] = .strings((0..<100).map { "t\($0)" })
+    for tiny in [parrot, wordless, wordy] {
+      let disk = tiny.write()
+      await #expect(throws: ApusError.self) { try await LanguageModel.load(disk.path) }
+    }
+  }
+
+  @Test func sillyOptionsAreErrors() async throws {
+    let disk = TinyModel().write()
+    for context in [0, -5, 65] {
+      var options = options(.cpu)
+      options.contextLength = context
+      await #expect(throws: ApusError.self) {
+        try await LanguageModel.load(disk.path, options: options)
+      }
+    }
+    let model = try await LanguageModel.load(disk.path, options: options(.cpu))
+    await #expect(throws: ApusError.self) { try await reply(model, "A") { $0.topP = 7 } }
+    await #expect(throws: ApusError.self) {
+      for try await _ in model.generate(.chat(user: "hi", system: nil)) {}
+    }
+    await #expect(throws: ApusError.self) { try await model.perplexity(of: [65], window: 16) }
+    await #expect(throws: ApusError.self) { try await model.perplexity(of: [65], window: 2) }
+    await model.close()
+  }
+
+  /// Devices that the environment promises, by a word of their platform.
+  @Test(.enabled(if: environment("APUS_REQUIRE_DEVICES") != nil, "APUS_REQUIRE_DEVICES is unset"))
+  func promisedDevicesArePresent() {
+    let found = DeviceInventory.list().devices.map { $0.driver.lowercased() }
+    let platforms = ["pocl": "portable computing", "rusticl": "rusticl", "intel": "intel"]
+    for name in (environment("APUS_REQUIRE_DEVICES") ?? "").split(separator: ",") {
+      let platform = platforms[String(name)] ?? String(name)
+      #expect(found.contains { $0.contains(platform) }, "\(name) among \(found)")
+    }
+  }
+}
