@@ -6,6 +6,8 @@ import OpSuite
 import OpenCLBackend
 import Planning
 import ReferenceBackend
+import Runtime
+import Tensors
 
 /// Finds devices in the order in which they are tried, checks them, and plans a model on them.
 ///
@@ -19,16 +21,17 @@ struct DeviceOpener {
     var open: () throws(DeviceError) -> any Device
   }
 
-  /// Devices with a plan, and what the user should know about how they were chosen.
+  /// A model with its memory made, and what the user should know about the choice of devices.
   struct Opened {
-    var devices: [any Device]
-    var plan: ExecutionPlan
+    var loop: EngineLoop
     var notices: [String]
   }
 
   /// Opens as few devices as the model needs: the first in order that works, and later ones only
   /// for operations that it declines.
-  func open(_ graph: Graph, _ planner: Planner) throws(ApusError) -> Opened {
+  func open(
+    _ graph: Graph, _ planner: Planner, weights: any WeightSource, contextLength: Int
+  ) throws(ApusError) -> Opened {
     let keys = try operations(of: graph, planner)
     var devices: [any Device] = []
     var problems: [String] = []
@@ -47,17 +50,30 @@ struct DeviceOpener {
         problems.append("\(error)")
         continue
       }
-      do throws(PlanningError) {
-        let plan = try planner.plan(graph, on: devices)
-        let name = devices.last?.traits.name ?? ""
+      do throws(EngineError) {
+        let loop = try start(graph, planner, devices, weights, contextLength)
         return Opened(
-          devices: devices, plan: plan, notices: problems.map { "\($0); using \(name)" })
+          loop: loop, notices: problems.map { "\($0); using \(candidate.name)" })
       } catch {
         problems.append("\(error)")
-        if case .tooLarge = error { devices.removeLast() }
+        // What a device declines, another may take; what it has no room for, it cannot share.
+        if case .planning(.unplaced) = error { continue }
+        devices.removeLast()
       }
     }
     throw ApusError(.device, problems.joined(separator: "; "))
+  }
+
+  private func start(
+    _ graph: Graph, _ planner: Planner, _ devices: [any Device], _ weights: any WeightSource,
+    _ contextLength: Int
+  ) throws(EngineError) -> EngineLoop {
+    let plan: ExecutionPlan
+    do throws(PlanningError) { plan = try planner.plan(graph, on: devices) } catch {
+      throw .planning(error)
+    }
+    return try EngineLoop(
+      plan, devices: devices, weights: weights, contextLength: contextLength)
   }
 
   /// The operations and types that a model needs, on whatever device.

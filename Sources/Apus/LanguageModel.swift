@@ -90,15 +90,13 @@ public final class LanguageModel: Sendable {
 
     let started = Mutex<Started?>(nil)
     let engine = try await Engine { () throws(ApusError) in
-      let opened = try DeviceOpener(options: options).open(model.graph, planner)
+      let opened = try DeviceOpener(options: options).open(
+        model.graph, planner, weights: file, contextLength: context)
       started.withLock {
         $0 = Started(
-          plan: opened.plan, devices: opened.devices.map(\.traits), notices: opened.notices)
+          plan: opened.loop.plan, devices: opened.loop.traits, notices: opened.notices)
       }
-      do throws(EngineError) {
-        return try EngineLoop(
-          opened.plan, devices: opened.devices, weights: file, contextLength: context)
-      } catch { throw ApusError(error) }
+      return opened.loop
     }
     guard let report = started.withLock({ $0 }) else {
       preconditionFailure("an engine that started has a plan")
