@@ -5,6 +5,7 @@
 #include <immintrin.h>
 
 #define LANES 8
+#define HAS_FMA 1
 #define BIAS 0
 #define TILE_TOKENS 3
 #define INT8_TOKENS 4
@@ -29,9 +30,6 @@ INLINE vi dot4_unsigned(vi sum, vb w, vb x) {
 INLINE vi dot4(vi sum, vb w, vb x) {
   __m256i moved = _mm256_sign_epi8((__m256i)x, (__m256i)w);
   return dot4_unsigned(sum, (vb)_mm256_abs_epi8((__m256i)w), (vb)moved);
-}
-INLINE vf spread(vf v, int p) {
-  return (vf)_mm256_permutevar8x32_ps((__m256)v, _mm256_set1_epi32(p));
 }
 
 #include "levels/level.h"

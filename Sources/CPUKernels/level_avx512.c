@@ -5,6 +5,7 @@
 #include <immintrin.h>
 
 #define LANES 16
+#define HAS_FMA 1
 // `vpdpbusd` takes unsigned bytes on one side: signed weights are stored plus 128, and 128 times
 // the sum of the activations comes off again.
 #define BIAS 128
@@ -29,11 +30,6 @@ INLINE vi dot4(vi sum, vb w, vb x) {
 }
 // Weights of 4 bits are never negative.
 INLINE vi dot4_unsigned(vi sum, vb w, vb x) { return dot4(sum, w, x); }
-INLINE vf spread(vf v, int p) {
-  static const int32_t steps[16] = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1};
-  return (vf)_mm512_permutexvar_ps(
-      _mm512_add_epi32(_mm512_loadu_si512(steps), _mm512_set1_epi32(p)), (__m512)v);
-}
 // Broadcasts and a shift by lane, since insertions would queue up at the one port for shuffles.
 INLINE vb nibbles(const uint8_t *block) {
   const __m128i_u *a = (const __m128i_u *)(block + 4), *b = (const __m128i_u *)(block + 24);

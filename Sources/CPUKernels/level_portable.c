@@ -5,6 +5,11 @@
 #pragma clang diagnostic ignored "-Wpsabi"
 
 #define LANES 8
+#if defined(__aarch64__) || defined(__FMA__)
+#define HAS_FMA 1
+#else
+#define HAS_FMA 0
+#endif
 #define BIAS 0
 #if defined(__aarch64__) // 32 registers, or else 16
 #define TILE_TOKENS 2
@@ -75,7 +80,6 @@ INLINE vi dot4(vi sum, vb w, vb x) {
          __builtin_shufflevector(p, p, 1, 3, 5, 7, 9, 11, 13, 15);
 }
 INLINE vi dot4_unsigned(vi sum, vb w, vb x) { return dot4(sum, w, x); }
-INLINE vf spread(vf v, int p) { return (vf)v[p]; }
 
 #include "levels/level.h"
 

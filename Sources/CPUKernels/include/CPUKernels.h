@@ -1,6 +1,9 @@
 // Kernels of the CPU backend: one source, compiled for several instruction sets, picked at run
 // time. Nothing here allocates but the pool, and nothing here fails: arguments are checked by the
 // caller.
+//
+// All but `cpu_linear` give the bits of the reference backend, on every instruction set and with
+// any number of threads.
 #pragma once
 
 #include <stdbool.h>
@@ -82,7 +85,7 @@ typedef struct {
 void cpu_linear(const cpu_kernels *kernels, cpu_pool *pool, const cpu_linear_arguments *arguments);
 
 // The input is int8 blocks and the weights are Q4_1 or Q8_0. Products of a block are summed as
-// integers, without rounding.
+// integers, without rounding; the sum starts with the bias and takes the blocks in order.
 void cpu_linear_int8(const cpu_kernels *kernels, cpu_pool *pool,
                      const cpu_linear_arguments *arguments);
 
@@ -157,10 +160,8 @@ void cpu_select_rows(const cpu_kernels *kernels, cpu_pool *pool,
                      const cpu_select_arguments *arguments);
 
 // Rows of f32 to rows of int8 blocks: q[width] | scales[width / 32] | sums[width / 32], where
-// scale = max|x| / 127, q = x * (127 / max|x|) to nearest even, sum = scale * sum of q. A block
-// whose max|x| is infinite or below the least peak is zeros; what is not a number counts as 0.
-#define CPU_LEAST_PEAK 1e-30f
-
+// scale = max|x| * (1 / 127), q = x * (127 * 1 / max|x|) to nearest even, sum = scale * sum of q. A
+// block whose max|x| is outside 1e-30 ... 1e30 is zeros; what is not a number counts as 0.
 typedef struct {
   const float *input;
   size_t rows;

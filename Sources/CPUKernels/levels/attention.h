@@ -90,7 +90,8 @@ INLINE void score_page(bool half, int queries, gathering *s, size_t query, const
     __builtin_prefetch(next + d * step);
     for (int c = 0; c < PAGE_VECTORS; c++) key[c] = kv_load(half, keys, d * PAGE + c * LANES);
     for (int j = 0; j < queries; j++)
-      for (int c = 0; c < PAGE_VECTORS; c++) sums[j][c] += key[c] * s->q[query + j][d];
+      for (int c = 0; c < PAGE_VECTORS; c++)
+        sums[j][c] = fused(key[c], splat(s->q[query + j][d]), sums[j][c]);
   }
   for (int j = 0; j < queries; j++)
     for (int c = 0; c < PAGE_VECTORS; c++)
@@ -110,7 +111,8 @@ INLINE void gather_page(bool half, int queries, gathering *s, size_t query, cons
       __builtin_prefetch(next + element * size);
       vf value[2] = {kv_load(half, values, element), kv_load(half, values, element + LANES)};
       for (int j = 0; j < queries; j++)
-        for (int c = 0; c < 2; c++) sums[j][c] += value[c] * s->p[query + j][column + t];
+        for (int c = 0; c < 2; c++)
+          sums[j][c] = fused(value[c], splat(s->p[query + j][column + t]), sums[j][c]);
     }
     for (int j = 0; j < queries; j++)
       for (int c = 0; c < 2; c++) store(&s->o[query + j][d + c * LANES], sums[j][c]);
@@ -119,13 +121,17 @@ INLINE void gather_page(bool half, int queries, gathering *s, size_t query, cons
     for (int j = 0; j < queries; j++) {
       vf sum = load(&s->o[query + j][d]);
       for (size_t t = first; t < last; t++)
-        sum += kv_load(half, values, t * width + d) * s->p[query + j][column + t];
+        sum = fused(kv_load(half, values, t * width + d), splat(s->p[query + j][column + t]), sum);
       store(&s->o[query + j][d], sum);
     }
   for (; d < width; d++)
-    for (int j = 0; j < queries; j++)
+    for (int j = 0; j < queries; j++) {
+      vf sum = splat(s->o[query + j][d]);
       for (size_t t = first; t < last; t++)
-        s->o[query + j][d] += kv_one(half, values, t * width + d) * s->p[query + j][column + t];
+        sum = fused(splat(kv_one(half, values, t * width + d)),
+                    splat(s->p[query + j][column + t]), sum);
+      s->o[query + j][d] = sum[0];
+    }
 }
 
 // Calls `function` with a constant number of queries until all are done.
@@ -149,7 +155,8 @@ INLINE void gather_page(bool half, int queries, gathering *s, size_t query, cons
 // Tokens outside first ..< last are masked by selection, since they may hold anything.
 INLINE void weigh(gathering *s, size_t query, size_t first, size_t last) {
   float *p = s->p[query];
-  vf lowest = (vf)-__builtin_inff(), peaks = lowest, totals = (vf)0.0f;
+  vf lowest = (vf)-__builtin_inff(), peaks = lowest, totals[SUM_VECTORS];
+  for (int c = 0; c < SUM_VECTORS; c++) totals[c] = (vf)0.0f;
   vi lane;
   for (int i = 0; i < LANES; i++) lane[i] = i;
   for (int i = 0; i < WINDOW; i += LANES) {
@@ -165,7 +172,7 @@ INLINE void weigh(gathering *s, size_t query, size_t first, size_t last) {
     vi token = lane + i;
     vi seen = (token >= (int32_t)first) & (token < (int32_t)last);
     vf weight = choose(seen, exponential(load(p + i) - peak), (vf)0.0f);
-    totals += weight;
+    totals[i / LANES % SUM_VECTORS] += weight;
     store(p + i, weight);
   }
   if (peak > before) {
@@ -174,7 +181,7 @@ INLINE void weigh(gathering *s, size_t query, size_t first, size_t last) {
     s->total[query] *= shrink;
     for (size_t d = 0; d < s->width; d++) s->o[query][d] *= shrink;
   }
-  s->total[query] += sum_of(totals);
+  s->total[query] += sum_of_lanes(totals);
 }
 
 // Lets the queries query ..< end, which all see the same tokens first ..< last of a window, gather.
@@ -246,8 +253,8 @@ INLINE void attend_rows(bool half, const cpu_attend_arguments *a, gathering *s, 
     for (size_t h = 0; h < heads; h++) {
       size_t query = r * heads + h;
       float *output = a->output + ((row + r) * a->heads + head + h) * width;
-      bool nothing = a->begin[row + r] >= a->end[row + r];
-      float inverse = nothing ? 0 : 1 / s->total[query];
+      float total = s->total[query];
+      float inverse = total > 0 ? reciprocal(splat(total))[0] : 0;
       for (size_t d = 0; d < width; d++) output[d] = s->o[query][d] * inverse;
     }
 }

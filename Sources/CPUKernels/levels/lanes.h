@@ -1,20 +1,23 @@
 // Vectors of LANES floats, and what can be said of them without an instruction set.
 //
-// A level defines LANES (8 or 16) and includes this under its target attribute; it then adds
+// A level defines LANES (8 or 16) and HAS_FMA (whether `fused` is an instruction) and includes this
+// under its target attribute; it then adds
 //
 //   widen       LANES halves in memory -> vf
 //   narrow      vf -> LANES halves in memory
 //   dot4        int32 lane += four bytes of w times four signed bytes of x
-//   spread      element p (and p + 1, where LANES is 16) of a vector, eight times each
 //   nibbles     where LANES is 16: the 4-bit values of two Q4_1 blocks as bytes
 #include <stddef.h>
 #include <stdint.h>
+
+// Results are defined to the last bit: the compiler fuses nothing by itself. Only the products of
+// float rows, which may be summed in any way, allow it again.
+#pragma clang fp contract(off)
 
 #define INLINE static inline __attribute__((always_inline))
 #define VECTOR(type, count) type __attribute__((ext_vector_type(count)))
 
 typedef VECTOR(float, LANES) vf;
-typedef VECTOR(double, LANES) vd;
 typedef VECTOR(int32_t, LANES) vi;
 typedef VECTOR(uint32_t, LANES) vu;
 typedef VECTOR(uint16_t, LANES) vh;
@@ -55,6 +58,29 @@ INLINE void store_some(void *p, vf v, size_t n) { __builtin_memcpy(p, &v, n * si
 INLINE vf choose(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (vi)b)); }
 INLINE vf max_of(vf a, vf b) { return choose(a > b, a, b); }
 INLINE vf magnitude(vf a) { return (vf)((vu)a & 0x7fffffffu); }
+
+// a * b + c, rounded once.
+#if HAS_FMA
+INLINE vf fused(vf a, vf b, vf c) { return __builtin_elementwise_fma(a, b, c); }
+#else
+// The product is exact in double. The sum is rounded to odd there, by the error that rounding to
+// nearest made (Knuth's two-sum): then rounding to float is as if it were the first (Boldo &
+// Melquiond, 2008).
+INLINE vf fused(vf a, vf b, vf c) {
+  typedef VECTOR(double, LANES) vd;
+  typedef VECTOR(int64_t, LANES) vl;
+  vd product = __builtin_convertvector(a, vd) * __builtin_convertvector(b, vd);
+  vd addend = __builtin_convertvector(c, vd);
+  vd sum = product + addend;
+  vd added = sum - product;
+  vd error = (product - (sum - added)) + (addend - added);
+  vl bits = (vl)sum;
+  vl rounded = (error < 0.0) | (error > 0.0); // false for NaN, the error of what is no number
+  vl even = (bits & 1) - 1;
+  vl toward = (bits ^ (vl)error) >> 63 | 1;
+  return __builtin_convertvector((vd)(bits + (toward & rounded & even)), vf);
+}
+#endif
 
 #if LANES == 16
 typedef VECTOR(float, 8) half_vf;
@@ -125,23 +151,67 @@ INLINE void transpose(vi m[LANES]) {
   }
 }
 
-// exp for any x: below -87 it is about 1e-38, above 88 about 1e38; NaN stays NaN.
+// ---------------------------------------------------------------------- the same bits everywhere
 //
-// exp(x) = 2^n * exp(r) with n = x / ln 2 to the nearest and |r| <= ln 2 / 2; the polynomial is
-// Cephes' expf. Rounding goes through 1.5 * 2^23, because a NaN has no integer to convert to.
+// What follows are the steps of Sources/Tensors/PortableMath.swift, which says how good they are.
+
+// Added to a small number, 1.5 * 2^23 rounds it to the nearest integer, ties to even, and leaves
+// that integer in the low bits.
+#define ROUNDER 12582912.0f
+
+// exp(x); beyond -86 ... 88 the value at the end of that range, and NaN stays NaN.
 INLINE vf exponential(vf x) {
-  x = choose(x < -87.0f, (vf)-87.0f, x);
+  x = choose(x < -86.0f, (vf)-86.0f, x);
   x = choose(x > 88.0f, (vf)88.0f, x);
-  vf shifted = x * 1.44269504088896341f + 12582912.0f;
-  vf n = shifted - 12582912.0f;
-  vf r = x - n * 0.693359375f;
-  r = r + n * 2.12194440e-4f;
+  vf shifted = fused(x, (vf)1.44269504f, (vf)ROUNDER);
+  vf n = shifted - ROUNDER;
+  vf r = fused(n, (vf)2.12194440e-4f, fused(n, (vf)-0.693359375f, x));
   vf p = (vf)1.9875691500e-4f;
-  p = p * r + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  p = p * (r * r) + r + 1.0f;
+  p = fused(p, r, (vf)1.3981999507e-3f);
+  p = fused(p, r, (vf)8.3334519073e-3f);
+  p = fused(p, r, (vf)4.1665795894e-2f);
+  p = fused(p, r, (vf)1.6666665459e-1f);
+  p = fused(p, r, (vf)5.0000001201e-1f);
+  p = fused(p, r * r, r) + 1.0f;
   return p * (vf)(((vu)shifted << 23) + (127u << 23));
+}
+
+// 1 / x for 1e-37 ... 1e37.
+INLINE vf reciprocal(vf x) {
+  vf r = (vf)(0x7ef311c7u - (vu)x);
+  for (int i = 0; i < 4; i++) r = fused(r, fused(-x, r, (vf)1.0f), r);
+  return r;
+}
+
+// 1 / sqrt(x) for 1e-37 ... 1e37.
+INLINE vf reciprocal_square_root(vf x) {
+  vf half = x * 0.5f;
+  vf r = (vf)(0x5f375a86u - ((vu)x >> 1));
+  for (int i = 0; i < 4; i++) r *= fused(-(half * r), r, (vf)1.5f);
+  return r;
+}
+
+// Sine and cosine for |x| up to a hundred thousand.
+INLINE void sine_cosine(vf x, vf *sine, vf *cosine) {
+  vf shifted = fused(x, (vf)0.636619772f, (vf)ROUNDER);
+  vf quarters = shifted - ROUNDER;
+  vf r = fused(quarters, (vf)-1.57079637f, x);
+  r = fused(quarters, (vf)4.3711390e-8f, r);
+  r = fused(quarters, (vf)1.7151245e-15f, r);
+  vf z = r * r;
+  vf odd = fused(fused((vf)-1.9515295891e-4f, z, (vf)8.3321608736e-3f), z, (vf)-1.6666654611e-1f);
+  vf even = fused(fused((vf)2.443315712e-5f, z, (vf)-1.388731625e-3f), z, (vf)4.166664568e-2f);
+  vf s = fused(odd * z, r, r);
+  vf c = fused(even, z * z, fused((vf)-0.5f, z, (vf)1.0f));
+  vi quarter = (vi)shifted & 3;
+  vi swapped = -(quarter & 1);
+  *sine = (vf)((vi)choose(swapped, c, s) ^ (quarter & 2) << 30);
+  *cosine = (vf)((vi)choose(swapped, s, c) ^ ((quarter + 1) & 2) << 30);
+}
+
+// Sums over many numbers have 16 lanes whatever the vector: number i goes to lane i mod 16.
+enum { SUM_VECTORS = 16 / LANES };
+
+INLINE float sum_of_lanes(const vf lanes[SUM_VECTORS]) {
+  return sum_of(SUM_VECTORS == 2 ? lanes[0] + lanes[SUM_VECTORS - 1] : lanes[0]);
 }

@@ -1,9 +1,13 @@
 // All kernels of one level; the level's file has defined its vectors and primitives.
 #include "weights.h"
 
+#pragma clang fp contract(on)
+
 #include "linear_rows.h"
 
 #include "linear_tile.h"
+
+#pragma clang fp contract(off)
 
 #include "linear_int8.h"
 

@@ -1,9 +1,11 @@
 // x W^T where x is int8 blocks and W is Q4_1 or Q8_0.
 //
-// A block contributes d * scale * (integer sum of 32 products), and for Q4_1 also m * sum, where
-// `sum` comes with the activations. Integer sums are exact.
+// y starts with the bias. A block adds d * scale * (integer sum of 32 products), and for Q4_1 then
+// m * sum, where `sum` comes with the activations. Integer sums are exact, so only the order of the
+// blocks counts; it is the same in both:
 //
-//   few rows of x    lanes run along k; weights come straight from memory, once
+//   few rows of x    lanes run along k within a block; weights come straight from memory, once, and
+//                    the products of LANES rows of W are summed so that a lane is a row of W
 //   many rows of x   LANES rows of W are turned so that a lane is a row of W; then one vector of
 //                    weights meets INT8_TOKENS rows of x, whose bytes are broadcast four at a time
 
@@ -41,88 +43,102 @@ INLINE void scales_of(const uint32_t heads[LANES], vf *d, vf *m) {
 
 // ------------------------------------------------------------------------------------ few rows of x
 
-// Adds LANES blocks of `rows` rows, whose scales are made together.
-INLINE void dot_chunk_int8(cpu_type type, int rows, const uint8_t *w, size_t row_bytes,
-                           size_t ahead, const uint8_t *x, const float *scales,
-                           const float *minima, vf sums[ROWS], vf folded[ROWS]) {
-  size_t bytes = block_bytes(type);
-  vf scale = load(scales), minimum = load(minima);
-  vf factor[ROWS];
-  for (int r = 0; r < rows; r++) {
-    const uint8_t *row = w + (size_t)r * row_bytes;
-    uint32_t heads[LANES];
-    for (size_t i = 0; i < LANES; i++) heads[i] = *(const u32_any *)(row + i * bytes);
-    vf d, m;
-    scales_of(heads, &d, &m);
-    factor[r] = d * scale;
-    if (type == CPU_Q4_1) folded[r] += m * minimum;
+// Of each four lanes of a and b in turn: the lower or upper elements, the lower or upper pairs; and
+// of the whole, every other four.
+#if LANES == 16
+#define INTERLEAVE_LOWER(a, b) \
+  __builtin_shufflevector(a, b, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29)
+#define INTERLEAVE_UPPER(a, b) \
+  __builtin_shufflevector(a, b, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31)
+#define PAIRS_LOWER(a, b) \
+  __builtin_shufflevector(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29)
+#define PAIRS_UPPER(a, b) \
+  __builtin_shufflevector(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31)
+#define QUADS_EVEN(a, b) \
+  __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27)
+#define QUADS_ODD(a, b) \
+  __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31)
+#else
+#define INTERLEAVE_LOWER(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 4, 12, 5, 13)
+#define INTERLEAVE_UPPER(a, b) __builtin_shufflevector(a, b, 2, 10, 3, 11, 6, 14, 7, 15)
+#define PAIRS_LOWER(a, b) __builtin_shufflevector(a, b, 0, 1, 8, 9, 4, 5, 12, 13)
+#define PAIRS_UPPER(a, b) __builtin_shufflevector(a, b, 2, 3, 10, 11, 6, 7, 14, 15)
+#define QUADS_EVEN(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11)
+#define QUADS_ODD(a, b) __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15)
+#endif
+
+// The products of PAIR blocks, a row in each vector, to sums of a block, a row in each lane.
+INLINE void sums_of_blocks(const vi products[LANES], vi sums[PAIR]) {
+  vi quads[LANES / 4];
+  for (int i = 0; i < LANES / 4; i++) {
+    const vi *p = products + 4 * i;
+    vi ab = INTERLEAVE_LOWER(p[0], p[1]) + INTERLEAVE_UPPER(p[0], p[1]);
+    vi cd = INTERLEAVE_LOWER(p[2], p[3]) + INTERLEAVE_UPPER(p[2], p[3]);
+    // Each four lanes hold a + a, b + b, a + a, b + b; then a, b, c, d.
+    quads[i] = PAIRS_LOWER(ab, cd) + PAIRS_UPPER(ab, cd);
   }
-  for (size_t i = 0; i < LANES; i += PAIR) {
-    vb v = *(const vb_any *)(x + i * BLOCK);
-    vi start = (vi)0;
-    if (type == CPU_Q8_0 && BIAS != 0) start -= dot4(start, (vb)(uint8_t)BIAS, v);
-    for (int r = 0; r < rows; r++) {
-      const uint8_t *block = w + (size_t)r * row_bytes + i * bytes;
-      __builtin_prefetch(block + ahead);
-      vi products = dot4_of(type, start, block_pair(type, block, PAIR), v);
-      sums[r] += __builtin_convertvector(products, vf) * spread(factor[r], (int)i);
-    }
-  }
+#if LANES == 16
+  // A block has two of the four quads of a vector.
+  vi first = QUADS_EVEN(quads[0], quads[1]) + QUADS_ODD(quads[0], quads[1]);
+  vi second = QUADS_EVEN(quads[2], quads[3]) + QUADS_ODD(quads[2], quads[3]);
+  sums[0] = QUADS_EVEN(first, second);
+  sums[1] = QUADS_ODD(first, second);
+#else
+  sums[0] = QUADS_EVEN(quads[0], quads[1]) + QUADS_ODD(quads[0], quads[1]);
+#endif
 }
 
-// Adds one block.
-INLINE void dot_block_int8(cpu_type type, int rows, const uint8_t *w, size_t row_bytes,
-                           const uint8_t *x, float scale, float minimum, vf sums[ROWS],
-                           vf folded[ROWS]) {
-  vf minimum_once = (vf)0.0f;
-  minimum_once[0] = minimum;
-  b32 bytes = *(const b32_any *)x;
+// Adds `n` (a constant, 1 ... PAIR) blocks of LANES rows of W.
+INLINE vf dot_blocks_int8(cpu_type type, int n, const uint8_t *const rows[LANES], size_t offset,
+                          size_t ahead, const uint8_t *x, const float *scales,
+                          const float *minima, vf y) {
+  size_t bytes = block_bytes(type);
   vb v = (vb)(uint8_t)0;
-  __builtin_memcpy(&v, &bytes, sizeof bytes);
+  __builtin_memcpy(&v, x, (size_t)n * BLOCK);
   vi start = (vi)0;
   if (type == CPU_Q8_0 && BIAS != 0) start -= dot4(start, (vb)(uint8_t)BIAS, v);
-  for (int r = 0; r < rows; r++) {
-    const uint8_t *block = w + (size_t)r * row_bytes;
-    vi products = dot4_of(type, start, block_pair(type, block, 1), v);
-    sums[r] += __builtin_convertvector(products, vf) * (widen_one(block) * scale);
-    if (type == CPU_Q4_1) folded[r] += widen_one(block + 2) * minimum_once;
+  vi products[LANES], sums[PAIR];
+  for (int r = 0; r < LANES; r++) {
+    const uint8_t *block = rows[r] + offset;
+    __builtin_prefetch(block + ahead);
+    products[r] = dot4_of(type, start, block_pair(type, block, n), v);
   }
-}
-
-INLINE void dot_rows_int8(cpu_type type, int rows, const uint8_t *w, size_t row_bytes,
-                          const uint8_t *x, size_t width, float *out) {
-  size_t blocks = width / BLOCK, bytes = block_bytes(type), ahead = lead(row_bytes);
-  const float *scales = (const float *)(const void *)(x + width), *minima = scales + blocks;
-  vf sums[ROWS], folded[ROWS];
-  for (int r = 0; r < rows; r++) sums[r] = folded[r] = (vf)0.0f;
-  size_t b = 0;
-  for (; b + LANES <= blocks; b += LANES)
-    dot_chunk_int8(type, rows, w + b * bytes, row_bytes, ahead, x + b * BLOCK, scales + b,
-                   minima + b, sums, folded);
-  for (; b < blocks; b++)
-    dot_block_int8(type, rows, w + b * bytes, row_bytes, x + b * BLOCK, scales[b], minima[b], sums,
-                   folded);
-  for (int r = 0; r < rows; r++)
-    out[r] = sum_of(type == CPU_Q4_1 ? sums[r] + folded[r] : sums[r]);
+  sums_of_blocks(products, sums);
+  for (int b = 0; b < n; b++) {
+    uint32_t heads[LANES];
+    for (int r = 0; r < LANES; r++)
+      heads[r] = *(const u32_any *)(rows[r] + offset + (size_t)b * bytes);
+    vf d, m;
+    scales_of(heads, &d, &m);
+    y = fused(d * scales[b], __builtin_convertvector(sums[b], vf), y);
+    if (type == CPU_Q4_1) y = fused(m, splat(minima[b]), y);
+  }
+  return y;
 }
 
 INLINE void linear_rows_int8(cpu_type type, const cpu_linear_arguments *a, size_t first,
                              size_t last) {
   const uint8_t *weights = a->weights, *input = a->input;
-  size_t stride = a->width + a->width / BLOCK * 8;
-  for (size_t o = first; o < last;) {
-    size_t n = last - o >= ROWS ? ROWS : 1;
-    const uint8_t *w = weights + o * a->row_bytes;
+  size_t blocks = a->width / BLOCK, bytes = block_bytes(type), ahead = lead(LANES * a->row_bytes);
+  size_t stride = a->width + blocks * 8;
+  for (size_t o = first; o < last; o += LANES) {
+    size_t n = last - o < LANES ? last - o : LANES;
+    const uint8_t *rows[LANES];
+    for (size_t r = 0; r < LANES; r++) rows[r] = weights + (o + (r < n ? r : 0)) * a->row_bytes;
+    vf bias = a->bias ? load_some(a->bias + o, n) : (vf)0.0f;
     for (size_t t = 0; t < a->rows; t++) {
-      float out[ROWS];
-      if (n == ROWS)
-        dot_rows_int8(type, ROWS, w, a->row_bytes, input + t * stride, a->width, out);
-      else
-        dot_rows_int8(type, 1, w, a->row_bytes, input + t * stride, a->width, out);
-      for (size_t r = 0; r < n; r++)
-        a->output[t * a->outputs + o + r] = out[r] + (a->bias ? a->bias[o + r] : 0);
+      const uint8_t *x = input + t * stride;
+      const float *scales = (const float *)(const void *)(x + a->width), *minima = scales + blocks;
+      vf y = bias;
+      size_t b = 0;
+      for (; b + PAIR <= blocks; b += PAIR)
+        y = dot_blocks_int8(type, PAIR, rows, b * bytes, ahead, x + b * BLOCK, scales + b,
+                            minima + b, y);
+      if (b < blocks)
+        y = dot_blocks_int8(type, 1, rows, b * bytes, ahead, x + b * BLOCK, scales + b, minima + b,
+                            y);
+      store_some(a->output + t * a->outputs + o, y, n);
     }
-    o += n;
   }
 }
 
@@ -157,11 +173,11 @@ INLINE void turn(cpu_type type, const uint8_t *const rows[LANES], size_t blocks,
   }
 }
 
-// Adds up to BLOCKS blocks of `tokens` (a constant) rows of x, which lie `stride` bytes apart.
+// Adds up to BLOCKS blocks of `tokens` (a constant) rows of x, which lie `stride` bytes apart, to
+// `sums`.
 INLINE void int8_tile(cpu_type type, int tokens, const turned *w, size_t blocks, const uint8_t *x,
                       size_t stride, const uint8_t *scales, size_t to_sums,
                       const int32_t (*totals)[BLOCKS], vf sums[INT8_TOKENS]) {
-  for (int t = 0; t < tokens; t++) sums[t] = (vf)0.0f;
   for (size_t b = 0; b < blocks; b++) {
     vi products[INT8_TOKENS];
     for (int t = 0; t < tokens; t++)
@@ -175,8 +191,10 @@ INLINE void int8_tile(cpu_type type, int tokens, const turned *w, size_t blocks,
     }
     for (int t = 0; t < tokens; t++) {
       const uint8_t *scale = scales + (size_t)t * stride + b * 4;
-      sums[t] += __builtin_convertvector(products[t], vf) * (w->d[b] * *(const f32_any *)scale);
-      if (type == CPU_Q4_1) sums[t] += w->m[b] * *(const f32_any *)(scale + to_sums);
+      sums[t] = fused(w->d[b] * *(const f32_any *)scale,
+                      __builtin_convertvector(products[t], vf), sums[t]);
+      if (type == CPU_Q4_1)
+        sums[t] = fused(w->m[b], splat(*(const f32_any *)(scale + to_sums)), sums[t]);
     }
   }
 }
@@ -217,19 +235,22 @@ INLINE void linear_tiles_int8(cpu_type type, const cpu_linear_arguments *a, size
           size_t tokens = end - t >= INT8_TOKENS ? INT8_TOKENS : 1;
           const uint8_t *x = input + t * stride;
           const uint8_t *scales = x + a->width + b * 4;
+          float *y = a->output + t * a->outputs + o;
+          for (size_t i = 0; i < tokens; i++) {
+            const float *so_far = y + i * a->outputs;
+            sums[i] = b == 0 ? bias : n == LANES ? load(so_far) : load_some(so_far, n);
+          }
           if (tokens == INT8_TOKENS)
             int8_tile(type, INT8_TOKENS, &w, count, x + b * BLOCK, stride, scales, blocks * 4,
                       &totals[t - start], sums);
           else
             int8_tile(type, 1, &w, count, x + b * BLOCK, stride, scales, blocks * 4,
                       &totals[t - start], sums);
-          for (size_t i = 0; i < tokens; i++, t++) {
-            float *y = a->output + t * a->outputs + o;
+          for (size_t i = 0; i < tokens; i++, t++, y += a->outputs)
             if (n == LANES)
-              store(y, sums[i] + (b > 0 ? load(y) : bias));
+              store(y, sums[i]);
             else
-              store_some(y, sums[i] + (b > 0 ? load_some(y, n) : bias), n);
-          }
+              store_some(y, sums[i], n);
         }
       }
     }

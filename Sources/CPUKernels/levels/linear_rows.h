@@ -4,18 +4,18 @@
 
 enum { ROWS = 4 };
 
-// How far ahead of its use a weight is asked for: a whole number of groups of ROWS rows, so that
-// each line is asked for once, and some 4 KiB, since a block takes longer than a core looks ahead
-// by itself. Rows of many pages are streams that the hardware sees: there it is a part of a row.
-INLINE size_t lead(size_t row_bytes) {
-  size_t group = ROWS * row_bytes;
+// How far ahead of its use a weight is asked for: a whole number of groups of rows that are worked
+// on together, `group` bytes each, so that each line is asked for once, and some 4 KiB, since a
+// block takes longer than a core looks ahead by itself. Rows of many pages are streams that the
+// hardware sees: there it is a part of a row.
+INLINE size_t lead(size_t group) {
   return group > 32768 ? 1024 : (4095 + group) / group * group;
 }
 
 // out[r] = row r of w times x, for `rows` (a constant) rows.
 INLINE void dot_rows(cpu_type type, int rows, const uint8_t *w, size_t row_bytes, const float *x,
                      size_t width, float *out) {
-  size_t ahead = lead(row_bytes);
+  size_t ahead = lead(ROWS * row_bytes);
   vf sums[ROWS][UNIT];
   for (int r = 0; r < rows; r++)
     for (int u = 0; u < UNIT; u++) sums[r][u] = (vf)0.0f;

@@ -7,7 +7,11 @@ static void add(const void *arguments, size_t first, size_t last) {
   for (; i < last; i++) p->output[i] = p->a[i] + p->b[i];
 }
 
-INLINE vf silu(vf x) { return x / (exponential(-x) + 1.0f); }
+// x / (1 + exp(-x)), by the exponential of -|x|, which cannot overflow.
+INLINE vf silu(vf x) {
+  vf e = exponential(-magnitude(x));
+  return choose(x >= 0.0f, x, x * e) * reciprocal(e + 1.0f);
+}
 
 static void gated_silu(const void *arguments, size_t first, size_t last) {
   const cpu_pair_arguments *p = arguments;
@@ -20,8 +24,7 @@ static void gated_silu(const void *arguments, size_t first, size_t last) {
   }
 }
 
-// Rounding goes through 1.5 * 2^23, which rounds to the nearest, ties to even, as the rule says;
-// the low bits of the sum are the integer. What is not a number compares false and becomes 0.
+// Tensors/Int8Activations.swift. What is not a number compares false and becomes 0.
 static void quantize(const void *arguments, size_t first, size_t last) {
   const cpu_quantize_arguments *a = arguments;
   size_t blocks = a->width / BLOCK;
@@ -36,20 +39,17 @@ static void quantize(const void *arguments, size_t first, size_t last) {
         peaks = max_of(magnitude(v[u]), peaks);
       }
       float peak = peak_of(peaks);
-      if (!(peak >= CPU_LEAST_PEAK && peak < __builtin_inff())) peak = 0;
-      float inverse = peak == 0 ? 0 : 127 / peak;
+      if (!(peak >= 1e-30f && peak <= 1e30f)) peak = 0;
+      float inverse = peak == 0 ? 0 : reciprocal(splat(peak))[0] * 127;
       vi total = (vi)0;
       for (int u = 0; u < UNIT; u++) {
-        // A statement of its own: in one expression the compiler may fuse the product and the sum,
-        // and then it rounds once where the rule rounds twice.
-        vf scaled = v[u] * inverse;
-        vf shifted = scaled + 12582912.0f;
-        vi in_range = magnitude(shifted - 12582912.0f) <= 127.0f;
+        vf shifted = v[u] * inverse + ROUNDER;
+        vi in_range = magnitude(shifted - ROUNDER) <= 127.0f;
         vi q = in_range & ((vi)shifted - 0x4b400000);
         total += q;
         *(vc_any *)(row + u * LANES) = __builtin_convertvector(q, vc);
       }
-      float scale = peak / 127;
+      float scale = peak * 0.0078740157f;
       int sum = 0;
       for (int i = 0; i < LANES; i++) sum += total[i];
       scales[b] = scale;

@@ -45,6 +45,7 @@ INLINE void decode_block(cpu_type type, const uint8_t *block, vf values[UNIT]) {
     for (int u = 0; u < UNIT; u++) values[u] = widen(block + u * LANES * 2);
     break;
   case CPU_Q4_1: {
+    // The product has 15 bits and is exact.
     vf d = widen_one(block), m = widen_one(block + 2);
     b16 q = *(const b16_any *)(block + 4);
     b16 halves[2] = {q & 15, q >> 4};
