@@ -7,7 +7,8 @@
 //          └──────────────────┘                       └──────────────────┘
 //
 // Quantised tables lie in tiles of 16 rows, as gemm/linear_tiles.cl draws them, so that one copy
-// serves as the output head too. One work-item copies one row. Tokens are rows of the table: the caller checks them.
+// serves as the output head too. One work-item copies one row. Tokens are rows of the table: the
+// caller checks them.
 
 #ifndef WEIGHT
 #define WEIGHT Q4_1

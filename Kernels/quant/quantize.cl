@@ -1,6 +1,6 @@
-// x → int8 blocks: per 32 numbers a scale max|x| / 127, bytes x × (127 / max|x|) rounded to nearest
-// even, and the sum scale × Σ bytes. A block whose max|x| is below LEAST_PEAK or infinite counts as
-// zeros with scale 0; what is not a number counts as 0.
+// x → int8 blocks: per 32 numbers a scale max|x| × (1 / 127), bytes x × (127 × 1 / max|x|) rounded to
+// nearest even, and the sum scale × Σ bytes. A block whose max|x| lies outside LEAST_PEAK …
+// LARGEST_PEAK counts as zeros with scale 0; what is not a number counts as 0.
 //
 //        width                         width bytes   width/32 floats  width/32 floats
 //      ┌───────────────┐             ┌─────────────┬────────────────┬────────────────┐

@@ -66,7 +66,10 @@ public enum DeviceInventory {
         switch DeviceChoice(name) {
         case .cpu: CPUDevice()
         case .opencl(let index): try OpenCLDevice(index: index)
-        default: ReferenceDevice()
+        case .reference: ReferenceDevice()
+        case .auto, nil:
+          throw DeviceError(
+            device: name, call: "open", status: "no such device", detail: "name one device")
         }
     } catch { throw ApusError(error) }
     return OpSuite.check(device, tinyOnly: tinyOnly).map(CheckRow.init)

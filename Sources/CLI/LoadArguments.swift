@@ -23,7 +23,9 @@ struct LoadArguments: ParsableArguments {
   var threads: Int?
 
   @Option(
-    help: "Arithmetic of quantised layers: int8 is faster, f32 exact to about 0.5% of perplexity.")
+    help:
+      "Arithmetic: int8 is faster, at about 0.5% of perplexity; f32 is single precision throughout."
+  )
   var activations: Activations = .int8
 
   func validate() throws {

@@ -53,7 +53,7 @@ struct RunCommand: AsyncParsableCommand {
   @Option(help: "Above 1 makes tokens that occurred lately less likely.")
   var repeatPenalty: Float = 1
 
-  @Option(help: "The same seed gives the same text on the same device (default: the time).")
+  @Option(help: "The same seed gives the same text (default: another one each time).")
   var seed: UInt64?
 
   @Flag(help: "Continue the prompt as it is, without the chat template.")
@@ -82,6 +82,7 @@ struct RunCommand: AsyncParsableCommand {
 
   func validate() throws {
     if let complaint = options.complaint { throw ValidationError(complaint) }
+    if limit < 1 { throw ValidationError("-n must be 1 or more") }
     if prompt != nil && file != nil {
       throw ValidationError("give the prompt with -p or with -f, not with both")
     }

@@ -17,7 +17,9 @@ extension CPUDevice {
       return .declined(
         reason: "heads are \(attention.headWidth) wide; the kernel takes \(CPU_MAX_HEAD_WIDTH)")
     case .pure(.selectRows): return .native(variant: "memcpy")
-    case .pure, .quantize, .writeKV, .attend: return .native(variant: instructions.name)
+    case .pure(.embedRows), .pure(.rmsNorm), .pure(.rope), .pure(.add), .pure(.gatedSiLU),
+      .quantize, .writeKV, .attend:
+      return .native(variant: instructions.name)
     }
   }
 

@@ -94,12 +94,15 @@ extension OpSuite {
       flops: 4 * rows * heads * width * tokens)
   }
 
-  /// A pool in which only the tokens of one sequence are numbers; all else is NaN.
+  /// A pool in which only the tokens of one sequence mean anything: all else is NaN, which spoils
+  /// whatever adds it, or large, which spoils a maximum that lacks its mask.
   private static func pool(
     _ layout: KVLayout, pages: Int, table: [Int32], tokens: Int, _ data: inout CaseData
   ) -> [UInt8] {
     let half = layout.halfBlock
-    var elements = [Float](repeating: .nan, count: pages * layout.headCount * 2 * half)
+    var elements = (0..<pages * layout.headCount * 2 * half).map { index in
+      index % 2 == 0 ? Float.nan : 30_000
+    }
     for token in 0..<tokens {
       let page = Int(table[token / KVLayout.pageTokens])
       let lane = token % KVLayout.pageTokens

@@ -67,7 +67,8 @@ extension OpSuite {
         inputs: [floatRows(x, width: width)], parameters: [],
         output: (.symbol(.rows), width, .int8Blocks),
         sizes: SymbolSizes(rows: rows, outputs: 0),
-        // Devices divide with up to 2.5 ulp, so a tie may round the other way: one step of 127.
+        // A device that does not fuse is an ulp off, so a tie may round the other way: a step of
+        // 127 in an element or two.
         tolerance: 1e-6, flops: 4 * rows * width)
     }
   }

@@ -18,10 +18,19 @@ enum ResidentLayout {
     return (weight.rows + tileRows - 1) / tileRows * tileRows * weight.rowBytes
   }
 
+  /// Halves in front of each block.
+  private static func scaleCount(_ type: ElementType) -> Int {
+    switch type {
+    case .q8_0: 1
+    case .q4_1: 2
+    case .f32, .f16: 0
+    }
+  }
+
   /// Brings a quantised weight from the file's layout into tiles.
   static func tiles(_ weight: Weight, _ source: UnsafeRawBufferPointer) -> [UInt8] {
     let blockBytes = weight.type.blockBytes
-    let scaleCount = weight.type == .q4_1 ? 2 : 1
+    let scaleCount = scaleCount(weight.type)
     let blocks = weight.width / weight.type.blockLength
     let dataBytes = blockBytes - 2 * scaleCount
     return [UInt8](unsafeUninitializedCapacity: bytes(weight)) { buffer, initialized in

@@ -37,7 +37,7 @@ enum House {
   static let everythingButItself: Set = [
     "Tensors", "GGUF", "Tokenization", "ModelGraph", "Models", "Devices", "ReferenceBackend",
     "CPUBackend", "CPUKernels", "COpenBLAS", "OpenCLBackend", "COpenCL", "Kernels", "OpSuite",
-    "Planning", "Residency", "Scheduling", "Sampling", "Runtime", "Apus", "CLI", "Server",
+    "Planning", "Residency", "Scheduling", "Sampling", "Runtime", "Apus", "CLI",
   ]
 
   /// Words that only some rooms may say, in code or in a comment.
