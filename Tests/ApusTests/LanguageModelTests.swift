@@ -94,8 +94,8 @@ import Testing
   }
 
   /// Whatever allocation, build or launch fails, there is an error or another device, and nothing
-  /// stays on the device. `OpenCLDeviceTests` has every fault one by one; a model has hundreds, of
-  /// which this takes the first and then ever fewer.
+  /// stays on the device. A model has hundreds of calls, of which this takes the first and then ever
+  /// fewer; `SlowFaultTests` takes all.
   @Test(.enabled(if: SmolLM2.hasOpenCL, "no OpenCL device"), arguments: [false, true])
   func faultsOfADriverAreSurvived(fallback: Bool) async throws {
     let disk = TinyModel().write()
@@ -111,7 +111,7 @@ import Testing
   }
 
   /// Whether the fault kept the model from answering on the device.
-  private func fails(
+  fileprivate func fails(
     _ kind: apus_cl_fault, _ number: Int, _ path: String, fallback: Bool
   ) async throws -> Bool {
     apus_cl_inject(kind, number, -5)
@@ -179,6 +179,22 @@ import Testing
     for name in (environment("APUS_REQUIRE_DEVICES") ?? "").split(separator: ",") {
       let platform = platforms[String(name)] ?? String(name)
       #expect(found.contains { $0.contains(platform) }, "\(name) among \(found)")
+    }
+  }
+}
+
+/// Slow: each of the hundreds of calls of a run fails once, and each run starts anew.
+@Suite(.serialized) struct SlowFaultTests {
+  @Test(.enabled(if: SmolLM2.hasOpenCL, "no OpenCL device"), arguments: [false, true])
+  func everyFaultOfADriverIsSurvived(fallback: Bool) async throws {
+    let disk = TinyModel().write()
+    for kind in [APUS_CL_ALLOCATION, APUS_CL_BUILD, APUS_CL_ENQUEUE] {
+      var number = 1
+      while try await LanguageModelTests().fails(kind, number, disk.path, fallback: fallback) {
+        number += 1
+      }
+      print("faults of kind \(kind.rawValue), fallback \(fallback): all \(number - 1) survived")
+      #expect(number > 5)
     }
   }
 }

@@ -2,11 +2,11 @@ import Testing
 import Tokenization
 
 struct ChatTemplateTests {
-  /// SmolLM2's own template, as its file has it.
+  /// SmolLM2's own template, with a shorter system message of its own; `GoldenTests` has the real one.
   static let smolLM2 =
     "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}"
-    + "{{ '<|im_start|>system\\nYou are a helpful AI assistant named SmolLM, trained by Hugging "
-    + "Face<|im_end|>\\n' }}{% endif %}{{'<|im_start|>' + message['role'] + '\\n' + "
+    + "{{ '<|im_start|>system\\nYou are named SmolLM<|im_end|>\\n' }}{% endif %}"
+    + "{{'<|im_start|>' + message['role'] + '\\n' + "
     + "message['content'] + '<|im_end|>' + '\\n'}}{% endfor %}{% if add_generation_prompt %}"
     + "{{ '<|im_start|>assistant\\n' }}{% endif %}"
 
@@ -40,7 +40,7 @@ struct ChatTemplateTests {
       try template.render(messages: [ChatMessage(role: "user", content: "Hi!")], now: now)
         == """
         <|im_start|>system
-        You are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>
+        You are named SmolLM<|im_end|>
         <|im_start|>user
         Hi!<|im_end|>
         <|im_start|>assistant
