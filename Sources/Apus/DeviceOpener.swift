@@ -11,7 +11,8 @@ import Tensors
 
 /// Finds devices in the order in which they are tried, checks them, and plans a model on them.
 ///
-/// This is the only place that knows which backends exist.
+/// Beside `DeviceInventory`, which lists them for people, the only place that knows which backends
+/// exist.
 struct DeviceOpener {
   let options: LoadOptions
 

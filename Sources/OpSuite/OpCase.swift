@@ -28,7 +28,7 @@ package struct OpCase: Sendable {
   let sizes: SymbolSizes
   /// The largest normalised mean squared error that passes; 0 asks for the same bytes.
   package let tolerance: Double
-  /// Multiplications and additions, for speed and to tell tiny cases.
+  /// Multiplications and additions, to tell tiny cases.
   package let flops: Int
 
   /// Operation and element type.
@@ -36,12 +36,6 @@ package struct OpCase: Sendable {
 
   /// Small enough for an interpreter, and for the self-test at start.
   package var isTiny: Bool { flops <= 20_000 }
-
-  /// Bytes that the operation reads and writes at least once.
-  package var bytes: Int {
-    inputs.reduce(0) { $0 + $1.bytes.count } + parameters.reduce(0) { $0 + $1.bytes.count }
-      + outputBytes
-  }
 
   var outputBytes: Int { sizes[output.rows] * output.format.rowBytes(output.width) }
 }

@@ -2,7 +2,8 @@ package import Devices
 
 /// Every operation, element type and awkward shape, described once.
 package enum OpSuite {
-  /// Default tolerance: single-precision arithmetic in any order of summation.
+  /// Default tolerance: a device that rounds elsewhere than the reference stays far below; a lost
+  /// element or a wrong scale does not.
   static let tolerance = 1e-7
 
   /// All cases, grouped by operation.

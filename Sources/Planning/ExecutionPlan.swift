@@ -61,11 +61,6 @@ package struct ExecutionPlan: Sendable {
 
   /// What a step may hold at most.
   package let bounds: SymbolSizes
-
-  /// Bytes on a device for a purpose.
-  package func bytes(_ purpose: Purpose, on device: Int) -> Int {
-    buffers.reduce(0) { $0 + ($1.device == device && $1.purpose == purpose ? $1.bytes : 0) }
-  }
 }
 
 /// Where the planes lie in the step buffer, the same on every device.

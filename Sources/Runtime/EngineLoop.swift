@@ -105,9 +105,6 @@ package final class EngineLoop {
   /// Pages that nobody uses; all of them between requests.
   package var freePages: Int { pool.freeCount }
 
-  /// Bytes that Apus holds on each device, now and at most.
-  package var ledgers: [MemoryLedger] { executor.devices.map(\.ledger) }
-
   private func check(_ tokens: [Int32]) throws(EngineError) {
     if tokens.isEmpty { throw .emptyPrompt }
     if tokens.count > contextLength {
