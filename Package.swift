@@ -95,7 +95,7 @@ let package = Package(
       name: "FuzzTemplate", dependencies: ["FuzzTargets"], path: "Tests/FuzzTemplate",
       swiftSettings: swiftSettings),
     tests("ArrowTests"),
-    tests("TensorsTests", "Tensors"),
+    tests("TensorsTests", "Tensors", "TestSupport"),
     tests("GGUFTests", "GGUF", "Tensors", "TestSupport"),
     tests("TokenizationTests", "Tokenization", "GGUF", "TestSupport"),
     tests("ModelGraphTests", "ModelGraph", "Tensors"),
