@@ -17,6 +17,8 @@ struct Hyperparameters: Sendable {
 
   /// More layers than this is a damaged file, not a model.
   private static let mostLayers = 4096
+  /// A wider head is a damaged file: rope's frequencies alone would take gigabytes.
+  private static let widestHead = 1 << 16
 
   init(_ file: GGUFFile) throws(ModelError) {
     let path = file.path
@@ -72,6 +74,9 @@ struct Hyperparameters: Sendable {
         throw inconsistent("\(headCount) heads do not divide a width of \(width)")
       }
       headWidth = width / headCount
+    }
+    guard headWidth <= Self.widestHead else {
+      throw inconsistent("it claims heads of \(headWidth); at most \(Self.widestHead) are possible")
     }
     guard headCount % kvHeadCount == 0 else {
       throw inconsistent("\(kvHeadCount) key-value heads do not divide \(headCount) query heads")
