@@ -99,6 +99,7 @@ INLINE vf dot_blocks_int8(cpu_type type, const uint8_t *const blocks[LANES], siz
   vi start = (vi)0;
   if (zero_of(type, BIAS) != 0) start -= dot4(start, (vb)(uint8_t)zero_of(type, BIAS), v);
   vi products[LANES], sums[PAIR][2];
+#pragma clang loop unroll(full)
   for (int r = 0; r < LANES; r++) {
     const uint8_t *block = blocks[r];
     __builtin_prefetch(block + place);
