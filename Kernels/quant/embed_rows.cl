@@ -1,4 +1,4 @@
-// y = rows of an embedding table, decoded.
+// y = rows of an embedding table, decoded and multiplied by `scale`.
 //
 //            width                                      width
 //          ┌──────────────────┐                       ┌──────────────────┐
@@ -23,7 +23,7 @@
 kernel void embed_rows(
     global const uchar *tokens_buffer, ulong tokens_offset,
     global const uchar *table_buffer, ulong table_offset,
-    global uchar *y_buffer, ulong y_offset, uint width)
+    global uchar *y_buffer, ulong y_offset, uint width, float scale)
 {
   const size_t t = get_global_id(0);
   const int token = ((global const int *)(tokens_buffer + tokens_offset))[t];
@@ -56,4 +56,8 @@ kernel void embed_rows(
 #endif
   }
 #endif
+
+  // Most models have none.
+  if (scale != 1.0f)
+    for (uint k = 0; k < width; k++) y[k] *= scale;
 }
