@@ -1,6 +1,7 @@
 import CPUKernels
 import Devices
 import ModelGraph
+import Tensors
 
 extension CPUDevice {
   /// x / sqrt(mean(x²) + ε) × weight; the parts of a row that are normed apart are rows to the kernel.

@@ -102,7 +102,9 @@ struct GraphBuilder {
 
   /// The output head: its own matrix, or the embedding table where the file ties them.
   private mutating func head(_ x: ValueID) throws(ModelError) -> ValueID {
-    let matrix = try optionalWeight("output") ?? weight("token_embd")
+    guard let matrix = optionalWeight("output") else {
+      return try linear(x, try weight("token_embd"), bias: nil, "output")
+    }
     return try linear(x, matrix, bias: optionalWeight("output", "bias"), "output")
   }
 

@@ -36,9 +36,12 @@ struct RopeScaling: Sendable, Hashable {
   /// Reads the `rope.scaling.*` keys. A file that names a factor but no type means `linear`.
   init(_ metadata: ArchitectureMetadata, contextLength: Int) throws(ModelError) {
     func key(_ name: String) -> String { "rope.scaling.\(name)" }
-    // A factor of 0 is how some converters write that there is none.
-    let written = try metadata.real(key("factor")) ?? metadata.real("rope.scale_linear") ?? 0
-    factor = written == 0 ? 1 : written
+    // The second is the older name; 0 is how some converters write that there is none.
+    let names = [key("factor"), "rope.scale_linear"]
+    factor = 1
+    for name in names.reversed() {
+      if let written = try metadata.real(name) { factor = written == 0 ? 1 : written }
+    }
     guard factor > 0 else {
       throw metadata.inconsistent("positions cannot be divided by \(factor)")
     }

@@ -7,7 +7,8 @@ package enum KernelTable {
   /// Rows of one kind stand in order of preference.
   package static let rows: [KernelRow] =
     linear + [ElementType.f32, .f16, .q4_1, .q8_0].map(embedRows)
-    + [true, false].map(rope) + GatedActivation.allCases.map(gated) + KVLayout.Element.allCases.flatMap(attention)
+    + [true, false].map(rope) + GatedActivation.allCases.map(gated)
+    + KVLayout.Element.allCases.flatMap(attention)
     + [
       KernelRow(
         kind: .rmsNorm, variant: "row", program: "pointwise/rms_norm", entry: "rms_norm",
