@@ -85,6 +85,15 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["GGUF", "OpSuite", "Tensors"], path: "Tests/TestSupport",
       swiftSettings: swiftSettings),
+    .target(
+      name: "FuzzTargets", dependencies: ["Apus", "Models", "ModelGraph", "GGUF", "Tensors", "Tokenization"],
+      path: "Tests/FuzzTargets", swiftSettings: swiftSettings),
+    .executableTarget(
+      name: "FuzzGGUF", dependencies: ["FuzzTargets"], path: "Tests/FuzzGGUF",
+      swiftSettings: swiftSettings),
+    .executableTarget(
+      name: "FuzzTemplate", dependencies: ["FuzzTargets"], path: "Tests/FuzzTemplate",
+      swiftSettings: swiftSettings),
     tests("ArrowTests"),
     tests("TensorsTests", "Tensors", "TestSupport"),
     tests("GGUFTests", "GGUF", "Tensors", "TestSupport"),
@@ -107,7 +116,7 @@ let package = Package(
       "CPUKernels", "Devices", "ModelGraph", "Tensors"),
     tests(
       "ApusTests", "Apus", "COpenCL", "Runtime", "Sampling", "Tokenization", "GGUF", "Tensors",
-      "TestSupport"),
+      "Models", "FuzzTargets", "TestSupport"),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .gnu2x

@@ -16,6 +16,8 @@ struct Hyperparameters: Sendable {
 
   /// More layers than this is a damaged file, not a model.
   private static let mostLayers = 4096
+  /// A wider head is a damaged file: rope's frequencies alone would take gigabytes.
+  private static let widestHead = 1 << 16
 
   init(_ metadata: ArchitectureMetadata) throws(ModelError) {
     self.metadata = metadata
@@ -35,6 +37,10 @@ struct Hyperparameters: Sendable {
         throw metadata.inconsistent("\(headCount) heads do not divide a width of \(width)")
       }
       headWidth = width / headCount
+    }
+    guard headWidth <= Self.widestHead else {
+      throw metadata.inconsistent(
+        "it claims heads of \(headWidth); at most \(Self.widestHead) are possible")
     }
     guard headCount % kvHeadCount == 0 else {
       throw metadata.inconsistent(

@@ -16,7 +16,7 @@ import Testing
     writer.add("v", .q8_0, [32], ElementType.q8_0.encoded([Float](repeating: 1, count: 32)))
     let disk = TemporaryFile(writer.encoded())
     let file = try GGUFFile(path: disk.path)
-    #expect(file.metadataKeys == values.map(\.0))
+    #expect(file.metadata.keys == values.map(\.0))
     for (key, value) in values { #expect(file.metadata[key] == value, "\(key)") }
     let weight = try #require(file.weight(named: "w"))
     #expect(weight.rows == 2 && weight.width == 3)
