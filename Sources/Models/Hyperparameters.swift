@@ -99,17 +99,21 @@ struct Hyperparameters: Sendable {
   private static func linearScale(
     _ file: GGUFFile, _ prefix: String
   ) throws(ModelError) -> Double {
+    let (type, factor): (String, Double)
     do throws(GGUFError) {
-      let type = try file.text("\(prefix).rope.scaling.type") ?? "none"
-      let factor = try file.real("\(prefix).rope.scaling.factor") ?? 1
-      switch type {
-      case "none": return 1
-      case "linear" where factor > 0 && factor.isFinite: return factor
-      default:
-        throw file.error(
-          .unexpected(
-            key: "\(prefix).rope.scaling.type", wanted: "none, or linear with a positive factor"))
-      }
+      type = try file.text("\(prefix).rope.scaling.type") ?? "none"
+      factor = try file.real("\(prefix).rope.scaling.factor") ?? 1
     } catch { throw .file(error) }
+    switch type {
+    case "none": return 1
+    case "linear":
+      guard factor > 0, factor.isFinite else {
+        throw .inconsistent(path: file.path, reason: "positions cannot be divided by \(factor)")
+      }
+      return factor
+    default:
+      throw .file(
+        file.error(.unexpected(key: "\(prefix).rope.scaling.type", wanted: "none or linear")))
+    }
   }
 }
