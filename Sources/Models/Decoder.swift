@@ -84,8 +84,8 @@ extension GraphBuilder {
 
   /// Projections, rotary positions, attention and the projection back.
   ///
-  /// - Parameter normsHeads: Whether queries and keys are normed head by head before they turn
-  ///   (Henry et al., 2020).
+  /// With `normsHeads`, queries and keys are normed head by head before they turn (Henry et al.,
+  /// 2020).
   mutating func attend(
     _ x: ValueID, _ attention: Attention, _ rope: RopeTable, normsHeads: Bool
   ) throws(ModelError) -> ValueID {
