@@ -86,7 +86,8 @@ let package = Package(
       name: "TestSupport", dependencies: ["GGUF", "OpSuite", "Tensors"], path: "Tests/TestSupport",
       swiftSettings: swiftSettings),
     .target(
-      name: "FuzzTargets", dependencies: ["Apus", "Models", "ModelGraph", "GGUF", "Tensors", "Tokenization"],
+      name: "FuzzTargets",
+      dependencies: ["Apus", "Models", "ModelGraph", "GGUF", "Tensors", "Tokenization"],
       path: "Tests/FuzzTargets", swiftSettings: swiftSettings),
     .executableTarget(
       name: "FuzzGGUF", dependencies: ["FuzzTargets"], path: "Tests/FuzzGGUF",
@@ -116,7 +117,7 @@ let package = Package(
       "CPUKernels", "Devices", "ModelGraph", "Tensors"),
     tests(
       "ApusTests", "Apus", "COpenCL", "Runtime", "Sampling", "Tokenization", "GGUF", "Tensors",
-      "Models", "FuzzTargets", "TestSupport"),
+      "Models", "ModelGraph", "FuzzTargets", "TestSupport"),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .gnu2x

@@ -25,6 +25,7 @@ INLINE void dot_rows(cpu_type type, const uint8_t *const rows[ROWS], size_t ahea
     for (int r = 0; r < ROWS; r++) prepare(type, rows[r] + offset, &with[r]);
     for (size_t b = 0; b < span(type); b++, k += BLOCK) {
       for (int u = 0; u < UNIT; u++) v[u] = load(x + k + u * LANES);
+#pragma clang loop unroll(full) // or else the sums lie in memory
       for (int r = 0; r < ROWS; r++) {
         const uint8_t *block = rows[r] + offset;
         __builtin_prefetch(block + b * bytes / span(type) + ahead);

@@ -7,15 +7,14 @@ typedef struct {
   float scales[16], minima[16];
 } decoder;
 
-// The numbers of up to 16 groups, from a head of one row, times `unit`.
+// The numbers of `count` (8 or 16) groups, from a head of one row, times `unit`.
 INLINE void store_groups(const vu words[4], size_t count, vf unit, float out[16]) {
+  VECTOR(uint32_t, 4) all = {words[0][0], words[1][0], 0, 0};
+  if (count == 16) all[2] = words[2][0], all[3] = words[3][0];
   for (size_t first = 0; first < count; first += LANES) {
-    vu lanes, shifts;
-    for (size_t i = 0; i < LANES; i++) {
-      lanes[i] = words[(first + i) / 4 % (count / 4)][i];
-      shifts[i] = (uint32_t)(24 - i % 4 * 8);
-    }
-    store(out + first, __builtin_convertvector((vi)(lanes << shifts) >> 24, vf) * unit);
+    vc part;
+    __builtin_memcpy(&part, (const int8_t *)&all + first, sizeof part);
+    store(out + first, __builtin_convertvector(__builtin_convertvector(part, vi), vf) * unit);
   }
 }
 
