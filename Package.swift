@@ -94,7 +94,7 @@ let package = Package(
     tests("PlanningTests", "Planning", "Devices", "ModelGraph", "Tensors"),
     tests("ResidencyTests", "Residency"),
     tests("SchedulingTests", "Scheduling", "Residency"),
-    tests("SamplingTests", "Sampling"),
+    tests("SamplingTests", "Sampling", "TestSupport"),
     tests(
       "RuntimeTests", "Runtime", "ReferenceBackend", "Models", "Planning", "Devices", "GGUF",
       "Scheduling", "Sampling", "ModelGraph", "Tensors", "TestSupport"),
@@ -102,6 +102,7 @@ let package = Package(
     tests(
       "BackendTests", "OpSuite", "ReferenceBackend", "CPUBackend", "OpenCLBackend", "COpenCL",
       "CPUKernels", "Devices", "ModelGraph", "Tensors"),
+    tests("CLITests", "CLI", "Apus"),
     tests(
       "ApusTests", "Apus", "COpenCL", "Runtime", "Sampling", "Tokenization", "GGUF", "Tensors",
       "TestSupport"),
