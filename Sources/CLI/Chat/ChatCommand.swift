@@ -128,6 +128,7 @@ struct ChatCommand: AsyncParsableCommand {
           Terminal.note("apus: \(error)")
         }
         if !isInteractive, Interrupt.isRaised { return }
+        Interrupt.clear()
       }
     }
   }

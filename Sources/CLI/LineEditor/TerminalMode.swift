@@ -47,6 +47,14 @@ enum TerminalMode {
     guard tcgetattr(STDIN_FILENO, found) == 0 else { return false }
     _ = pasteOff
     atexit { TerminalMode.restore() }
+    return true
+  }
+
+  /// Ends the process as the signal would, with the terminal as it was found.
+  ///
+  /// This is said again at each change of mode: a driver may bring handlers of its own (LLVM's, in
+  /// PoCL), which at the first signal put back those that they once found.
+  private static func catchSignals() {
     for number in [SIGTERM, SIGHUP, SIGQUIT] {
       signal(number) { number in
         TerminalMode.restore()
@@ -54,7 +62,7 @@ enum TerminalMode {
         raise(number)
       }
     }
-    return true
+    Interrupt.install()
   }
 
   /// Every key is a byte to read, also Ctrl-C.
@@ -82,6 +90,7 @@ enum TerminalMode {
       $0[Int(VTIME)] = 0
     }
     body(&state)
+    catchSignals()
     isChanged.store(true, ordering: .relaxed)
     tcsetattr(STDIN_FILENO, TCSADRAIN, &state)
   }
