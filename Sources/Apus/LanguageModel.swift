@@ -76,12 +76,7 @@ public final class LanguageModel: Sendable {
       model = try Model(file, activations: ActivationFormat(options.activations))
     } catch { throw ApusError(error) }
     let text = try ModelText(file)
-    guard text.tokenizer.count <= model.vocabularySize else {
-      throw ApusError(
-        .model,
-        "\(path): the vocabulary has \(text.tokenizer.count) tokens, but the model's output only "
-          + "\(model.vocabularySize)")
-    }
+    try text.check(against: model)
     let context = try contextLength(options, model)
     let pages = (context + KVLayout.pageTokens - 1) / KVLayout.pageTokens
     let rows = min(rowsPerStep, context)

@@ -24,17 +24,11 @@ extension CPUDevice {
   }
 
   private func linearSupport(_ layer: Linear, input: Format) -> Support {
-    switch (layer.weight.type, input) {
-    case (.q4_1, .int8Blocks), (.q8_0, .int8Blocks), (.q4_1, .f32), (.q8_0, .f32), (.f16, .f32):
-      .native(variant: instructions.name)
-    case (.f32, .f32):
-      if let blas {
-        .native(variant: "\(instructions.name), from \(rowsForBLAS) rows \(blas)")
-      } else {
-        .native(variant: instructions.name)
-      }
-    case (let type, _):
-      .declined(reason: "there is no kernel for \(type.name) weights with such an input")
+    let type = layer.weight.type
+    guard input == .f32 || (input == .int8Blocks && type.isQuantized) else {
+      return .declined(reason: "there is no kernel for \(type.name) weights with such an input")
     }
+    guard type == .f32, let blas else { return .native(variant: instructions.name) }
+    return .native(variant: "\(instructions.name), from \(rowsForBLAS) rows \(blas)")
   }
 }

@@ -140,8 +140,8 @@ package final class OpenCLDevice: Device {
     _ weight: Weight, _ bytes: UnsafeRawBufferPointer, to region: Region
   ) throws(DeviceError) {
     precondition(bytes.count == weight.bytes, "\(weight.name) has other bytes than its shape")
-    guard weight.type.isQuantized else { return try write(bytes, to: region) }
-    let tiles = ResidentLayout.tiles(weight, bytes)
+    guard let layout = ResidentLayout(weight.type) else { return try write(bytes, to: region) }
+    let tiles = layout.tiles(weight, bytes)
     let result = tiles.withUnsafeBytes { bytes in
       Result { () throws(DeviceError) in try write(bytes, to: region) }
     }
