@@ -14,7 +14,8 @@ struct ApusCommand: AsyncParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      RunCommand.self, DevicesCommand.self, InspectCommand.self, TokenizeCommand.self,
+      RunCommand.self, ChatCommand.self, DevicesCommand.self, InspectCommand.self,
+      TokenizeCommand.self,
       PerplexityCommand.self,
     ])
 }
