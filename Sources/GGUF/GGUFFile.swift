@@ -41,6 +41,9 @@ package final class GGUFFile: Sendable {
       uniqueKeysWithValues: header.tensors.enumerated().map { ($1.name, $0) })
   }
 
+  /// The mapped files that the model lies in.
+  var mappings: [Mapping] { [mapping] }
+
   /// Bytes of the whole file.
   package var fileBytes: Int { mapping.bytes.count }
 
@@ -56,7 +59,7 @@ package final class GGUFFile: Sendable {
   }
 }
 
-extension GGUFFile: WeightSource {
+extension GGUFFile {
   package func weight(named name: String) -> Weight? {
     guard let tensor = tensor(named: name) else { return nil }
     // Vectors and matrices; a higher rank counts as a stack of rows.
