@@ -86,7 +86,7 @@ let package = Package(
       name: "TestSupport", dependencies: ["GGUF", "Tensors"], path: "Tests/TestSupport",
       swiftSettings: swiftSettings),
     tests("ArrowTests"),
-    tests("TensorsTests", "Tensors"),
+    tests("TensorsTests", "Tensors", "TestSupport"),
     tests("GGUFTests", "GGUF", "Tensors", "TestSupport"),
     tests("TokenizationTests", "Tokenization", "GGUF", "TestSupport"),
     tests("ModelGraphTests", "ModelGraph", "Tensors"),

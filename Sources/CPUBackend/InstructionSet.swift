@@ -27,12 +27,14 @@ package struct InstructionSet: Sendable, CustomStringConvertible {
 }
 
 extension ElementType {
-  var kernelType: cpu_type {
+  /// The kernels' name of the type, or nil for one that they do not read.
+  var kernelType: cpu_type? {
     switch self {
     case .f32: CPU_F32
     case .f16: CPU_F16
     case .q4_1: CPU_Q4_1
     case .q8_0: CPU_Q8_0
+    default: nil
     }
   }
 }

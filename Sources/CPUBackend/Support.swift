@@ -11,6 +11,8 @@ extension CPUDevice {
     switch operation {
     case .pure(.attention):
       return .declined(reason: "attention runs over a cache: planning lowers it to attend")
+    case .pure(.embedRows(let embed)) where embed.table.type.kernelType == nil:
+      return .declined(reason: "there is no kernel for tables of \(embed.table.type.name)")
     case .pure(.linear(let layer)):
       return linearSupport(layer, input: input)
     case .attend(let attention, _) where attention.headWidth > Int(CPU_MAX_HEAD_WIDTH):
@@ -24,17 +26,11 @@ extension CPUDevice {
   }
 
   private func linearSupport(_ layer: Linear, input: Format) -> Support {
-    switch (layer.weight.type, input) {
-    case (.q4_1, .int8Blocks), (.q8_0, .int8Blocks), (.q4_1, .f32), (.q8_0, .f32), (.f16, .f32):
-      .native(variant: instructions.name)
-    case (.f32, .f32):
-      if let blas {
-        .native(variant: "\(instructions.name), from \(rowsForBLAS) rows \(blas)")
-      } else {
-        .native(variant: instructions.name)
-      }
-    case (let type, _):
-      .declined(reason: "there is no kernel for \(type.name) weights with such an input")
+    let type = layer.weight.type
+    guard type.kernelType != nil, input == .f32 || (input == .int8Blocks && type.isQuantized) else {
+      return .declined(reason: "there is no kernel for \(type.name) weights with such an input")
     }
+    guard type == .f32, let blas else { return .native(variant: instructions.name) }
+    return .native(variant: "\(instructions.name), from \(rowsForBLAS) rows \(blas)")
   }
 }

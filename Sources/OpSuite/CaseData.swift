@@ -30,6 +30,12 @@ struct CaseData {
     }
   }
 
+  /// Elements of a type in its blocks, below `scale` × 3 or so.
+  mutating func weights(_ type: ElementType, _ count: Int, scale: Float) -> [UInt8] {
+    guard type.isQuantized else { return type.encoded(floats(count, scale: scale)) }
+    return type.randomBytes(count, peak: 3 * scale) { next() }
+  }
+
   /// The integers 0 ..< count in random order.
   mutating func permutation(_ count: Int) -> [Int32] {
     var order = (0..<Int32(count)).map { $0 }

@@ -8,6 +8,11 @@ extension OpSuite {
     (1, 1, 32), (1, 33, 64), (2, 5, 96), (3, 17, 32), (8, 16, 64), (9, 48, 96), (33, 33, 576),
     (1, 200, 1536), (17, 65, 160), (0, 4, 32),
   ]
+  /// The same for blocks of 256.
+  private static let wideShapes = [
+    (1, 1, 256), (1, 33, 512), (2, 5, 768), (3, 17, 256), (9, 48, 256), (33, 33, 512),
+    (1, 40, 1536), (17, 65, 256), (0, 4, 256),
+  ]
   private static let floatShapes = [
     (1, 1, 1), (1, 33, 33), (2, 5, 100), (3, 17, 7), (8, 16, 64), (33, 33, 577), (65, 40, 130),
     (0, 4, 8),
@@ -15,13 +20,21 @@ extension OpSuite {
 
   static func linearCases() -> [OpCase] {
     ElementType.allCases.flatMap { type in
-      (type.isQuantized ? quantizedShapes : floatShapes).enumerated().flatMap { index, shape in
+      shapes(type).enumerated().flatMap { index, shape in
         (type.isQuantized ? ActivationFormat.allCases : [.f32]).map { activations in
           linearCase(
             type, activations, rows: shape.0, outputs: shape.1, inputs: shape.2,
             hasBias: index % 3 == 1)
         }
       }
+    }
+  }
+
+  private static func shapes(_ type: ElementType) -> [(Int, Int, Int)] {
+    switch type.blockLength {
+    case 1: floatShapes
+    case 32: quantizedShapes
+    default: wideShapes
     }
   }
 
@@ -34,7 +47,7 @@ extension OpSuite {
     let bias = hasBias ? described("b", .f32, rows: 1, width: outputs) : nil
     var parameters = [
       OpCase.Parameter(
-        weight: weight, bytes: type.encoded(data.floats(outputs * inputs, scale: 0.1)))
+        weight: weight, bytes: data.weights(type, outputs * inputs, scale: 0.1))
     ]
     if let bias {
       parameters.append(.init(weight: bias, bytes: rawBytes(data.floats(outputs))))

@@ -5,15 +5,22 @@ import Tensors
 extension OpSuite {
   static func embedCases() -> [OpCase] {
     ElementType.allCases.flatMap { type in
-      [(1, 3, 32), (5, 33, 64), (33, 40, type.isQuantized ? 576 : 577), (0, 2, 32)].map {
-        rows, vocabulary, width in
+      [(1, 3, 1), (5, 33, 2), (33, 40, 18), (0, 2, 1)].map { rows, vocabulary, units in
+        let width =
+          switch type.blockLength {
+          case 1: units * 32 + units / 18
+          case 32: units * 32
+          default: (units + 2) / 3 * 256
+          }
         var data = CaseData(seed: rows + width)
         let table = described("table", type, rows: vocabulary, width: width)
         let tokens = (0..<rows).map { Int32(($0 * 7 + vocabulary - 1) % vocabulary) }
         return OpCase(
           title: "rows \(rows), width \(width)",
           operation: .pure(.embedRows(EmbedRows(table: table))), inputs: [integers(tokens)],
-          parameters: [.init(weight: table, bytes: type.encoded(data.floats(vocabulary * width)))],
+          parameters: [
+            .init(weight: table, bytes: data.weights(type, vocabulary * width, scale: 1))
+          ],
           output: (.symbol(.rows), width, .f32), sizes: SymbolSizes(rows: rows, outputs: 0),
           tolerance: tolerance, flops: rows * width)
       }

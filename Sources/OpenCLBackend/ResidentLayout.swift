@@ -23,7 +23,7 @@ enum ResidentLayout {
     switch type {
     case .q8_0: 1
     case .q4_1: 2
-    case .f32, .f16: 0
+    default: 0
     }
   }
 

@@ -22,38 +22,79 @@ func linear(
 
 /// The same for rows of `Int8Activations`.
 ///
-/// The arithmetic is laid down to the last bit, since its results are rounded to int8 again: per
-/// block of 32 the integer sum of q × x is exact; the sum starts with the bias and takes the blocks
-/// in order, y = fma(d × scale, Σ q x, y), and for formats with a minimum y = fma(m, sum, y).
+/// The arithmetic is laid down to the last bit, since its results are rounded to int8 again. Sums of
+/// whole numbers are exact; y starts with the bias and takes the blocks of 32 in order. With d, m the
+/// block's scale and minimum, s and n those of its groups, q its integers and x the activations:
+///
+/// - one group in 32 elements: y = fma((d s) × scale, Σ q x, y), and for formats with minima
+///   y = fma(m n, sum, y);
+/// - two: y = fma(d × scale, s₀ Σ₀ q x + s₁ Σ₁ q x, y), and for formats with minima
+///   y = fma(m × scale, n₀ Σ₀ x + n₁ Σ₁ x, y).
+///
+/// Every whole number here is below 2²⁴, so its conversion to a float is exact too.
 func linear(
   _ layer: Linear, weight: UnsafeRawBufferPointer, bias: [Float]?,
   int8 input: UnsafeMutableRawBufferPointer, into output: Matrix<Float>
 ) {
   let matrix = layer.weight
-  let length = Int8Activations.blockLength
-  let blocks = matrix.width / length
-  let stride = Int8Activations.rowBytes(matrix.width)
+  let rows = (0..<output.rows).map { Int8Row(input, row: $0, width: matrix.width) }
   for n in 0..<matrix.rows {
-    let row = (0..<blocks).map { matrix.integerBlock($0, ofRow: n, of: weight) }
+    let blocks = matrix.integerBlocks(row: n, of: weight)
     for t in 0..<output.rows {
-      func float(_ index: Int) -> Float {
-        input.loadUnaligned(
-          fromByteOffset: t * stride + matrix.width + index * 4, as: Float.self)
-      }
       var sum = bias?[n] ?? 0
-      for (b, block) in row.enumerated() {
-        var dot = 0
-        for j in 0..<length {
-          let x = input.load(fromByteOffset: t * stride + b * length + j, as: Int8.self)
-          dot += Int(x) * block.integers[j]
-        }
-        sum = PortableMath.fma(block.scale * float(b), Float(dot), sum)
-        if let minimum = block.minimum {
-          sum = PortableMath.fma(minimum, float(blocks + b), sum)
-        }
-      }
+      for (b, block) in blocks.enumerated() { block.add(rows[t], block: b, to: &sum) }
       output[t][n] = sum
     }
+  }
+}
+
+/// One row of `Int8Activations`.
+private struct Int8Row {
+  let values: [Int]
+  let scales: [Float]
+  let sums: [Float]
+
+  init(_ bytes: UnsafeMutableRawBufferPointer, row: Int, width: Int) {
+    let start = row * Int8Activations.rowBytes(width)
+    let blocks = width / Int8Activations.blockLength
+    func float(_ index: Int) -> Float {
+      bytes.loadUnaligned(fromByteOffset: start + width + index * 4, as: Float.self)
+    }
+    values = (0..<width).map { Int(bytes.load(fromByteOffset: start + $0, as: Int8.self)) }
+    scales = (0..<blocks).map { float($0) }
+    sums = (0..<blocks).map { float(blocks + $0) }
+  }
+}
+
+/// 32 elements of a weight row as whole numbers, in one group or two.
+private struct IntegerBlock {
+  var integers: [Int]
+  var scale: Float
+  var minimum: Float?
+  /// Of each group: first element, scale, minimum.
+  var groups: [(first: Int, scale: Int, minimum: Int)]
+
+  func add(_ row: Int8Row, block: Int, to sum: inout Float) {
+    let start = block * integers.count
+    let length = integers.count / groups.count
+    if groups.count == 1 {
+      let dot = integers.indices.reduce(0) { $0 + integers[$1] * row.values[start + $1] }
+      let scale = scale * Float(groups[0].scale)
+      sum = PortableMath.fma(scale * row.scales[block], Float(dot), sum)
+      if let minimum {
+        sum = PortableMath.fma(minimum * Float(groups[0].minimum), row.sums[block], sum)
+      }
+      return
+    }
+    var (products, minima) = (0, 0)
+    for group in groups {
+      for j in group.first..<group.first + length {
+        products += group.scale * integers[j] * row.values[start + j]
+        minima += group.minimum * row.values[start + j]
+      }
+    }
+    sum = PortableMath.fma(scale * row.scales[block], Float(products), sum)
+    if let minimum { sum = PortableMath.fma(minimum * row.scales[block], Float(minima), sum) }
   }
 }
 
@@ -63,24 +104,25 @@ extension Weight {
     type.decoded(UnsafeRawBufferPointer(rebasing: bytes[(row * rowBytes)...]), count: width)
   }
 
-  /// One block of a quantised row as integers with their scale and minimum.
-  fileprivate func integerBlock(
-    _ block: Int, ofRow row: Int, of bytes: UnsafeRawBufferPointer
-  ) -> (integers: [Int], scale: Float, minimum: Float?) {
-    let start = row * rowBytes + block * type.blockBytes
-    func half(_ offset: Int) -> Float {
-      Float(bytes.loadUnaligned(fromByteOffset: start + offset, as: Float16.self))
-    }
-    switch type {
-    case .q8_0:
-      let integers = (0..<32).map { Int(Int8(bitPattern: bytes[start + 2 + $0])) }
-      return (integers, half(0), nil)
-    case .q4_1:
-      let low = (0..<16).map { Int(bytes[start + 4 + $0] & 15) }
-      let high = (0..<16).map { Int(bytes[start + 4 + $0] >> 4) }
-      return (low + high, half(0), half(2))
-    case .f32, .f16:
+  /// One quantised row in blocks of 32 elements.
+  fileprivate func integerBlocks(row: Int, of bytes: UnsafeRawBufferPointer) -> [IntegerBlock] {
+    guard let format = type.format, let base = bytes.baseAddress else {
       preconditionFailure("float weights have float activations")
+    }
+    let structure = format.structure
+    let length = Int8Activations.blockLength
+    var parts = BlockParts()
+    return (0..<width / structure.length).flatMap { block in
+      format.unpack(base + row * rowBytes + block * type.blockBytes, into: &parts)
+      return stride(from: 0, to: structure.length, by: length).map { first in
+        IntegerBlock(
+          integers: (first..<first + length).map { structure.integer(parts.codes[$0]) },
+          scale: parts.scale, minimum: structure.groupMinima == nil ? nil : parts.minimum,
+          groups: stride(from: first, to: first + length, by: structure.group).map {
+            let group = $0 / structure.group
+            return ($0 - first, Int(parts.scales[group]), Int(parts.minima[group]))
+          })
+      }
     }
   }
 }

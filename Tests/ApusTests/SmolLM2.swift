@@ -14,7 +14,7 @@ enum SmolLM2 {
   static let devices: [DeviceChoice] = hasOpenCL ? [.cpu, .opencl(0)] : [.cpu]
 
   static func load(
-    _ device: DeviceChoice, _ activations: Activations, context: Int = 512
+    _ device: DeviceChoice, _ activations: Activations, context: Int = 512, path: String = path
   ) async throws -> LanguageModel {
     var options = LoadOptions()
     (options.device, options.activations) = (device, activations)

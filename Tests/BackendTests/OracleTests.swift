@@ -111,9 +111,9 @@ import Testing
     expectClose(actual, exact)
   }
 
-  @Test(arguments: [ElementType.q4_1, .q8_0])
+  @Test(arguments: ElementType.allCases.filter(\.isQuantized))
   func linearWithInt8(type: ElementType) throws {
-    let (rows, outputs, inputs) = (2, 5, 96)
+    let (rows, outputs, inputs) = (2, 5, 768)
     let weight = try #require(Weight(name: "w", type: type, rows: outputs, width: inputs))
     let stored = type.encoded(numbers(outputs * inputs, seed: 3))
     let x = numbers(rows * inputs)

@@ -14,7 +14,9 @@ import Testing
   /// Largest error of a round trip: half a step of the coarsest block, and the rounding of its
   /// scale to half precision.
   @Test(arguments: [
-    (ElementType.f32, Float(0)), (.f16, 0.001), (.q4_1, 0.14), (.q8_0, 0.009),
+    (ElementType.f32, Float(0)), (.f16, 0.001), (.bf16, 0.008), (.q4_0, 0.26), (.q4_1, 0.14),
+    (.q5_0, 0.14), (.q5_1, 0.07), (.q8_0, 0.009), (.q2_K, 0.8), (.q3_K, 0.55), (.q4_K, 0.16),
+    (.q5_K, 0.09), (.q6_K, 0.08), (.iq4_NL, 0.27), (.iq4_XS, 0.3), (.mxfp4, 0.51),
   ])
   func roundTripStaysWithinHalfAStep(type: ElementType, bound: Float) {
     let values = numbers(256)
@@ -22,6 +24,27 @@ import Testing
     #expect(bytes.count == type.rowBytes(256))
     let back = bytes.withUnsafeBytes { type.decoded($0, count: 256) }
     for (a, b) in zip(values, back) { #expect(abs(a - b) <= bound) }
+  }
+
+  /// Packing is the inverse of unpacking for whatever bytes a file holds.
+  @Test(arguments: ElementType.allCases.filter(\.isQuantized))
+  func packingGivesTheSameBytes(type: ElementType) throws {
+    let format = try #require(type.format)
+    var state: UInt32 = 11
+    for _ in 0..<100 {
+      let bytes = (0..<type.blockBytes).map { _ in
+        state = state &* 1_664_525 &+ 1_013_904_223
+        return UInt8(state >> 24)
+      }
+      var parts = BlockParts()
+      bytes.withUnsafeBytes { if let block = $0.baseAddress { format.unpack(block, into: &parts) } }
+      var back = [UInt8](repeating: 0xA5, count: bytes.count)
+      back.withUnsafeMutableBytes {
+        if let block = $0.baseAddress { format.pack(parts, into: block) }
+      }
+      // A scale that is not a number need not keep its bits.
+      if parts.scale.isFinite && parts.minimum.isFinite { #expect(back == bytes) }
+    }
   }
 
   @Test func decodesBlocksThatWereWrittenByHand() {

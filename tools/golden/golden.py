@@ -41,7 +41,7 @@ FILLED_ROWS = 64
 class Engine:
     """A model and one context a setting, each step from an empty cache."""
 
-    def __init__(self, path, threads):
+    def __init__(self, path, threads, kv_type=llama.GGML_TYPE_F16):
         llama.llama_backend_init()
         # Quiet: the log of the engine is no part of what is recorded.
         self.log = llama.llama_log_callback(lambda level, text, data: None)
@@ -58,7 +58,7 @@ class Engine:
             p.n_ubatch = rows
             p.n_threads = p.n_threads_batch = threads
             p.flash_attn_type = llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
-            p.type_k = p.type_v = llama.GGML_TYPE_F16
+            p.type_k = p.type_v = kv_type
             self.contexts[setting] = llama.llama_init_from_model(self.model, p)
 
     def tokenize(self, text, special=False):
