@@ -1,5 +1,6 @@
 import CPUBackend
 import Devices
+import GGUF
 import ModelGraph
 import Models
 import OpSuite
@@ -96,6 +97,21 @@ struct DeviceOpener {
     do throws(PlanningError) {
       return Set(try planner.plan(graph, on: [ReferenceDevice()]).placements.map(\.key))
     } catch { throw ApusError(error) }
+  }
+
+  /// Opens the first device, compiles its kernels for a model, and closes it again.
+  func warmUp(_ path: String) throws(ApusError) {
+    let file = try GGUFFile.open(path)
+    let model: Model
+    do throws(ModelError) {
+      model = try Model(file, activations: ActivationFormat(options.activations))
+    } catch { throw ApusError(error) }
+    let keys = try operations(of: model.graph, RunShape(options, model).planner)
+    var problems: [String] = []
+    guard let first = candidates(&problems).first else { return }
+    do throws(DeviceError) { _ = selfTest(try first.open(), keys) } catch {
+      throw ApusError(error)
+    }
   }
 
   /// The first failure among the tiny cases of the operations that will be used, or nil.

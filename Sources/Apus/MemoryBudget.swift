@@ -21,11 +21,9 @@ struct MemoryBudget {
   func shortage(of plan: ExecutionPlan, on devices: [DeviceTraits]) -> String? {
     let needs = devices.indices.map { plan.need(on: $0) }
     if let limit {
-      let peak = plan.peak
-      return peak <= limit
-        ? nil
-        : "\(list(needs, devices)), with what is read back \(ByteCount(peak)), and --mem-limit is "
-          + "\(ByteCount(limit))"
+      guard plan.peak > limit else { return nil }
+      return "\(list(needs, devices)), the whole run \(ByteCount(plan.peak)), and --mem-limit is "
+        + "\(ByteCount(limit))"
     }
     var onHost = 0
     for (need, traits) in zip(needs, devices) {
@@ -36,6 +34,18 @@ struct MemoryBudget {
     }
     guard let host, onHost > host else { return nil }
     return "\(list(needs, devices)), and this machine has \(ByteCount(host)) left"
+  }
+
+  /// What to expect of a plan that fits, or nil: weights that are mapped and do not stay in memory.
+  func remark(on plan: ExecutionPlan, on devices: [DeviceTraits]) -> String? {
+    guard let host else { return nil }
+    let resident = devices.indices.filter { devices[$0].ownMemory == nil }.reduce(0) {
+      let need = plan.need(on: $1)
+      return $0 + need.buffers + need.mapped
+    }
+    guard resident > host else { return nil }
+    return "it fits, but slowly: \(ByteCount(resident)) with the mapped weights is more than the "
+      + "\(ByteCount(host)) that this machine has left, so they are read again from the disk"
   }
 
   private func list(_ needs: [MemoryNeed], _ devices: [DeviceTraits]) -> String {
@@ -78,6 +88,6 @@ struct MemoryBudget {
       ways.append("-c \(pages * page) -b \(page)")
     }
     if !ways.isEmpty { return ways.joined(separator: " or ") + " would fit" }
-    return "no context is short enough: choose another device, or a smaller model"
+    return "no context is short enough: choose another device or a smaller model"
   }
 }

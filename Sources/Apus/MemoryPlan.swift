@@ -40,9 +40,11 @@ public struct MemoryPlan: Sendable {
     public var peak: Int
     /// Why it does not fit and what would, or nil where it fits.
     public var shortage: String?
-    /// Bytes of its own that the driver took when the device was opened, or nil where the system
-    /// does not say. They are in no other figure.
-    public var driver: Int?
+    /// What to expect where it fits barely, or nil.
+    public var remark: String?
+    /// Bytes that the process gained when the device was opened, or nil where the system does not
+    /// say. They are in no other figure.
+    public var opening: Int?
   }
 
   /// The model's name.
@@ -59,7 +61,7 @@ public struct MemoryPlan: Sendable {
   public let cacheBytesPerToken: Int
   /// Bytes that the host has left, or nil where the system does not say.
   public let hostMemory: Int?
-  /// For each device that may be taken, in order.
+  /// For each device that may be taken, in order; at least one.
   public let choices: [Choice]
   /// Devices that cannot be opened or do not run the model, and why.
   public let problems: [String]
@@ -73,7 +75,8 @@ public struct MemoryPlan: Sendable {
   ///   - path: A GGUF file.
   ///   - options: As for ``LanguageModel/load(_:options:)``. With the device `auto`, every device
   ///     but the reference is a choice.
-  /// - Throws: ``ApusError`` where the file is no model that Apus runs, or options contradict it.
+  /// - Throws: ``ApusError`` where the file is no model that Apus runs, no device takes it, or options
+  ///   contradict it.
   public init(path: String, options: LoadOptions = LoadOptions()) throws(ApusError) {
     let file = try GGUFFile.open(path)
     let model: Model
@@ -101,7 +104,7 @@ public struct MemoryPlan: Sendable {
         problems.append("\(error)")
         continue
       }
-      let driver = SystemMemory.growth(since: before)
+      let opening = SystemMemory.growth(since: before)
       var helpers = candidates.drop { $0.name != first.name }.dropFirst()
       if !options.allowsFallback { helpers = [] }
       do throws(PlanningError) {
@@ -113,10 +116,12 @@ public struct MemoryPlan: Sendable {
         choices.append(
           Choice(
             devices: traits.indices.map { DeviceNeed(plan.need(on: $0), traits[$0]) },
-            readBack: plan.readBack, peak: plan.peak, shortage: shortage, driver: driver))
+            readBack: plan.readBack, peak: plan.peak, shortage: shortage,
+            remark: shortage == nil ? budget.remark(on: plan, on: traits) : nil, opening: opening))
         cacheBytes = plan.cacheBytesPerToken
       } catch { problems.append("\(error)") }
     }
+    if choices.isEmpty { throw ApusError(.device, problems.joined(separator: "; ")) }
     name = model.name
     parameterCount = model.parameterCount
     weightBytes = model.weightBytes
@@ -190,10 +195,13 @@ extension MemoryPlan.Choice {
 public struct MemoryCheck: Sendable {
   /// What was allocated.
   public var usage: MemoryUsage
-  /// Memory of its own that the process gained by loading and running the model, drivers and their
-  /// compilers included; nil where the system does not say.
-  public var anonymous: Int?
-  /// Pages of mapped files that the process gained.
+  /// Memory of its own that the process gained when the device was opened and its kernels were
+  /// compiled, before the model: the driver's baseline. Nil where the system does not say.
+  public var driver: Int?
+  /// Memory of its own that the process gained after that, by loading the model and running a step.
+  /// Drivers may hold buffers that were never written to in no memory at all.
+  public var own: Int?
+  /// Pages of mapped files that the process gained with the model.
   public var file: Int?
 }
 
@@ -207,16 +215,19 @@ extension MemoryPlan {
   public static func check(
     path: String, options: LoadOptions
   ) async throws(ApusError) -> MemoryCheck {
+    let start = SystemMemory.footprint
+    try DeviceOpener(options: options).warmUp(path)
+    let driver = SystemMemory.growth(since: start)
     let before = SystemMemory.footprint
     let model = try await LanguageModel.load(path, options: options)
     let result: Result<MemoryCheck, ApusError>
     do throws(ApusError) {
       try await model.runOneStep()
       let after = SystemMemory.footprint
+      let own = SystemMemory.growth(since: before)
+      let file = before.flatMap { before in after.map { $0.file - before.file } }
       result = .success(
-        MemoryCheck(
-          usage: await model.memory(), anonymous: SystemMemory.growth(since: before),
-          file: before.flatMap { before in after.map { $0.file - before.file } }))
+        MemoryCheck(usage: await model.memory(), driver: driver, own: own, file: file))
     } catch { result = .failure(error) }
     await model.close()
     return try result.get()

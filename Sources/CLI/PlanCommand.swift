@@ -55,7 +55,7 @@ struct PlanCommand: AsyncParsableCommand {
       write(plan)
       if check { write(checks) }
     }
-    guard !plan.choices.isEmpty, checks.allSatisfy(\.isClose) else { throw ExitCode.failure }
+    guard checks.allSatisfy(\.isClose) else { throw ExitCode.failure }
   }
 
   /// Loads the model on the first device of each choice that fits.
@@ -64,9 +64,8 @@ struct PlanCommand: AsyncParsableCommand {
   ) async throws(ApusError) -> [CheckReport] {
     var reports: [CheckReport] = []
     for choice in plan.choices where choice.shortage == nil {
-      guard let first = choice.devices.first, let device = DeviceChoice(first.device) else {
-        continue
-      }
+      let first = choice.devices[0]
+      guard let device = DeviceChoice(first.device) else { continue }
       var options = options
       options.device = device
       let check = try await MemoryPlan.check(path: path, options: options)
@@ -95,37 +94,36 @@ struct PlanCommand: AsyncParsableCommand {
       table(
         ["device", "weights", "mapped", "cache", "scratch", "staging", "load peak", "fits"], rows))
     if let host = plan.hostMemory { Terminal.write("\nthis machine has \(ByteCount(host)) left\n") }
-    let drivers =
-      [plan.drivers.map { "\(ByteCount(max(0, $0))) when OpenCL's were loaded" }]
+    let opening =
+      [plan.drivers.map { "\(ByteCount(max(0, $0))) (OpenCL's drivers)" }]
       + plan.choices.map { choice in
-        guard let device = choice.devices.first?.device, let bytes = choice.driver else {
-          return nil
-        }
-        return "\(ByteCount(max(0, bytes))) when \(device) was opened"
+        choice.opening.map { "\(ByteCount(max(0, $0))) (\(choice.devices[0].device))" }
       }
-    let said = drivers.compactMap { $0 }
-    if !said.isEmpty {
-      Terminal.write("apart from this, drivers took \(said.joined(separator: ", "))\n")
+    let parts = opening.compactMap { $0 }
+    if !parts.isEmpty {
+      Terminal.write("apart from this, opening took \(parts.joined(separator: ", "))\n")
     }
     for choice in plan.choices {
       if let shortage = choice.shortage { Terminal.write("\(shortage)\n") }
+      if let remark = choice.remark { Terminal.write("\(choice.devices[0].device): \(remark)\n") }
     }
     for problem in plan.problems { Terminal.note("apus: \(problem)") }
   }
 
   private func write(_ checks: [CheckReport]) {
+    func words(_ bytes: Int?) -> String { bytes.map { "\(ByteCount(max(0, $0)))" } ?? "unknown" }
     let rows = checks.map { check in
       [
         check.device, "\(check.planned)", "\(check.allocated)", "\(check.ratio)",
-        check.process_anonymous.map { "\(ByteCount($0))" } ?? "unknown",
-        check.process_file.map { "\(ByteCount($0))" } ?? "unknown",
+        words(check.process_driver), words(check.process_own), words(check.process_file),
       ]
     }
     Terminal.write(
       "\n"
         + table(
           [
-            "device", "planned", "allocated", "ratio", "process: own memory", "process: file pages",
+            "device", "planned", "allocated", "ratio", "process: driver", "model",
+            "mapped files",
           ], rows))
   }
 }
@@ -136,7 +134,8 @@ private struct CheckReport: Encodable {
   var planned: Int
   var allocated: Int
   var ratio: Double
-  var process_anonymous: Int?
+  var process_driver: Int?
+  var process_own: Int?
   var process_file: Int?
 
   init(_ device: String, _ choice: MemoryPlan.Choice, _ check: MemoryCheck) {
@@ -144,7 +143,8 @@ private struct CheckReport: Encodable {
     planned = choice.allocated
     allocated = check.usage.allocated
     ratio = Double(planned) / Double(max(1, allocated))
-    process_anonymous = check.anonymous
+    process_driver = check.driver
+    process_own = check.own
     process_file = check.file
   }
 
@@ -168,7 +168,8 @@ private struct PlanReport: Encodable {
     var peak: Int
     var fits: Bool
     var shortage: String?
-    var driver: Int?
+    var remark: String?
+    var opening: Int?
   }
 
   var model: String
@@ -200,7 +201,7 @@ private struct PlanReport: Encodable {
             device: $0.device, weights: $0.weights, mapped: $0.mapped, cache: $0.cache,
             scratch: $0.scratch, staging: $0.staging, load_peak: $0.loadPeak)
         }, read_back: choice.readBack, peak: choice.peak, fits: choice.shortage == nil,
-        shortage: choice.shortage, driver: choice.driver)
+        shortage: choice.shortage, remark: choice.remark, opening: choice.opening)
     }
     self.checks = checks.isEmpty ? nil : checks
   }
