@@ -235,13 +235,13 @@ extension MemoryPlan {
 }
 
 extension LanguageModel {
-  /// As many rows as a step holds, so that all its memory is touched.
+  /// A few tokens: all memory was made before, and devices that interpret kernels are slow.
   fileprivate func runOneStep() async throws(ApusError) {
     do throws(EngineError) {
-      let rows = plan.bounds.rows
+      let rows = min(plan.bounds.rows, 16)
       try await engine.perform { loop throws(EngineError) in
         try loop.evaluate(
-          [Int32](repeating: 0, count: rows), wantedFrom: rows - loop.plan.bounds.outputs
+          [Int32](repeating: 0, count: rows), wantedFrom: max(0, rows - loop.plan.bounds.outputs)
         ) { _, _ in }
       }
     } catch { throw ApusError(error) }
