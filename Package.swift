@@ -85,6 +85,16 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["GGUF", "Tensors"], path: "Tests/TestSupport",
       swiftSettings: swiftSettings),
+    .target(
+      name: "FuzzTargets",
+      dependencies: ["Apus", "Models", "ModelGraph", "GGUF", "Tensors", "Tokenization"],
+      path: "Tests/FuzzTargets", swiftSettings: swiftSettings),
+    .executableTarget(
+      name: "FuzzGGUF", dependencies: ["FuzzTargets"], path: "Tests/FuzzGGUF",
+      swiftSettings: swiftSettings),
+    .executableTarget(
+      name: "FuzzTemplate", dependencies: ["FuzzTargets"], path: "Tests/FuzzTemplate",
+      swiftSettings: swiftSettings),
     tests("ArrowTests"),
     tests("TensorsTests", "Tensors", "TestSupport"),
     tests("GGUFTests", "GGUF", "Tensors", "TestSupport"),
@@ -104,7 +114,7 @@ let package = Package(
       "CPUKernels", "Devices", "ModelGraph", "Tensors"),
     tests(
       "ApusTests", "Apus", "COpenCL", "Runtime", "Sampling", "Tokenization", "GGUF", "Tensors",
-      "TestSupport"),
+      "Models", "ModelGraph", "FuzzTargets", "TestSupport"),
   ],
   swiftLanguageModes: [.v6],
   cLanguageStandard: .gnu2x

@@ -35,6 +35,9 @@ static const char select_rows[] = {
 static const char embed_rows[] = {
 #embed "quant/embed_rows.cl" suffix(, 0)
 };
+static const char embed_tiles[] = {
+#embed "quant/embed_tiles.cl" suffix(, 0)
+};
 static const char quantize[] = {
 #embed "quant/quantize.cl" suffix(, 0)
 };
@@ -53,6 +56,7 @@ static const kernel_program programs[] = {
     PROGRAM(pointwise, rope),
     PROGRAM(pointwise, select_rows),
     PROGRAM(quant, embed_rows),
+    PROGRAM(quant, embed_tiles),
     PROGRAM(quant, quantize),
 };
 

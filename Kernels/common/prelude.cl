@@ -6,21 +6,160 @@
 // Offsets are multiples of 128, but rows inside a buffer may lie anywhere: vectors are read by
 // vload, which asks only for the alignment of an element.
 
-// Storage formats, by their GGUF type ids.
+// Types of floats, by their GGUF ids.
 #define F32 0
 #define F16 1
-#define Q4_1 3
-#define Q8_0 8
+#define BF16 30
 
-// Elements of one block of a quantised format.
+// Elements that share a scale of int8 activations.
 #define BLOCK 32
-
-// Bytes of one block: Q4_1 is {half d, half m, 16 bytes of nibbles}, Q8_0 {half d, 32 chars}.
-#define Q4_1_BYTES 20
-#define Q8_0_BYTES 34
 
 // Tokens of one key-value page.
 #define PAGE 16
+
+// --- Tiles of quantised weights -------------------------------------------------------------------
+//
+// Every quantised format lies in device memory as one stream of tiles of 16 rows, which
+// Sources/OpenCLBackend/ResidentLayout.swift writes; the host describes the format by the defines
+// below. A lane is a row.
+//
+//   tile of 16 rows   head │ block of 32 │ block of 32 │ …   as long as a block of the format, then the
+//                     next head: BLOCK_LENGTH elements in all
+//   head              16 d │ 16 m, where there are minima
+//                     d: f16, or a byte e that stands for 2^(e - 128); m: f16
+//   block of 32       16 s of group 0 │ of group 1 │ 16 n of group 0 │ of group 1 │ low bits │ high bits
+//                     s: signed bytes, n: bytes; there are 0, 1 or 2 groups of each
+//   plane of p bits   p vectors of 64 bytes: a word of 4 bytes for each row. Bits f p … f p + p - 1 of
+//                     byte e of vector v belong to element 4 (f p + v) + e
+//
+// An element is d s × integer + m n, where the integer is code - ZERO, or a byte of the codebook.
+
+#ifndef BLOCK_LENGTH
+#define BLOCK_LENGTH 256
+#endif
+// Bits of a code in either plane: 2, 4 or 8, and 0, 1 or 2.
+#ifndef LOW_BITS
+#define LOW_BITS 4
+#endif
+#ifndef HIGH_BITS
+#define HIGH_BITS 1
+#endif
+#ifndef ZERO
+#define ZERO 0
+#endif
+// Sixteen bytes, the first in the low byte of the first word, each with ZERO added.
+#ifndef HAS_CODEBOOK
+#define HAS_CODEBOOK 0
+#endif
+#ifndef CODEBOOK_0
+#define CODEBOOK_0 0
+#endif
+#ifndef CODEBOOK_1
+#define CODEBOOK_1 0
+#endif
+#ifndef CODEBOOK_2
+#define CODEBOOK_2 0
+#endif
+#ifndef CODEBOOK_3
+#define CODEBOOK_3 0
+#endif
+// Whether d is a power of two, and whether there is an m.
+#ifndef POWER_SCALE
+#define POWER_SCALE 0
+#endif
+#ifndef HAS_MINIMUM
+#define HAS_MINIMUM 1
+#endif
+// How many s and n a row has in a block of 32: 0, 1 or 2.
+#ifndef GROUP_SCALES
+#define GROUP_SCALES 1
+#endif
+#ifndef GROUP_MINIMA
+#define GROUP_MINIMA 1
+#endif
+
+// Groups in a block of 32.
+#define GROUPS (GROUP_SCALES == 2 ? 2 : 1)
+#define HEAD_BYTES (16 * ((POWER_SCALE ? 1 : 2) + 2 * HAS_MINIMUM))
+#define CODES (16 * (GROUP_SCALES + GROUP_MINIMA))
+#define TILE_BLOCK_BYTES (CODES + 64 * (LOW_BITS + HIGH_BITS))
+#define TILE_BYTES(width) \
+  ((size_t)(width) / BLOCK_LENGTH * HEAD_BYTES + (size_t)(width) / BLOCK * TILE_BLOCK_BYTES)
+
+// What a plane holds of elements 4 i … 4 i + 3 of 16 rows: a word for each row, a byte for each
+// element.
+static inline uint16 plane_words(global const uchar *plane, uint bits, uint i)
+{
+  return vload16(i % bits, (global const uint *)plane) >> (i / bits * bits)
+      & (0x01010101u * ((1u << bits) - 1));
+}
+
+// The codes of those elements.
+static inline uint16 code_words(global const uchar *block, uint i)
+{
+  uint16 words = plane_words(block + CODES, LOW_BITS, i);
+#if HIGH_BITS
+  words |= plane_words(block + CODES + 64 * LOW_BITS, HIGH_BITS, i) << LOW_BITS;
+#endif
+  return words;
+}
+
+// The whole number that a code in the low byte of a word stands for, and 2^(e - 128), which is
+// subnormal for the two smallest e: a device may take those for zero. A float whose bits are
+// 0x4B000000 + n is 2^23 + n.
+#if HAS_CODEBOOK
+#define BYTE_OF(natural, code)                                                                  \
+  (((code & (natural)(8u)) == (natural)(0u)                                                     \
+        ? ((code & (natural)(4u)) == (natural)(0u) ? (natural)((uint)CODEBOOK_0)                \
+                                                   : (natural)((uint)CODEBOOK_1))               \
+        : ((code & (natural)(4u)) == (natural)(0u) ? (natural)((uint)CODEBOOK_2)                \
+                                                   : (natural)((uint)CODEBOOK_3)))              \
+      >> ((code & (natural)(3u)) << (natural)(3u)))
+#else
+#define BYTE_OF(natural, code) code
+#endif
+
+#define TILE_NUMBERS(suffix, real, natural, as_real)                                            \
+  static inline real integer##suffix(natural code)                                              \
+  {                                                                                             \
+    const natural byte = BYTE_OF(natural, code) & (natural)(255u);                              \
+    return as_real(byte | (natural)(0x4B000000u)) - (real)(8388608.0f + ZERO);                  \
+  }                                                                                             \
+  static inline real power_of_two##suffix(natural e)                                            \
+  {                                                                                             \
+    return as_real(                                                                             \
+        e < (natural)(2u) ? (natural)(0x00200000u) << e : (e - (natural)(1u)) << (natural)(23u)); \
+  }
+
+TILE_NUMBERS(1, float, uint, as_float)
+TILE_NUMBERS(16, float16, uint16, as_float16)
+
+// d of 16 rows, and m.
+static inline float16 head_scales(global const uchar *head)
+{
+#if POWER_SCALE
+  return power_of_two16(convert_uint16(vload16(0, head)));
+#else
+  return vload_half16(0, (global const half *)head);
+#endif
+}
+
+static inline float16 head_minima(global const uchar *head)
+{
+  return HAS_MINIMUM ? vload_half16(1, (global const half *)head) : (float16)(0.0f);
+}
+
+// s and n of a group of 16 rows; 1 where groups have none of their own.
+static inline float16 group_scales(global const uchar *block, uint group)
+{
+  return GROUP_SCALES ? convert_float16(vload16(group, (global const char *)block))
+                      : (float16)(1.0f);
+}
+
+static inline float16 group_minima(global const uchar *block, uint group)
+{
+  return GROUP_MINIMA ? convert_float16(vload16(GROUP_SCALES + group, block)) : (float16)(1.0f);
+}
 
 // --- Reductions over one vector -----------------------------------------------------------------
 

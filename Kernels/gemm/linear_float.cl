@@ -5,7 +5,7 @@
 //   tokens │ x  f32   [t * K + k]     │     tokens │ T × R │   y  f32  [t * N + n]
 //          └──────────────────────────┘            ├───────┘
 //          ┌──────────────────────────┐            │  one work-item: `outputs_each`
-//  outputs │ W  f32 or f16 [n * K + k]│            │  outputs, tile after tile
+//  outputs │ W  [n * K + k]          │            │  outputs, tile after tile
 //          └──────────────────────────┘
 //
 // A tile keeps T × R sums of 16 lanes in registers; what is left of K after the last 16 is added
@@ -30,6 +30,10 @@ typedef float weight;
 typedef half weight;
 #define LOAD16(i, row) vload_half16(i, row)
 #define LOAD(i, row) vload_half(i, row)
+#elif WEIGHT == BF16
+typedef ushort weight;
+#define LOAD16(i, row) as_float16(convert_uint16(vload16(i, row)) << 16u)
+#define LOAD(i, row) as_float((uint)(row)[i] << 16)
 #endif
 
 kernel void linear(

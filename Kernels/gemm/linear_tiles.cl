@@ -8,21 +8,17 @@
 //  16 rows │ block│ block│ …    │     │ W          │  outputs, tile after tile
 //          └──────┴──────┴──────┴─────┘
 //
-//   block of W, 16 rows:   16 d f16 │ Q4_1: 16 m f16 │ 16 bytes of element (or pair) 0 │ of 1 │ …
-//                          a pair is element j in the low nibble and j + 16 in the high one
+//   W           common/prelude.cl draws the tiles of all formats
 //   x, INT8 0   f32
 //   x, INT8 1   a row: K chars │ K/32 scales, f32 │ K/32 sums, f32
 //
 // A lane is a row of W, so nothing is added up over lanes and W is read as one stream. With int8
-// activations the products of a block are summed as whole numbers, which floats hold exactly, and
-// the blocks are added in order with fused multiply-adds: the same bits on every device.
+// activations the products of a block of 32 are summed as whole numbers, which floats hold exactly,
+// and the blocks are added in order with fused multiply-adds: the same bits on every device.
 //
 // Global ids: (group of outputs, tile of tokens). Tiles and tokens beyond the edge are clamped when
 // read and skipped when written.
 
-#ifndef WEIGHT
-#define WEIGHT Q4_1
-#endif
 #ifndef INT8
 #define INT8 0
 #endif
@@ -33,32 +29,11 @@
 #define TOKENS 4
 #endif
 
-#if WEIGHT == Q4_1
-#define TILE_BLOCK_BYTES (16 * Q4_1_BYTES)
-#define WEIGHTS 64
-#elif WEIGHT == Q8_0
-#define TILE_BLOCK_BYTES (16 * Q8_0_BYTES)
-#define WEIGHTS 32
-#endif
-
 #if INT8
 #define X_BYTES(inputs) ((size_t)(inputs) + (inputs) / BLOCK * 8)
 #else
 #define X_BYTES(inputs) ((size_t)(inputs) * 4)
 #endif
-
-// Elements j and j + 16 of a block of 16 rows, as whole numbers.
-static inline void integers(global const uchar *block, uint j, float16 *first, float16 *second)
-{
-#if WEIGHT == Q4_1
-  const uchar16 pair = vload16(j, block + WEIGHTS);
-  *first = convert_float16(pair & (uchar16)(15));
-  *second = convert_float16(pair >> (uchar16)(4));
-#else
-  *first = convert_float16(vload16(j, (global const char *)block + WEIGHTS));
-  *second = convert_float16(vload16(j + 16, (global const char *)block + WEIGHTS));
-#endif
-}
 
 // Up to 16 numbers, the rest zero; and their store.
 static inline float16 load_some(global const float *p, uint count)
@@ -98,12 +73,12 @@ kernel void linear(
   const uint begin = get_global_id(0) * outputs_each;
   const uint end = min(begin + outputs_each, outputs);
   for (uint first = begin; first < end; first += 16 * TILES) {
-    global const uchar *block[TILES];
+    global const uchar *head[TILES], *block[TILES];
     float16 sum[TILES][TOKENS];
 #pragma unroll
     for (uint r = 0; r < TILES; r++) {
       const uint tile = min(first / 16 + r, last_tile);
-      block[r] = w + (size_t)tile * blocks * TILE_BLOCK_BYTES;
+      block[r] = w + tile * TILE_BYTES(inputs);
       const float16 start =
           has_bias ? load_some(bias + tile * 16, outputs - tile * 16) : (float16)(0.0f);
 #pragma unroll
@@ -111,6 +86,13 @@ kernel void linear(
     }
 
     for (uint b = 0; b < blocks; b++) {
+      if (b % (BLOCK_LENGTH / BLOCK) == 0) {
+#pragma unroll
+        for (uint r = 0; r < TILES; r++) {
+          head[r] = block[r];
+          block[r] += HEAD_BYTES;
+        }
+      }
 #if INT8
       float x[TOKENS][BLOCK];
       float16 dot[TILES][TOKENS];
@@ -127,40 +109,55 @@ kernel void linear(
 #else
 #define X(t, k) ((global const float *)x_row[t])[b * BLOCK + (k)]
 #define ADD(r, t, w, x) sum[r][t] = FUSED(w, (float16)(x), sum[r][t])
-      float16 d[TILES], m[TILES];
-#pragma unroll
-      for (uint r = 0; r < TILES; r++) {
-        d[r] = vload_half16(0, (global const half *)block[r]);
-        m[r] = WEIGHT == Q4_1 ? vload_half16(1, (global const half *)block[r]) : (float16)(0.0f);
-      }
 #endif
-      for (uint j = 0; j < 16; j++) {
+      for (uint g = 0; g < GROUPS; g++) {
+        float16 scale[TILES], minimum[TILES];
 #pragma unroll
         for (uint r = 0; r < TILES; r++) {
-          float16 low, high;
-          integers(block[r], j, &low, &high);
+          scale[r] = group_scales(block[r], g);
 #if !INT8
-          low = FUSED(low, d[r], m[r]);
-          high = FUSED(high, d[r], m[r]);
+          scale[r] *= head_scales(head[r]);
+          minimum[r] = head_minima(head[r]) * group_minima(block[r], g);
+#endif
+        }
+        for (uint i = g * (8 / GROUPS); i < (g + 1) * (8 / GROUPS); i++) {
+#pragma unroll
+          for (uint r = 0; r < TILES; r++) {
+            uint16 words = code_words(block[r], i);
+            for (uint e = 0; e < 4; e++) {
+              float16 value = integer16(words);
+#if !INT8
+              value = FUSED(value, scale[r], minimum[r]);
+#else
+              if (GROUPS == 2) value *= scale[r];
 #endif
 #pragma unroll
-          for (uint t = 0; t < TOKENS; t++) {
-            ADD(r, t, low, X(t, j));
-            ADD(r, t, high, X(t, j + 16));
+              for (uint t = 0; t < TOKENS; t++) ADD(r, t, value, X(t, 4 * i + e));
+              words >>= 8u;
+            }
           }
         }
       }
 #if INT8
 #pragma unroll
       for (uint r = 0; r < TILES; r++) {
-        const float16 d = vload_half16(0, (global const half *)block[r]);
+        float16 d = head_scales(head[r]);
+        if (GROUPS == 1) d *= group_scales(block[r], 0);
 #pragma unroll
         for (uint t = 0; t < TOKENS; t++) {
           global const float *scales = (global const float *)(x_row[t] + inputs);
           sum[r][t] = FUSED(d * scales[b], dot[r][t], sum[r][t]);
-#if WEIGHT == Q4_1
-          const float16 m = vload_half16(1, (global const half *)block[r]);
+#if HAS_MINIMUM
+          float16 m = head_minima(head[r]);
+#if GROUPS == 1
+          m *= group_minima(block[r], 0);
           sum[r][t] = FUSED(m, (float16)(scales[blocks + b]), sum[r][t]);
+#else
+          const float16 first_sum = sum16(vload16(0, x[t])), second_sum = sum16(vload16(1, x[t]));
+          const float16 n = FUSED(
+              group_minima(block[r], 0), first_sum, group_minima(block[r], 1) * second_sum);
+          sum[r][t] = FUSED(m * scales[b], n, sum[r][t]);
+#endif
 #endif
         }
       }

@@ -1,4 +1,4 @@
-// y = rows of an embedding table, decoded.
+// y = rows of an embedding table of floats.
 //
 //            width                                      width
 //          ┌──────────────────┐                       ┌──────────────────┐
@@ -6,18 +6,21 @@
 //          │ row 1            │   i32 [t]             │ table row 0      │
 //          └──────────────────┘                       └──────────────────┘
 //
-// Quantised tables lie in tiles of 16 rows, as gemm/linear_tiles.cl draws them, so that one copy
-// serves as the output head too. One work-item copies one row. Tokens are rows of the table: the
-// caller checks them.
+// One work-item copies one row. Tokens are rows of the table: the caller checks them.
 
 #ifndef WEIGHT
-#define WEIGHT Q4_1
+#define WEIGHT F32
 #endif
 
-#if WEIGHT == Q4_1
-#define TILE_BLOCK_BYTES (16 * Q4_1_BYTES)
-#elif WEIGHT == Q8_0
-#define TILE_BLOCK_BYTES (16 * Q8_0_BYTES)
+#if WEIGHT == F32
+typedef float weight;
+#define LOAD(i, row) (row)[i]
+#elif WEIGHT == F16
+typedef half weight;
+#define LOAD(i, row) vload_half(i, row)
+#elif WEIGHT == BF16
+typedef ushort weight;
+#define LOAD(i, row) as_float((uint)(row)[i] << 16)
 #endif
 
 kernel void embed_rows(
@@ -27,33 +30,8 @@ kernel void embed_rows(
 {
   const size_t t = get_global_id(0);
   const int token = ((global const int *)(tokens_buffer + tokens_offset))[t];
-  global const uchar *table = table_buffer + table_offset;
+  global const weight *row = (global const weight *)(table_buffer + table_offset)
+      + (size_t)token * width;
   global float *y = (global float *)(y_buffer + y_offset) + t * width;
-
-#if WEIGHT == F32
-  global const float *row = (global const float *)table + (size_t)token * width;
-  for (uint k = 0; k < width; k++) y[k] = row[k];
-#elif WEIGHT == F16
-  global const half *row = (global const half *)table + (size_t)token * width;
-  for (uint k = 0; k < width; k++) y[k] = vload_half(k, row);
-#else
-  const uint lane = token % 16;
-  const uint blocks = width / BLOCK;
-  for (uint b = 0; b < blocks; b++) {
-    global const uchar *block =
-        table + ((size_t)(token / 16) * blocks + b) * TILE_BLOCK_BYTES;
-    const float d = vload_half(lane, (global const half *)block);
-#if WEIGHT == Q4_1
-    const float m = vload_half(16 + lane, (global const half *)block);
-    for (uint j = 0; j < 16; j++) {
-      const uchar pair = block[64 + 16 * j + lane];
-      y[b * BLOCK + j] = FUSED(d, (float)(pair & 15), m);
-      y[b * BLOCK + j + 16] = FUSED(d, (float)(pair >> 4), m);
-    }
-#else
-    for (uint j = 0; j < BLOCK; j++)
-      y[b * BLOCK + j] = d * ((global const char *)block)[32 + 16 * j + lane];
-#endif
-  }
-#endif
+  for (uint k = 0; k < width; k++) y[k] = LOAD(k, row);
 }

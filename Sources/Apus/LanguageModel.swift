@@ -70,12 +70,7 @@ public final class LanguageModel: Sendable {
       model = try Model(file, activations: ActivationFormat(options.activations))
     } catch { throw ApusError(error) }
     let text = try ModelText(file)
-    guard text.tokenizer.count <= model.vocabularySize else {
-      throw ApusError(
-        .model,
-        "\(path): the vocabulary has \(text.tokenizer.count) tokens, but the model's output only "
-          + "\(model.vocabularySize)")
-    }
+    try text.check(against: model)
     let shape = try RunShape(options, model)
     let weights: any WeightSource =
       options.mode == .copy ? file.reader(of: model.graph.weights) : file

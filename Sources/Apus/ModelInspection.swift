@@ -18,6 +18,16 @@ public struct ModelInspection: Sendable {
     public var bytes: Int
   }
 
+  /// A file that the model lies in; a split model has several.
+  public struct File: Sendable {
+    /// Where it lies.
+    public var path: String
+    /// Its size.
+    public var bytes: Int
+    /// How many tensors it holds.
+    public var tensors: Int
+  }
+
   /// An operation of the model's graph.
   public struct GraphRow: Sendable {
     /// Label and layer.
@@ -40,12 +50,17 @@ public struct ModelInspection: Sendable {
   /// The file's version of the format.
   public var version: Int { Int(file.version) }
 
-  /// Size of the file.
+  /// Size of all files together.
   public var fileBytes: Int { file.fileBytes }
+
+  /// The files that the model lies in, in order.
+  public var files: [File] {
+    file.files.map { File(path: $0.path, bytes: $0.bytes, tensors: $0.tensors) }
+  }
 
   /// Metadata in the order of the file, long values cut short.
   public var metadata: [(key: String, value: String)] {
-    file.metadataKeys.map { ($0, file.metadata[$0]?.summary ?? "") }
+    file.metadata.keys.map { ($0, file.metadata[$0]?.summary ?? "") }
   }
 
   /// The tensors in the order of the file.
@@ -55,13 +70,14 @@ public struct ModelInspection: Sendable {
     }
   }
 
-  /// One line: tensors by type, numbers and bytes in all.
+  /// One line: files where there are several, tensors by type, numbers and bytes in all.
   public var summary: String {
     var counts: [String: Int] = [:]
     for tensor in file.tensors { counts[tensor.type.name, default: 0] += 1 }
     let types = counts.sorted { $0.value > $1.value }.map { "\($0.value) \($0.key)" }
     let numbers = file.tensors.reduce(0) { $0 + $1.shape.reduce(1, *) }
-    return "GGUF version \(version), \(file.tensors.count) tensors ("
+    let split = file.files.count == 1 ? "" : "\(file.files.count) files, "
+    return "GGUF version \(version), \(split)\(file.tensors.count) tensors ("
       + types.joined(separator: ", ") + "), \(numbers) parameters, \(fileBytes) bytes"
   }
 

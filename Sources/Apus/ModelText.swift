@@ -1,4 +1,7 @@
 package import GGUF
+import ModelGraph
+package import Models
+import Tensors
 package import Tokenization
 
 /// The side of a model file that concerns text: its vocabulary and its chat template.
@@ -23,6 +26,20 @@ package struct ModelText: Sendable {
     do throws(TokenizationError) {
       tokenizer = try Tokenizer(description)
     } catch { throw ApusError(error, path: file.path) }
+  }
+
+  /// Refuses a model that has no row or no output for some token.
+  package func check(against model: Model) throws(ApusError) {
+    let tables = model.graph.nodes.compactMap { node -> Int? in
+      if case .embedRows(let embed) = node.op { embed.table.rows } else { nil }
+    }
+    let rows = tables.min() ?? 0
+    guard tokenizer.count <= min(rows, model.vocabularySize) else {
+      throw ApusError(
+        .model,
+        "\(path): the vocabulary has \(tokenizer.count) tokens, but the model's embedding only "
+          + "\(rows) and its output \(model.vocabularySize); convert the model again")
+    }
   }
 
   /// The tokens of a conversation, as the model's own template writes it.

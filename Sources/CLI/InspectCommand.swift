@@ -30,6 +30,13 @@ struct InspectCommand: ParsableCommand {
     Terminal.write(
       table(["key", "value"], inspection.metadata.map { [$0.key, oneLine($0.value)] }))
     Terminal.write("\n\(inspection.summary)\n")
+    if inspection.files.count > 1 {
+      Terminal.write(
+        "\n"
+          + table(
+            ["file", "tensors", "bytes"],
+            inspection.files.map { [$0.path, "\($0.tensors)", "\($0.bytes)"] }))
+    }
     if tensors {
       Terminal.write(
         "\n"
@@ -60,6 +67,11 @@ struct InspectCommand: ParsableCommand {
 }
 
 private struct InspectReport: Encodable {
+  struct File: Encodable {
+    var path: String
+    var tensors: Int
+    var bytes: Int
+  }
   struct Tensor: Encodable {
     var name: String
     var type: String
@@ -75,6 +87,7 @@ private struct InspectReport: Encodable {
 
   var version: Int
   var file_bytes: Int
+  var files: [File]
   var metadata: [String: String]
   var tensors: [Tensor]
   var graph: [Node]?
@@ -82,6 +95,7 @@ private struct InspectReport: Encodable {
   init(_ inspection: ModelInspection, graph rows: [ModelInspection.GraphRow]?) {
     version = inspection.version
     file_bytes = inspection.fileBytes
+    files = inspection.files.map { File(path: $0.path, tensors: $0.tensors, bytes: $0.bytes) }
     metadata = Dictionary(
       inspection.metadata.map { ($0.key, $0.value) }, uniquingKeysWith: { first, _ in first })
     tensors = inspection.tensors.map {

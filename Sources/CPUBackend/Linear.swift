@@ -7,11 +7,8 @@ extension CPUDevice {
   /// y = x Wᵀ + bias, for each format of weights and of x.
   func linear(_ layer: Linear, _ bound: borrowing BoundInstruction) {
     let weight = layer.weight
-    guard let type = weight.type.kernelType else {
-      preconditionFailure("\(weight.type) was declined")
-    }
     var arguments = cpu_linear_arguments(
-      type: type, weights: bound.weight(0, bytes: weight.bytes),
+      type: weight.type.kernelType, weights: bound.weight(0, bytes: weight.bytes),
       outputs: weight.rows, width: weight.width, row_bytes: weight.rowBytes,
       bias: layer.bias == nil ? nil : bound.floatWeight(1, count: weight.rows),
       input: bound.bytes(input: 0), rows: bound.rows, output: bound.floatOutput)
@@ -27,11 +24,8 @@ extension CPUDevice {
   /// The rows of the table that the tokens name.
   func embedRows(_ embed: EmbedRows, _ bound: borrowing BoundInstruction) {
     let table = embed.table
-    guard let type = table.type.kernelType else {
-      preconditionFailure("\(table.type) was declined")
-    }
     var arguments = cpu_embed_arguments(
-      type: type, table: bound.weight(0, bytes: table.bytes),
+      type: table.type.kernelType, table: bound.weight(0, bytes: table.bytes),
       table_rows: table.rows, width: table.width, row_bytes: table.rowBytes,
       tokens: bound.integers(input: 0), rows: bound.rows, output: bound.floatOutput)
     cpu_embed(instructions.kernels, threads.handle, &arguments)

@@ -11,8 +11,6 @@ extension CPUDevice {
     switch operation {
     case .pure(.attention):
       return .declined(reason: "attention runs over a cache: planning lowers it to attend")
-    case .pure(.embedRows(let embed)) where embed.table.type.kernelType == nil:
-      return .declined(reason: "there is no kernel for tables of \(embed.table.type.name)")
     case .pure(.linear(let layer)):
       return linearSupport(layer, input: input)
     case .attend(let attention, _) where attention.headWidth > Int(CPU_MAX_HEAD_WIDTH):
@@ -27,7 +25,7 @@ extension CPUDevice {
 
   private func linearSupport(_ layer: Linear, input: Format) -> Support {
     let type = layer.weight.type
-    guard type.kernelType != nil, input == .f32 || (input == .int8Blocks && type.isQuantized) else {
+    guard input == .f32 || (input == .int8Blocks && type.isQuantized) else {
       return .declined(reason: "there is no kernel for \(type.name) weights with such an input")
     }
     guard type == .f32, let blas else { return .native(variant: instructions.name) }

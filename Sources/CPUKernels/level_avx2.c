@@ -21,7 +21,7 @@ INLINE vf widen(const void *p) {
 INLINE void narrow(void *p, vf v) {
   _mm_storeu_si128((__m128i_u *)p, _mm256_cvtps_ph((__m256)v, _MM_FROUND_TO_NEAREST_INT));
 }
-// Two products of a 4-bit weight and an int8 activation fit 16 bits.
+// Two products of a weight of up to 7 bits and an int8 activation fit 16 bits.
 INLINE vi dot4_unsigned(vi sum, vb w, vb x) {
   __m256i pairs = _mm256_maddubs_epi16((__m256i)w, (__m256i)x);
   return sum + (vi)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
@@ -30,6 +30,9 @@ INLINE vi dot4_unsigned(vi sum, vb w, vb x) {
 INLINE vi dot4(vi sum, vb w, vb x) {
   __m256i moved = _mm256_sign_epi8((__m256i)x, (__m256i)w);
   return dot4_unsigned(sum, (vb)_mm256_abs_epi8((__m256i)w), (vb)moved);
+}
+INLINE vb look_up(b16 table, vb codes) {
+  return (vb)_mm256_shuffle_epi8(_mm256_broadcastsi128_si256((__m128i)table), (__m256i)codes);
 }
 
 #include "levels/level.h"

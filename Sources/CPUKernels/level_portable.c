@@ -24,6 +24,7 @@
 #include "levels/lanes.h"
 
 #if defined(__aarch64__)
+#include <arm_neon.h>
 
 typedef VECTOR(__fp16, 8) halves;
 UNALIGNED(halves, halves_any);
@@ -80,6 +81,29 @@ INLINE vi dot4(vi sum, vb w, vb x) {
          __builtin_shufflevector(p, p, 1, 3, 5, 7, 9, 11, 13, 15);
 }
 INLINE vi dot4_unsigned(vi sum, vb w, vb x) { return dot4(sum, w, x); }
+
+#if defined(__aarch64__)
+
+INLINE vb look_up(b16 table, vb codes) {
+  uint8x16x2_t v;
+  __builtin_memcpy(&v, &codes, sizeof v);
+  for (int i = 0; i < 2; i++) v.val[i] = vqtbl1q_u8((uint8x16_t)table, v.val[i]);
+  __builtin_memcpy(&codes, &v, sizeof v);
+  return codes;
+}
+
+#else
+
+INLINE vb look_up(b16 table, vb codes) {
+  uint8_t from[16], bytes[sizeof codes];
+  __builtin_memcpy(from, &table, sizeof from);
+  __builtin_memcpy(bytes, &codes, sizeof bytes);
+  for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = from[bytes[i]];
+  __builtin_memcpy(&codes, bytes, sizeof bytes);
+  return codes;
+}
+
+#endif
 
 #include "levels/level.h"
 

@@ -23,6 +23,12 @@ package struct GGUFError: Error, Sendable, Hashable, CustomStringConvertible {
     case unexpected(key: String, wanted: String)
     /// A tensor that the model needs is absent.
     case missingTensor(String)
+    /// One file of a split model is not beside the others.
+    case missingShard(name: String, count: Int, why: String)
+    /// A file of a split model without the name by which the others are found.
+    case shardName(number: Int, count: Int)
+    /// A file that has a name of this split model and belongs to another one.
+    case foreignShard(of: String, because: String)
   }
 
   package init(path: String, reason: Reason) {
@@ -41,7 +47,7 @@ extension GGUFError.Reason {
     case .notGGUF:
       "this is not a GGUF file; convert the model to GGUF first"
     case .unsupportedVersion(let version):
-      "GGUF version \(version) is not supported; versions 2 and 3 are"
+      "GGUF version \(version) is not supported, versions 2 and 3 are; convert the model again"
     case .bigEndian:
       "the file is big-endian; convert it to little-endian first"
     case .truncated(let what, let offset):
@@ -58,6 +64,15 @@ extension GGUFError.Reason {
       "the metadata key '\(key)' is not \(wanted)"
     case .missingTensor(let name):
       "the tensor '\(name)' is missing, which this model needs"
+    case .missingShard(let name, let count, let why):
+      "the model is split into \(count) files, and '\(name)' cannot be opened: \(why); "
+        + "put all of them into one folder"
+    case .shardName(let number, let count):
+      "this is file \(number) of a model split into \(count), but its name does not end in "
+        + "'\(SplitName.suffix(number: number, count: count))'; give all of them their names back"
+    case .foreignShard(let other, let because):
+      "this file is not of the same model as '\(other)': \(because); "
+        + "fetch all files of one model again"
     }
   }
 }

@@ -18,6 +18,21 @@ package struct GGUFWriter {
     tensors.append((name, type, shape, bytes))
   }
 
+  /// The bytes of the files of a model split into `count`, for names that end in
+  /// `-00001-of-0000N.gguf`: the metadata in the first, the tensors spread in order.
+  package func encoded(shards count: Int) -> [[UInt8]] {
+    (0..<count).map { shard in
+      var writer = GGUFWriter()
+      if shard == 0 { writer.pairs = pairs }
+      writer.set(SplitKey.number, .unsigned(UInt64(shard)))
+      writer.set(SplitKey.count, .unsigned(UInt64(count)))
+      writer.set(SplitKey.tensors, .signed(Int64(tensors.count)))
+      writer.tensors = tensors.enumerated().filter { $0.offset * count / tensors.count == shard }
+        .map(\.element)
+      return writer.encoded()
+    }
+  }
+
   /// The file's bytes.
   package func encoded() -> [UInt8] {
     var out = Output()

@@ -3,8 +3,7 @@ import Tensors
 /// What comes before the data section.
 struct Header {
   var version: UInt32
-  var keys: [String] = []
-  var metadata: [String: MetadataValue] = [:]
+  var metadata: Metadata
   var tensors: [TensorInfo] = []
 
   private static let magic: UInt32 = 0x4655_4747  // "GGUF"
@@ -13,12 +12,16 @@ struct Header {
   private static let longestKey = 65_535
   private static let longestTensorName = 64
 
-  init(_ cursor: inout Cursor) throws(GGUFError) {
+  init(path: String, _ mapping: Mapping) throws(GGUFError) {
+    var cursor = Cursor(path: path, bytes: mapping.bytes)
+    metadata = Metadata(mapping)
     guard cursor.remaining >= 4, try cursor.number(UInt32.self, "the magic") == Self.magic else {
       throw GGUFError(path: cursor.path, reason: .notGGUF)
     }
     version = try cursor.number(UInt32.self, "the version")
-    guard version & 0xFFFF != 0 else { throw GGUFError(path: cursor.path, reason: .bigEndian) }
+    guard version == 0 || version & 0xFFFF != 0 else {
+      throw GGUFError(path: cursor.path, reason: .bigEndian)
+    }
     guard version == 2 || version == 3 else {
       throw GGUFError(path: cursor.path, reason: .unsupportedVersion(version))
     }
@@ -39,11 +42,10 @@ struct Header {
       throw cursor.malformed("a metadata key of \(key.utf8.count) bytes", at: start)
     }
     let type = try cursor.metadataType("'\(key)'")
-    let value = try cursor.value(type, "'\(key)'")
-    guard metadata.updateValue(value, forKey: key) == nil else {
+    guard metadata.add(key, type, offset: cursor.offset) else {
       throw cursor.malformed("the metadata key '\(key)' occurs twice", at: start)
     }
-    keys.append(key)
+    try cursor.skip(type, "'\(key)'")
   }
 
   private func checkedAlignment(_ cursor: Cursor) throws(GGUFError) -> Int {

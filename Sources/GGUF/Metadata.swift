@@ -11,6 +11,15 @@ package enum MetadataValue: Sendable, Hashable {
   case bools([Bool])
   case strings([String])
 
+  /// A whole number that fits an `Int`, or nil.
+  package var integer: Int? {
+    switch self {
+    case .unsigned(let number): Int(exactly: number)
+    case .signed(let number): Int(exactly: number)
+    default: nil
+    }
+  }
+
   /// A short form for people: long arrays are counted, not listed.
   package var summary: String {
     switch self {
@@ -32,6 +41,33 @@ package enum MetadataValue: Sendable, Hashable {
   }
 }
 
+/// A file's metadata: keys, and where their values lie. A value is read when it is asked for, so that
+/// opening a file costs the same whatever it carries.
+package struct Metadata: Sendable {
+  /// In the order of the file.
+  package private(set) var keys: [String] = []
+  private var places: [String: (type: MetadataType, offset: Int)] = [:]
+  private let mapping: Mapping
+
+  init(_ mapping: Mapping) { self.mapping = mapping }
+
+  /// Notes where a value lies; false where the key is there already.
+  mutating func add(_ key: String, _ type: MetadataType, offset: Int) -> Bool {
+    guard places.updateValue((type, offset), forKey: key) == nil else { return false }
+    keys.append(key)
+    return true
+  }
+
+  /// The value, or nil where the key is absent.
+  package subscript(key: String) -> MetadataValue? {
+    guard let place = places[key] else { return nil }
+    var cursor = Cursor(path: "", bytes: mapping.bytes, offset: place.offset)
+    // It was gone through when the file was opened: only a file that someone shortens since can
+    // still fail here, and then the value is absent.
+    do throws(GGUFError) { return try cursor.value(place.type, key) } catch { return nil }
+  }
+}
+
 /// The types of metadata values in the file format.
 enum MetadataType: UInt32 {
   case uint8 = 0
@@ -48,7 +84,8 @@ enum MetadataType: UInt32 {
   case int64
   case float64
 
-  /// Least bytes that one value takes, which bounds what an array can hold.
+  /// Bytes of one value; of texts and arrays, the least that one takes. This bounds what an array
+  /// can hold.
   var leastBytes: Int {
     switch self {
     case .uint8, .int8, .bool: 1
@@ -65,14 +102,10 @@ extension GGUFFile {
   /// A whole number that fits an `Int`, or nil where the key is absent.
   package func integer(_ key: String) throws(GGUFError) -> Int? {
     guard let value = metadata[key] else { return nil }
-    switch value {
-    case .unsigned(let number):
-      if let number = Int(exactly: number) { return number }
-    case .signed(let number):
-      return Int(number)
-    default: break
+    guard let number = value.integer else {
+      throw error(.unexpected(key: key, wanted: "a whole number"))
     }
-    throw error(.unexpected(key: key, wanted: "a whole number"))
+    return number
   }
 
   /// A number, or nil where the key is absent.

@@ -13,19 +13,20 @@ extension GGUFFile: WeightSource {
   /// Asked before each use: to read a mapped file that has become shorter would end the process.
   package func complaint() -> String? {
     for mapping in mappings {
-      if let complaint = mapping.file.complaint() { return complaint }
+      if let complaint = mapping.file?.complaint() { return complaint }
     }
     return nil
   }
 
-  /// A source of the same weights that maps nothing.
-  package func reader(of weights: [Weight]) -> WeightReader {
+  /// A source of the same weights that maps nothing; of bytes that were given, itself.
+  package func reader(of weights: [Weight]) -> any WeightSource {
     var places: [Weight: WeightReader.Place] = [:]
     for weight in weights {
       let piece = bytes(of: weight)
       for mapping in mappings {
         guard let offset = mapping.offset(of: piece) else { continue }
-        places[weight] = WeightReader.Place(file: mapping.file, offset: offset)
+        guard let file = mapping.file else { return self }
+        places[weight] = WeightReader.Place(file: file, offset: offset)
       }
     }
     return WeightReader(places)
@@ -34,7 +35,7 @@ extension GGUFFile: WeightSource {
 
 /// Reads weights from a file that is not mapped: what happens to the file after loading does not
 /// concern the model, and network disks are read in large pieces.
-package final class WeightReader: WeightSource {
+final class WeightReader: WeightSource {
   struct Place: Sendable {
     var file: OpenFile
     var offset: Int
@@ -44,11 +45,11 @@ package final class WeightReader: WeightSource {
 
   init(_ places: [Weight: Place]) { self.places = places }
 
-  package func bytes(of weight: Weight) -> UnsafeRawBufferPointer {
+  func bytes(of weight: Weight) -> UnsafeRawBufferPointer {
     preconditionFailure("'\(weight.name)' is not mapped")
   }
 
-  package func lend(
+  func lend(
     _ rows: Range<Int>, of weight: Weight, to body: (UnsafeRawBufferPointer) -> Void
   ) throws(WeightError) {
     guard let place = places[weight] else {
@@ -67,5 +68,5 @@ package final class WeightReader: WeightSource {
   }
 
   /// Never any: nothing is read once the model is loaded.
-  package func complaint() -> String? { nil }
+  func complaint() -> String? { nil }
 }

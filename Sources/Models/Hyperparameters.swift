@@ -17,6 +17,8 @@ struct Hyperparameters: Sendable {
 
   /// More layers than this is a damaged file, not a model.
   private static let mostLayers = 4096
+  /// A wider head is a damaged file: rope's frequencies alone would take gigabytes.
+  private static let widestHead = 1 << 16
 
   init(_ file: GGUFFile) throws(ModelError) {
     let path = file.path
@@ -73,6 +75,9 @@ struct Hyperparameters: Sendable {
       }
       headWidth = width / headCount
     }
+    guard headWidth <= Self.widestHead else {
+      throw inconsistent("it claims heads of \(headWidth); at most \(Self.widestHead) are possible")
+    }
     guard headCount % kvHeadCount == 0 else {
       throw inconsistent("\(kvHeadCount) key-value heads do not divide \(headCount) query heads")
     }
@@ -94,17 +99,21 @@ struct Hyperparameters: Sendable {
   private static func linearScale(
     _ file: GGUFFile, _ prefix: String
   ) throws(ModelError) -> Double {
+    let (type, factor): (String, Double)
     do throws(GGUFError) {
-      let type = try file.text("\(prefix).rope.scaling.type") ?? "none"
-      let factor = try file.real("\(prefix).rope.scaling.factor") ?? 1
-      switch type {
-      case "none": return 1
-      case "linear" where factor > 0 && factor.isFinite: return factor
-      default:
-        throw file.error(
-          .unexpected(
-            key: "\(prefix).rope.scaling.type", wanted: "none, or linear with a positive factor"))
-      }
+      type = try file.text("\(prefix).rope.scaling.type") ?? "none"
+      factor = try file.real("\(prefix).rope.scaling.factor") ?? 1
     } catch { throw .file(error) }
+    switch type {
+    case "none": return 1
+    case "linear":
+      guard factor > 0, factor.isFinite else {
+        throw .inconsistent(path: file.path, reason: "positions cannot be divided by \(factor)")
+      }
+      return factor
+    default:
+      throw .file(
+        file.error(.unexpected(key: "\(prefix).rope.scaling.type", wanted: "none or linear")))
+    }
   }
 }

@@ -5,7 +5,7 @@ import Tensors
 package enum KernelTable {
   /// Rows of one kind stand in order of preference.
   package static let rows: [KernelRow] =
-    linear + [ElementType.f32, .f16, .q4_1, .q8_0].map(embedRows)
+    linear + ElementType.allCases.map(embedRows)
     + [true, false].map(rope) + KVLayout.Element.allCases.flatMap(attention)
     + [
       KernelRow(
@@ -38,26 +38,30 @@ package enum KernelTable {
   }
 
   /// One token at a time for decoding, many for prompts. Measured on PoCL: taller tiles spill.
-  private static let linear: [KernelRow] =
-    [ElementType.f32, .f16].flatMap { type in
-      [Tile(outputs: 4, tokens: 1, rowLimit: 1), Tile(outputs: 4, tokens: 4)].map {
-        linear(
-          type, int8: false, $0, program: "gemm/linear_float",
-          [Define("TILE_OUTPUTS", $0.outputs), Define("TILE_TOKENS", $0.tokens)])
-      }
-    }
-    + [ElementType.q4_1, .q8_0].flatMap { type in
-      [false, true].flatMap { int8 in
+  private static let linear: [KernelRow] = ElementType.allCases.flatMap { type in
+    if let layout = ResidentLayout(type) {
+      return [false, true].flatMap { int8 in
         [Tile(outputs: 32, tokens: 1, rowLimit: 1), Tile(outputs: 16, tokens: 8)].map {
           linear(
             type, int8: int8, $0, program: "gemm/linear_tiles",
-            [
+            layout.defines + [
               Define("INT8", int8 ? 1 : 0), Define("TILES", $0.outputs / ResidentLayout.tileRows),
               Define("TOKENS", $0.tokens),
             ])
         }
       }
     }
+    return [Tile(outputs: 4, tokens: 1, rowLimit: 1), Tile(outputs: 4, tokens: 4)].map {
+      linear(
+        type, int8: false, $0, program: "gemm/linear_float",
+        weight(type) + [Define("TILE_OUTPUTS", $0.outputs), Define("TILE_TOKENS", $0.tokens)])
+    }
+  }
+
+  /// How a program learns what its weights are.
+  private static func weight(_ type: ElementType) -> [Define] {
+    ResidentLayout(type)?.defines ?? [Define("WEIGHT", Int(type.rawValue))]
+  }
 
   private static func linear(
     _ type: ElementType, int8: Bool, _ tile: Tile, program: String, _ defines: [Define]
@@ -65,7 +69,7 @@ package enum KernelTable {
     KernelRow(
       kind: .linear(type, int8: int8), variant: "\(tile.outputs)×\(tile.tokens)",
       program: program, entry: "linear",
-      defines: [Define("WEIGHT", Int(type.rawValue))] + defines,
+      defines: defines,
       arguments: [
         .input(0), .weight(0), .bias, .count(.hasBias), .output, .count(.rows),
         .count(.inputWidth), .count(.outputWidth), .each,
@@ -76,8 +80,9 @@ package enum KernelTable {
 
   private static func embedRows(_ type: ElementType) -> KernelRow {
     KernelRow(
-      kind: .embedRows(type), variant: "row", program: "quant/embed_rows", entry: "embed_rows",
-      defines: [Define("WEIGHT", Int(type.rawValue))],
+      kind: .embedRows(type), variant: "row",
+      program: type.isQuantized ? "quant/embed_tiles" : "quant/embed_rows", entry: "embed_rows",
+      defines: weight(type),
       arguments: [.input(0), .weight(0), .output, .count(.outputWidth)], x: Extent(.rows))
   }
 

@@ -138,7 +138,7 @@ package final class OpenCLDevice: Device {
   package func residentBytes(_ weight: Weight) -> Int { ResidentLayout.bytes(weight) }
 
   package func stagingBytes(_ weight: Weight, rows: Int) -> Int {
-    weight.type.isQuantized ? ResidentLayout.bytes(weight.part(rows: rows)) : 0
+    ResidentLayout(weight.type) == nil ? 0 : ResidentLayout.bytes(weight.part(rows: rows))
   }
 
   package func load(
@@ -149,8 +149,8 @@ package final class OpenCLDevice: Device {
     // Tiles follow one another, so those in front of a part are as long as a weight of those rows.
     let front = rows.lowerBound == 0 ? 0 : residentBytes(weight.part(rows: rows.lowerBound))
     let target = Region(buffer: region.buffer, offset: region.offset + front)
-    guard weight.type.isQuantized else { return try write(bytes, to: target) }
-    let tiles = ResidentLayout.tiles(part, bytes)
+    guard let layout = ResidentLayout(weight.type) else { return try write(bytes, to: target) }
+    let tiles = layout.tiles(part, bytes)
     ledger.stage(tiles.count)
     let result = tiles.withUnsafeBytes { bytes in
       Result { () throws(DeviceError) in try write(bytes, to: target) }

@@ -1,61 +1,175 @@
 import Tensors
 
 /// How weights lie in device memory: float weights as in the file, quantised ones in tiles of 16
-/// rows whose blocks interleave, so that one vector holds one element of 16 rows.
+/// rows, so that one vector holds a part of the same element of 16 rows.
 ///
 /// ```
-/// tile     block 0 of 16 rows | block 1 of 16 rows | …
-/// block    16 d (f16) | 16 m (f16, where the format has it) | 16 bytes j of each row, for all j
+/// tile         head | block of 32 | block of 32 | … for the elements of a block of the format, | head | …
+/// head         16 d | 16 m, where the format has minima
+/// block of 32  16 s of each group | 16 n of each group | low bits of the codes | high bits
 /// ```
 ///
-/// The last tile is filled up with zeros.
-enum ResidentLayout {
+/// d and m are halves, except that an MXFP4 block has a byte e for d; s and n are bytes, and there
+/// where groups have them. A plane of p bits is p vectors of 64 bytes, a word of four bytes for each
+/// row: bits f p … f p + p − 1 of byte e of vector v belong to element 4 (f p + v) + e. Codes of
+/// 2, 4 and 8 bits have one plane, others a second one of one bit or two; so a tile takes about the
+/// bytes of the file. The last one is filled up with zeros.
+///
+/// All of it follows from a format's `BlockStructure`, here and in the kernels, which get
+/// ``defines``.
+struct ResidentLayout {
   static let tileRows = 16
+  private static let block = Int8Activations.blockLength
 
-  /// Bytes of a weight in this layout.
+  private let format: any QuantizedFormat.Type
+  private let structure: BlockStructure
+  private let lowBits: Int
+  private let highBits: Int
+  /// Scales and minima that a row has in each block of 32.
+  private let groupScales: Int
+  private let groupMinima: Int
+
+  /// The layout of a quantised format, or nil for floats.
+  init?(_ type: ElementType) {
+    guard let format = type.format else { return nil }
+    self.format = format
+    structure = format.structure
+    let bits = structure.codeBits
+    lowBits = bits >= 8 ? 8 : bits >= 4 ? 4 : 2
+    highBits = bits - lowBits
+    let groups = Self.block / structure.group
+    groupScales = structure.groupScales == nil ? 0 : groups
+    groupMinima = structure.groupMinima.map { $0 == 1...1 ? 0 : groups } ?? 0
+  }
+
+  private var hasMinimum: Bool { structure.groupMinima != nil }
+  private var headBytes: Int {
+    Self.tileRows * ((structure.hasPowerScale ? 1 : 2) + (hasMinimum ? 2 : 0))
+  }
+  private var groupBytes: Int { Self.tileRows * (groupScales + groupMinima) }
+  private var blockBytes: Int { groupBytes + 4 * Self.tileRows * (lowBits + highBits) }
+
+  /// Bytes of the blocks of 16 rows that lie side by side.
+  private var stripBytes: Int { headBytes + structure.length / Self.block * blockBytes }
+
+  private func bytes(rows: Int, width: Int) -> Int {
+    (rows + Self.tileRows - 1) / Self.tileRows * (width / structure.length) * stripBytes
+  }
+
+  /// Bytes of a weight in device memory.
   static func bytes(_ weight: Weight) -> Int {
-    guard weight.type.isQuantized else { return weight.bytes }
-    return (weight.rows + tileRows - 1) / tileRows * tileRows * weight.rowBytes
+    guard let layout = ResidentLayout(weight.type) else { return weight.bytes }
+    return layout.bytes(rows: weight.rows, width: weight.width)
   }
 
-  /// Halves in front of each block.
-  private static func scaleCount(_ type: ElementType) -> Int {
-    switch type {
-    case .q8_0: 1
-    case .q4_1: 2
-    default: 0
+  /// What the kernels must know about the format; `Kernels/common/prelude.cl` says what it means.
+  var defines: [Define] {
+    var words: [Int] = [0, 0, 0, 0]
+    var zero = 0
+    var hasCodebook = false
+    switch structure.numbers {
+    case .offset(let offset): zero = offset
+    case .codebook(let entries):
+      hasCodebook = true
+      zero = 128
+      for (index, entry) in entries.enumerated() {
+        words[index / 4] |= (Int(entry) + zero) << (8 * (index % 4))
+      }
     }
+    return [
+      Define("BLOCK_LENGTH", structure.length), Define("LOW_BITS", lowBits),
+      Define("HIGH_BITS", highBits), Define("ZERO", zero),
+      Define("HAS_CODEBOOK", hasCodebook ? 1 : 0),
+      Define("POWER_SCALE", structure.hasPowerScale ? 1 : 0),
+      Define("HAS_MINIMUM", hasMinimum ? 1 : 0), Define("GROUP_SCALES", groupScales),
+      Define("GROUP_MINIMA", groupMinima),
+    ] + words.enumerated().map { Define("CODEBOOK_\($0)", $1) }
   }
 
-  /// Brings a quantised weight from the file's layout into tiles.
-  static func tiles(_ weight: Weight, _ source: UnsafeRawBufferPointer) -> [UInt8] {
-    let blockBytes = weight.type.blockBytes
-    let scaleCount = scaleCount(weight.type)
-    let blocks = weight.width / weight.type.blockLength
-    let dataBytes = blockBytes - 2 * scaleCount
-    return [UInt8](unsafeUninitializedCapacity: bytes(weight)) { buffer, initialized in
-      let target = UnsafeMutableRawBufferPointer(buffer)
-      target.initializeMemory(as: UInt8.self, repeating: 0)
-      initialized = target.count
-      guard let from = source.baseAddress, let to = target.baseAddress else { return }
-      for row in 0..<weight.rows {
-        let lane = row % tileRows
-        for block in 0..<blocks {
-          let read = from + row * weight.rowBytes + block * blockBytes
-          let write = to + (row / tileRows * blocks + block) * tileRows * blockBytes
-          for scale in 0..<scaleCount {
-            let bits = read.loadUnaligned(fromByteOffset: 2 * scale, as: UInt16.self)
-            write.storeBytes(
-              of: bits, toByteOffset: (scale * tileRows + lane) * 2, as: UInt16.self)
-          }
-          let data = write + scaleCount * tileRows * 2
-          for j in 0..<dataBytes {
-            data.storeBytes(
-              of: read.load(fromByteOffset: 2 * scaleCount + j, as: UInt8.self),
-              toByteOffset: j * tileRows + lane, as: UInt8.self)
+  /// Brings a weight from the file's layout into tiles.
+  func tiles(_ weight: Weight, _ source: UnsafeRawBufferPointer) -> [UInt8] {
+    let count = bytes(rows: weight.rows, width: weight.width)
+    let strips = weight.width / structure.length
+    return [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+      initialized = count
+      guard let from = source.baseAddress, let to = UnsafeMutableRawPointer(buffer.baseAddress)
+      else { return }
+      if weight.rows % Self.tileRows != 0 {
+        let tileBytes = strips * stripBytes
+        (to + count - tileBytes).initializeMemory(as: UInt8.self, repeating: 0, count: tileBytes)
+      }
+      var parts = BlockParts()
+      for first in stride(from: 0, to: weight.rows, by: Self.tileRows) {
+        for strip in 0..<strips {
+          let target = to + (first / Self.tileRows * strips + strip) * stripBytes
+          for lane in 0..<min(Self.tileRows, weight.rows - first) {
+            let block = from + (first + lane) * weight.rowBytes + strip * weight.type.blockBytes
+            format.unpack(block, into: &parts)
+            write(&parts, lane: lane, to: target)
           }
         }
       }
+    }
+  }
+
+  /// Writes the block of one row.
+  private func write(_ parts: inout BlockParts, lane: Int, to strip: UnsafeMutableRawPointer) {
+    let rows = Self.tileRows
+    var target = strip
+    if structure.hasPowerScale {
+      let exponent = UInt8(clamping: Int(parts.scale.exponent) + 128)
+      target.storeBytes(of: exponent, toByteOffset: lane, as: UInt8.self)
+      target += rows
+    } else {
+      target.storeHalf(parts.scale, at: 2 * lane)
+      target += 2 * rows
+    }
+    if hasMinimum {
+      target.storeHalf(parts.minimum, at: 2 * lane)
+      target += 2 * rows
+    }
+    let groups = Self.block / structure.group
+    for block in 0..<structure.length / Self.block {
+      for group in 0..<groupScales {
+        target.storeBytes(
+          of: parts.scales[block * groups + group], toByteOffset: group * rows + lane,
+          as: Int8.self)
+      }
+      for group in 0..<groupMinima {
+        target.storeBytes(
+          of: parts.minima[block * groups + group],
+          toByteOffset: (groupScales + group) * rows + lane, as: UInt8.self)
+      }
+      target += groupBytes
+      withUnsafeBytes(of: &parts.codes) { codes in
+        guard let base = codes.baseAddress else { return }
+        let codes = base + block * Self.block
+        Self.writePlane(codes, bits: lowBits, shift: 0, lane: lane, to: target)
+        if highBits > 0 {
+          Self.writePlane(
+            codes, bits: highBits, shift: UInt32(lowBits), lane: lane,
+            to: target + 4 * rows * lowBits)
+        }
+      }
+      target += 4 * rows * (lowBits + highBits)
+    }
+  }
+
+  /// Writes some bits, from `shift` on, of each of one row's 32 codes: four codes at a time, which
+  /// stay in the bytes that they come in.
+  private static func writePlane(
+    _ codes: UnsafeRawPointer, bits: Int, shift: UInt32, lane: Int,
+    to plane: UnsafeMutableRawPointer
+  ) {
+    let mask = 0x0101_0101 * ((1 as UInt32) << UInt32(bits) - 1)
+    for vector in 0..<bits {
+      var word: UInt32 = 0
+      for field in 0..<8 / bits {
+        let codes = codes.loadUnaligned(
+          fromByteOffset: 4 * (field * bits + vector), as: UInt32.self)
+        word |= (codes >> shift & mask) << UInt32(field * bits)
+      }
+      plane.storeBytes(of: word, toByteOffset: (vector * tileRows + lane) * 4, as: UInt32.self)
     }
   }
 }

@@ -40,6 +40,8 @@ package struct BlockStructure: Sendable {
   /// What the minimum of a group may be, in units of `minimum`; 1...1 where only the block has one,
   /// nil for formats without minima.
   package var groupMinima: ClosedRange<Int>?
+  /// Whether the block's scale is 2^(e − 128), of a byte e; else it is a half.
+  package var hasPowerScale = false
 
   package var groupCount: Int { length / group }
 

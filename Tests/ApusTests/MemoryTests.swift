@@ -42,6 +42,24 @@ import Testing
     #expect(apus_cl_live_total() == 0)
   }
 
+  #if os(Linux)
+    /// Mapped is what is read there, and nothing else once the model is loaded.
+    @Test func onlyDevicesThatReadTheFileKeepItMapped() async throws {
+      let disk = tiny.write()
+      func isMapped() throws -> Bool {
+        try Fixtures.text("/proc/self/maps").contains(disk.path)
+      }
+      for device in SmolLM2.devices {
+        for mode in LoadMode.allCases {
+          let model = try await LanguageModel.load(disk.path, options: options(device, mode: mode))
+          #expect(try isMapped() == (device == .cpu && mode == .mmap), "\(device) \(mode)")
+          await model.close()
+        }
+      }
+      #expect(try !isMapped())
+    }
+  #endif
+
   @Test func theCacheGrowsByTheSameForEachToken() throws {
     let disk = tiny.write()
     let plans = try [16, 64].map {

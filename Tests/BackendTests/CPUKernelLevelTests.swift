@@ -5,6 +5,14 @@ import OpSuite
 import Tensors
 import Testing
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
 /// Every instruction set that this CPU has, against the oracle, the codecs and the portable one.
 @Suite struct CPUKernelLevelTests {
   @Test(arguments: InstructionSet.available, [1, 3])
@@ -28,49 +36,92 @@ import Testing
   }
 
   /// Widths of a block, of two, of awkward numbers of both, and of real models.
-  private static let widths = [32, 64, 96, 544, 576, 1536]
+  private static let widths = [32, 64, 96, 256, 544, 576, 1280, 1536]
 
-  @Test(arguments: levels, [cpu_type.q4, .q8])
-  func multipliesLikeTheCodecs(level: Level, type: cpu_type) {
-    let element: ElementType = type == .q4 ? .q4_1 : .q8_0
-    for width in Self.widths {
+  @Test(arguments: levels, ElementType.allCases)
+  func multipliesLikeTheCodecs(level: Level, type: ElementType) {
+    for width in Self.widths where width % type.blockLength == 0 {
       for (rows, outputs) in [(1, 1), (1, 35), (2, 4), (5, 33), (6, 17), (9, 16), (31, 34)] {
         var random = Numbers(seed: UInt64(width + rows * 7 + outputs))
-        let values = random.floats(outputs * width)
+        let weights = type.randomBytes(outputs * width, peak: 1) { random.next() }
         let x = random.floats(rows * width)
-        let weights = element.encoded(values)
-        let decoded = weights.withUnsafeBytes { element.decoded($0, count: values.count) }
-        let blocks = int8Blocks(x, rows: rows, width: width)
+        let decoded = weights.withUnsafeBytes { type.decoded($0, count: outputs * width) }
         let floats = linear(
           level, type, weights, outputs: outputs, width: width, rows: rows, input: x)
+        let shape = "\(level) \(type.name) \(rows) × \(width) × \(outputs)"
+        let wanted = product(x, decoded, rows: rows, width: width, outputs: outputs)
+        #expect(error(floats, wanted) < 1e-11, "\(shape)")
+        guard type.isQuantized else { continue }
+        let blocks = int8Blocks(x, rows: rows, width: width)
         let integers = linear(
           level, type, weights, outputs: outputs, width: width, rows: rows, isInt8: true,
           input: blocks.bytes)
-        let shape = "\(level) \(element.name) \(rows) × \(width) × \(outputs)"
-        let wanted = product(x, decoded, rows: rows, width: width, outputs: outputs)
         let rounded = product(blocks.values, decoded, rows: rows, width: width, outputs: outputs)
-        #expect(error(floats, wanted) < 1e-11, "\(shape)")
         #expect(error(integers, rounded) < 1e-11, "\(shape), int8")
       }
     }
   }
 
   /// Largest weights against largest activations: sums of pairs must not saturate.
-  @Test(arguments: levels)
-  func extremesDoNotSaturate(level: Level) {
-    let width = 64
-    for (q, x) in [(-128, -127), (-128, 127), (127, 127), (127, -127)] {
-      let block = [0, 0x3C] + [UInt8](repeating: UInt8(truncatingIfNeeded: q), count: 32)
-      let weights = block + block
-      var input = [UInt8](repeating: UInt8(truncatingIfNeeded: x), count: width)
-      for scale in [Float(1), 1, Float(x * 32), Float(x * 32)] {
-        input += withUnsafeBytes(of: scale) { [UInt8]($0) }
+  @Test(arguments: levels, ElementType.allCases.filter(\.isQuantized))
+  func extremesDoNotSaturate(level: Level, type: ElementType) throws {
+    let format = try #require(type.format)
+    let structure = format.structure
+    let width = 2 * structure.length
+    let scales = structure.groupScales ?? 1...1
+    for (code, scale) in [
+      (0, scales.upperBound), (255, scales.lowerBound), (255, scales.upperBound),
+    ] {
+      let code = UInt8(code & (1 << structure.codeBits - 1))
+      var parts = BlockParts()
+      parts.scale = 1
+      parts.codes = .init(repeating: code)
+      parts.scales = .init(repeating: Int8(scale))
+      var block = [UInt8](repeating: 0, count: type.blockBytes)
+      try block.withUnsafeMutableBytes { try format.pack(parts, into: #require($0.baseAddress)) }
+      for x in [-127, 127] {
+        var input = [UInt8](repeating: UInt8(truncatingIfNeeded: x), count: width)
+        for value in [Float(1), Float(x * 32)] {
+          for _ in 0..<width / 32 { input += withUnsafeBytes(of: value) { [UInt8]($0) } }
+        }
+        for rows in [1, 8] {
+          let repeated = Array(repeatElement(input, count: rows).joined())
+          let result = linear(
+            level, type, block + block, outputs: 1, width: width, rows: rows, isInt8: true,
+            input: repeated)
+          let wanted = Float(structure.integer(code) * scale * x * width)
+          #expect(result == [Float](repeating: wanted, count: rows))
+        }
       }
-      for rows in [1, 8] {
-        let repeated = Array(repeatElement(input, count: rows).joined())
-        let result = linear(
-          level, .q8, weights, outputs: 1, width: width, rows: rows, isInt8: true, input: repeated)
-        #expect(result == [Float](repeating: Float(q * x * width), count: rows))
+    }
+  }
+
+  /// The last tensor of a file may end where the mapping does.
+  @Test(arguments: levels, ElementType.allCases)
+  func readsNothingBeyondTheWeights(level: Level, type: ElementType) throws {
+    for (blocks, outputs) in [(1, 1), (3, 17)] {
+      let width = type.isQuantized ? blocks * type.blockLength : 32 * blocks + 7
+      var random = Numbers(seed: UInt64(width + outputs))
+      let weights = type.randomBytes(outputs * width, peak: 1) { random.next() }
+      let last = try LastPage(weights)
+      defer { withExtendedLifetime(last) {} }
+      let decoded = weights.withUnsafeBytes { type.decoded($0, count: outputs * width) }
+      var values = [Float](repeating: .nan, count: outputs * width)
+      cpu_decode(level.kernels, type.kernelType, last.start, values.count, &values)
+      #expect(values == decoded)
+      for rows in [1, 9] {
+        let x = random.floats(rows * width)
+        let floats = linear(
+          level, type, last.bytes, outputs: outputs, width: width, rows: rows, input: x)
+        let wanted = product(x, decoded, rows: rows, width: width, outputs: outputs)
+        #expect(error(floats, wanted) < 1e-11)
+        guard type.isQuantized else { continue }
+        let blocks = int8Blocks(x, rows: rows, width: width)
+        let integers = linear(
+          level, type, last.bytes, outputs: outputs, width: width, rows: rows, isInt8: true,
+          input: blocks.bytes)
+        let rounded = product(blocks.values, decoded, rows: rows, width: width, outputs: outputs)
+        #expect(error(integers, rounded) < 1e-11)
       }
     }
   }
@@ -203,29 +254,63 @@ struct Level: CustomStringConvertible, Sendable {
 
 private let levels = (0..<UInt32(CPU_LEVELS)).map { Level(index: $0) }.filter { $0.kernels != nil }
 
-extension cpu_type {
-  fileprivate static var q4: cpu_type { CPU_Q4_1 }
-  fileprivate static var q8: cpu_type { CPU_Q8_0 }
+/// Bytes that end where a page does, behind which nothing may be read.
+private final class LastPage {
+  struct NoMemory: Error {}
+
+  private let mapping: UnsafeMutableRawPointer
+  private let length: Int
+  let start: UnsafeRawPointer
+  let bytes: UnsafeRawBufferPointer
+
+  init(_ content: [UInt8]) throws {
+    let page = Int(getpagesize())
+    let readable = (content.count + page - 1) / page * page
+    length = readable + page
+    let mapping = mmap(
+      nil, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+    guard let mapping, mapping != MAP_FAILED,
+      mprotect(mapping + readable, page, PROT_NONE) == 0
+    else { throw NoMemory() }
+    self.mapping = mapping
+    let target = mapping + readable - content.count
+    content.withUnsafeBytes {
+      target.copyMemory(from: $0.baseAddress ?? target, byteCount: $0.count)
+    }
+    start = UnsafeRawPointer(target)
+    bytes = UnsafeRawBufferPointer(start: start, count: content.count)
+  }
+
+  deinit { munmap(mapping, length) }
 }
 
 /// Runs a linear kernel; what lies behind the output must stay as it was.
 private func linear<Element>(
-  _ level: Level, _ type: cpu_type, _ weights: [UInt8], outputs: Int, width: Int, rows: Int,
+  _ level: Level, _ type: ElementType, _ weights: [UInt8], outputs: Int, width: Int, rows: Int,
+  isInt8: Bool = false, input: [Element]
+) -> [Float] {
+  weights.withUnsafeBytes {
+    linear(
+      level, type, $0, outputs: outputs, width: width, rows: rows, isInt8: isInt8, input: input)
+  }
+}
+
+private func linear<Element>(
+  _ level: Level, _ type: ElementType, _ weights: UnsafeRawBufferPointer, outputs: Int, width: Int,
+  rows: Int,
   isInt8: Bool = false, input: [Element]
 ) -> [Float] {
   var output = [Float](repeating: .nan, count: rows * outputs + 16)
   output.withUnsafeMutableBufferPointer { output in
-    weights.withUnsafeBytes { weights in
-      input.withUnsafeBytes { input in
-        var arguments = cpu_linear_arguments(
-          type: type, weights: weights.baseAddress, outputs: outputs, width: width,
-          row_bytes: weights.count / outputs, bias: nil, input: input.baseAddress, rows: rows,
-          output: output.baseAddress)
-        if isInt8 {
-          cpu_linear_int8(level.kernels, nil, &arguments)
-        } else {
-          cpu_linear(level.kernels, nil, &arguments)
-        }
+    input.withUnsafeBytes { input in
+      var arguments = cpu_linear_arguments(
+        type: type.kernelType, weights: weights.baseAddress, outputs: outputs, width: width,
+        row_bytes: weights.count / outputs, bias: nil, input: input.baseAddress, rows: rows,
+        output: output.baseAddress)
+      if isInt8 {
+        cpu_linear_int8(level.kernels, nil, &arguments)
+      } else {
+        cpu_linear(level.kernels, nil, &arguments)
       }
     }
   }

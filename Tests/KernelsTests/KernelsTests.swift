@@ -58,8 +58,10 @@ import Testing
       parts.count == 2 ? parts[1] : nil, "\(row.program) has no kernel \(row.entry)")
     let parameters = head.prefix { $0 != ")" }.split(separator: ",").count
     #expect(row.arguments.reduce(0) { $0 + $1.parameterCount } == parameters, "\(row.program)")
+    let prelude = try #require(Self.programs["common/prelude"])
     for define in row.defines {
-      #expect(text.contains("#ifndef \(define.name)\n"), "\(row.program): \(define.name)")
+      #expect(
+        (prelude + text).contains("#ifndef \(define.name)\n"), "\(row.program): \(define.name)")
     }
   }
 

@@ -32,6 +32,48 @@ struct StreamingTests {
     #expect(Array(text.utf8) == Array(String(decoding: bytes, as: UTF8.self).utf8))
   }
 
+  /// Any tokens over any bytes: what has come out is at every moment the beginning of what the bytes
+  /// say as a whole, and of a sound text never a replacement character.
+  @Test func nothingBrokenIsEverShown() throws {
+    var random = SystemRandomNumberGenerator()
+    func character() -> [UInt8] {
+      let widths: [ClosedRange<UInt32>] = [
+        0x20...0x7E, 0xA0...0x7FF, 0x800...0xD7FF, 0x1_0000...0x10_FFFF,
+      ]
+      let code = UInt32.random(in: widths.randomElement() ?? 0x20...0x7E, using: &random)
+      return Unicode.Scalar(code).map { Array(String($0).utf8) } ?? [0x20]
+    }
+    for round in 0..<300 {
+      let isSound = round % 2 == 0
+      let bytes = (0..<40).flatMap { _ -> [UInt8] in
+        isSound || Bool.random(using: &random) ? character() : [UInt8.random(in: 0x80...0xFF)]
+      }
+      // Tokens of one to five bytes, which end wherever they do.
+      var pieces: [ArraySlice<UInt8>] = []
+      var rest = bytes[...]
+      while !rest.isEmpty {
+        pieces.append(rest.prefix(Int.random(in: 1...5, using: &random)))
+        rest = rest.dropFirst(pieces.last?.count ?? 1)
+      }
+      let spelled = pieces.map { $0.map { SmallVocabularies.alphabet[Int($0)] }.joined() }
+      var description = SmallVocabularies.bytePair(specials: [])
+      (description.bos, description.addBOS) = (nil, nil)
+      let first = Int32(description.tokens.count)
+      description.tokens += spelled
+      description.tokenTypes += [Int32](repeating: 1, count: spelled.count)
+      var stream = StreamingDetokenizer(try Tokenizer(description))
+      let whole = Array(String(decoding: bytes, as: UTF8.self).utf8)
+      var shown: [UInt8] = []
+      for index in pieces.indices {
+        let piece = stream.append(first + Int32(index))
+        #expect(!isSound || !piece.unicodeScalars.contains("\u{FFFD}"))
+        shown += Array(piece.utf8)
+        #expect(whole.starts(with: shown), "\(bytes)")
+      }
+      #expect(shown + Array(stream.finish().utf8) == whole, "\(bytes)")
+    }
+  }
+
   @Test func controlTokensAreSilentUnlessAsked() throws {
     let tokenizer = try Tokenizer(SmallVocabularies.bytePair())
     let end = try #require(tokenizer.encode("<|im_end|>", parseSpecial: true).first)

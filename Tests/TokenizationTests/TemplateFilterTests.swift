@@ -217,6 +217,14 @@ struct TemplateFilterTests {
 
   @Test(arguments: [
     (#"{{ "<b>&'\"" | escape }}"#, "&lt;b&gt;&amp;&#39;&#34;"),
+    (
+      #"{{ "<b>" | safe }}{{ "'" | safe + "<'" + "'" | safe }}{{ "<" + ("'" | safe) }}"#,
+      "<b>'&lt;&#39;'&lt;'"
+    ),
+    (
+      #"{% set m = "'" | safe %}{{ m + ">" }}{{ m ~ ">" }}{{ m | length }}{{ m in "it's" }}"#,
+      "'&gt;'>1True"
+    ),
     (#"{{ "<b>" | e }}"#, "&lt;b&gt;"),
     (#"{{ "a b/c?é" | urlencode }}"#, "a%20b/c%3F%C3%A9"),
     (#"{{ "one two  three" | wordcount }}"#, "3"),

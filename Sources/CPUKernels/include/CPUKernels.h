@@ -62,7 +62,26 @@ void cpu_pool_run(cpu_pool *pool, size_t tasks, void (*task)(void *context, size
 // ---------------------------------------------------------------------------------- operations
 
 // How a weight's rows are stored: the layouts of GGUF, without alignment.
-typedef enum { CPU_F32, CPU_F16, CPU_Q4_1, CPU_Q8_0 } cpu_type;
+typedef enum {
+  CPU_F32,
+  CPU_F16,
+  CPU_BF16,
+  CPU_Q4_0,
+  CPU_Q4_1,
+  CPU_Q5_0,
+  CPU_Q5_1,
+  CPU_Q8_0,
+  CPU_Q2_K,
+  CPU_Q3_K,
+  CPU_Q4_K,
+  CPU_Q5_K,
+  CPU_Q6_K,
+  CPU_IQ4_NL,
+  CPU_IQ4_XS,
+  CPU_MXFP4,
+} cpu_type;
+
+enum { CPU_TYPES = CPU_MXFP4 + 1 };
 
 // Decodes `count` elements, a whole number of blocks.
 void cpu_decode(const cpu_kernels *kernels, cpu_type type, const void *source, size_t count,
@@ -84,8 +103,8 @@ typedef struct {
 // The input is f32.
 void cpu_linear(const cpu_kernels *kernels, cpu_pool *pool, const cpu_linear_arguments *arguments);
 
-// The input is int8 blocks and the weights are Q4_1 or Q8_0. Products of a block are summed as
-// integers, without rounding; the sum starts with the bias and takes the blocks in order.
+// The input is int8 blocks and the weights are quantised. Products of a block are summed as integers,
+// without rounding; the sum starts with the bias and takes the blocks in order.
 void cpu_linear_int8(const cpu_kernels *kernels, cpu_pool *pool,
                      const cpu_linear_arguments *arguments);
 

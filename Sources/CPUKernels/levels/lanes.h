@@ -6,7 +6,9 @@
 //   widen       LANES halves in memory -> vf
 //   narrow      vf -> LANES halves in memory
 //   dot4        int32 lane += four bytes of w times four signed bytes of x
-//   nibbles     where LANES is 16: the 4-bit values of two Q4_1 blocks as bytes
+//   look_up     bytes below 16 -> the bytes of that index in a table
+//   nibble_pair, fifth_bit_pair
+//               where LANES is 16: `nibbles` and `fifth_bits` of two blocks
 #include <stddef.h>
 #include <stdint.h>
 

@@ -1,4 +1,6 @@
 // All kernels of one level; the level's file has defined its vectors and primitives.
+#include "blocks.h"
+
 #include "weights.h"
 
 #pragma clang fp contract(on)

@@ -12,53 +12,54 @@ INLINE size_t lead(size_t group) {
   return group > 32768 ? 1024 : (4095 + group) / group * group;
 }
 
-// out[r] = row r of w times x, for `rows` (a constant) rows.
-INLINE void dot_rows(cpu_type type, int rows, const uint8_t *w, size_t row_bytes, const float *x,
-                     size_t width, float *out) {
-  size_t ahead = lead(ROWS * row_bytes);
+// out[r] = row r of W times x.
+INLINE void dot_rows(cpu_type type, const uint8_t *const rows[ROWS], size_t ahead, const float *x,
+                     size_t width, float out[ROWS]) {
   vf sums[ROWS][UNIT];
-  for (int r = 0; r < rows; r++)
+  for (int r = 0; r < ROWS; r++)
     for (int u = 0; u < UNIT; u++) sums[r][u] = (vf)0.0f;
-  size_t k = 0;
+  size_t k = 0, offset = 0, bytes = block_bytes(type);
   vf v[UNIT], values[UNIT];
-  for (; k + BLOCK <= width; k += BLOCK, w += block_bytes(type)) {
-    for (int u = 0; u < UNIT; u++) v[u] = load(x + k + u * LANES);
-    for (int r = 0; r < rows; r++) {
-      const uint8_t *row = w + (size_t)r * row_bytes;
-      __builtin_prefetch(row + ahead);
-      if (type == CPU_F32) __builtin_prefetch(row + ahead + 64);
-      decode_block(type, row, values);
-      for (int u = 0; u < UNIT; u++) sums[r][u] += values[u] * v[u];
+  for (; k + BLOCK * span(type) <= width; offset += bytes) {
+    decoder with[ROWS];
+    for (int r = 0; r < ROWS; r++) prepare(type, rows[r] + offset, &with[r]);
+    for (size_t b = 0; b < span(type); b++, k += BLOCK) {
+      for (int u = 0; u < UNIT; u++) v[u] = load(x + k + u * LANES);
+#pragma clang loop unroll(full) // or else the sums lie in memory
+      for (int r = 0; r < ROWS; r++) {
+        const uint8_t *block = rows[r] + offset;
+        __builtin_prefetch(block + b * bytes / span(type) + ahead);
+        if (type == CPU_F32) __builtin_prefetch(block + ahead + 64);
+        decode_block(type, block, b, &with[r], values);
+        for (int u = 0; u < UNIT; u++) sums[r][u] += values[u] * v[u];
+      }
     }
   }
-  if (k < width) {
+  if (is_float(type) && k < width) {
     decode_some(CPU_F32, (const uint8_t *)(x + k), width - k, v);
-    for (int r = 0; r < rows; r++) {
-      decode_some(type, w + (size_t)r * row_bytes, width - k, values);
+    for (int r = 0; r < ROWS; r++) {
+      decode_some(type, rows[r] + offset, width - k, values);
       for (int u = 0; u < UNIT; u++) sums[r][u] += values[u] * v[u];
     }
   }
-  for (int r = 0; r < rows; r++) {
+  for (int r = 0; r < ROWS; r++) {
     for (int u = 1; u < UNIT; u++) sums[r][0] += sums[r][u];
     out[r] = sum_of(sums[r][0]);
   }
 }
 
 INLINE void linear_rows(cpu_type type, const cpu_linear_arguments *a, size_t first, size_t last) {
-  const uint8_t *weights = a->weights;
-  for (size_t o = first; o < last;) {
-    size_t n = last - o >= ROWS ? ROWS : 1;
-    const uint8_t *w = weights + o * a->row_bytes;
+  size_t ahead = lead(ROWS * a->row_bytes);
+  for (size_t o = first; o < last; o += ROWS) {
+    size_t n = last - o < ROWS ? last - o : ROWS;
+    const uint8_t *rows[ROWS];
+    for (size_t r = 0; r < ROWS; r++)
+      rows[r] = (const uint8_t *)a->weights + (o + (r < n ? r : 0)) * a->row_bytes;
     for (size_t t = 0; t < a->rows; t++) {
-      const float *x = (const float *)a->input + t * a->width;
       float out[ROWS];
-      if (n == ROWS)
-        dot_rows(type, ROWS, w, a->row_bytes, x, a->width, out);
-      else
-        dot_rows(type, 1, w, a->row_bytes, x, a->width, out);
+      dot_rows(type, rows, ahead, (const float *)a->input + t * a->width, a->width, out);
       for (size_t r = 0; r < n; r++)
         a->output[t * a->outputs + o + r] = out[r] + (a->bias ? a->bias[o + r] : 0);
     }
-    o += n;
   }
 }

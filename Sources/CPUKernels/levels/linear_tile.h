@@ -30,9 +30,10 @@ INLINE void tile(int tokens, const float *w, size_t stride, const float *x, size
   for (int t = 0; t < tokens; t++) out[t] = sums_of(sums[t]);
 }
 
-INLINE void linear_tiles(cpu_type type, const cpu_linear_arguments *a, size_t first, size_t last) {
+static void linear_tiles(const cpu_linear_arguments *a, size_t first, size_t last) {
   _Alignas(64) float decoded[4 * DEPTH];
   const float *input = a->input;
+  size_t chunk = DEPTH / BLOCK / span(a->type) * block_bytes(a->type);
   for (size_t k = 0; k < a->width; k += DEPTH) {
     size_t depth = a->width - k < DEPTH ? a->width - k : DEPTH;
     for (size_t start = 0; start < a->rows; start += TOKENS) {
@@ -41,15 +42,15 @@ INLINE void linear_tiles(cpu_type type, const cpu_linear_arguments *a, size_t fi
         size_t n = last - o < 4 ? last - o : 4;
         const float *w = decoded;
         size_t stride = DEPTH;
-        if (type == CPU_F32 && n == 4) {
+        if (a->type == CPU_F32 && n == 4) {
           w = (const float *)a->weights + o * a->width + k;
           stride = a->width;
         } else {
           for (size_t r = 0; r < 4; r++)
-            decode_as(type,
-                      (const uint8_t *)a->weights + (o + (r < n ? r : 0)) * a->row_bytes +
-                          k / BLOCK * block_bytes(type),
-                      depth, decoded + r * DEPTH);
+            decode(a->type,
+                   (const uint8_t *)a->weights + (o + (r < n ? r : 0)) * a->row_bytes +
+                       k / DEPTH * chunk,
+                   depth, decoded + r * DEPTH);
         }
         for (size_t t = start; t < end;) {
           quad out[TILE_TOKENS];
@@ -73,19 +74,14 @@ INLINE void linear_tiles(cpu_type type, const cpu_linear_arguments *a, size_t fi
 // Rows of x from which the tile beats passing the weights' decoded rows by once a row.
 enum { MANY = 4 };
 
-INLINE void linear_as(cpu_type type, const cpu_linear_arguments *a, size_t first, size_t last) {
-  if (a->rows < MANY)
-    linear_rows(type, a, first, last);
-  else
-    linear_tiles(type, a, first, last);
-}
-
 static void linear(const void *arguments, size_t first, size_t last) {
   const cpu_linear_arguments *a = arguments;
-  switch (a->type) {
-  case CPU_F32: linear_as(CPU_F32, a, first, last); break;
-  case CPU_F16: linear_as(CPU_F16, a, first, last); break;
-  case CPU_Q4_1: linear_as(CPU_Q4_1, a, first, last); break;
-  case CPU_Q8_0: linear_as(CPU_Q8_0, a, first, last); break;
+  if (a->rows >= MANY) {
+    linear_tiles(a, first, last);
+    return;
   }
+#define CASE(name) \
+  case name: linear_rows(name, a, first, last); break;
+  switch (a->type) { EACH_TYPE(CASE) }
+#undef CASE
 }

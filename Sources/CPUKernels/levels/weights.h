@@ -1,74 +1,63 @@
-// Weights in their file's layout, decoded into vectors.
-//
-//   Q4_1   20 bytes: d f16 | m f16 | 16 bytes; low nibble is element j, high nibble j + 16
-//   Q8_0   34 bytes: d f16 | 32 signed bytes
+// Weights decoded to floats.
 
-// Elements that are decoded together, in UNIT vectors; a block of the quantised types.
-enum { BLOCK = 32, UNIT = BLOCK / LANES };
+// What decodes the elements of one row's block: d and m, and for formats of 256 d * scale and
+// m * minimum of each group. All products are exact.
+typedef struct {
+  vf d, m;
+  float scales[16], minima[16];
+} decoder;
 
-INLINE size_t block_bytes(cpu_type type) {
-  switch (type) {
-  case CPU_F32: return 4 * BLOCK;
-  case CPU_F16: return 2 * BLOCK;
-  case CPU_Q4_1: return 20;
-  case CPU_Q8_0: return 34;
+// The numbers of `count` (8 or 16) groups, from a head of one row, times `unit`.
+INLINE void store_groups(const vu words[4], size_t count, vf unit, float out[16]) {
+  VECTOR(uint32_t, 4) all = {words[0][0], words[1][0], 0, 0};
+  if (count == 16) all[2] = words[2][0], all[3] = words[3][0];
+  for (size_t first = 0; first < count; first += LANES) {
+    vc part;
+    __builtin_memcpy(&part, (const int8_t *)&all + first, sizeof part);
+    store(out + first, __builtin_convertvector(__builtin_convertvector(part, vi), vf) * unit);
   }
 }
 
-// A half in memory, in all lanes.
-INLINE vf widen_one(const void *p) {
-  uint16_t bits = *(const u16_any *)p;
-  vh h = (vh)bits;
-  return widen(&h);
+INLINE void prepare(cpu_type type, const uint8_t *block, decoder *out) {
+  if (is_float(type)) return;
+  head h = head_of(type, &block, 1);
+  out->d = h.d;
+  out->m = h.m;
+  if (span(type) == 1) return;
+  size_t count = span(type) * (size_t)groups(type);
+  store_groups(h.scales, count, h.d, out->scales);
+  if (has_minima(type)) store_groups(h.minima, count, h.m, out->minima);
 }
 
-// The 32 bytes of a block: 0 ... 15 for Q4_1, signed for Q8_0.
-INLINE b32 block_values(cpu_type type, const uint8_t *block) {
-  if (type == CPU_Q8_0) return *(const b32_any *)(block + 2);
-  b16 q = *(const b16_any *)(block + 4);
-  return __builtin_shufflevector(q, q >> 4, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16,
-                                 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31) &
-         15;
-}
-
-INLINE vf of_bytes(vo bytes) {
-  return __builtin_convertvector(__builtin_convertvector(bytes, vi), vf);
-}
-
-// Decodes 32 elements.
-INLINE void decode_block(cpu_type type, const uint8_t *block, vf values[UNIT]) {
-  switch (type) {
-  case CPU_F32:
+// Decodes 32 elements: block b of a file's block.
+INLINE void decode_block(cpu_type type, const uint8_t *block, size_t b, const decoder *with,
+                         vf values[UNIT]) {
+  if (type == CPU_F32) {
     for (int u = 0; u < UNIT; u++) values[u] = load(block + u * LANES * 4);
-    break;
-  case CPU_F16:
+    return;
+  }
+  if (type == CPU_F16) {
     for (int u = 0; u < UNIT; u++) values[u] = widen(block + u * LANES * 2);
-    break;
-  case CPU_Q4_1: {
-    // The product has 15 bits and is exact.
-    vf d = widen_one(block), m = widen_one(block + 2);
-    b16 q = *(const b16_any *)(block + 4);
-    b16 halves[2] = {q & 15, q >> 4};
-    for (int i = 0; i < 2; i++) {
-#if LANES == 16
-      values[i] = of_bytes(halves[i]) * d + m;
-#else
-      vo first = __builtin_shufflevector(halves[i], halves[i], 0, 1, 2, 3, 4, 5, 6, 7);
-      vo second = __builtin_shufflevector(halves[i], halves[i], 8, 9, 10, 11, 12, 13, 14, 15);
-      values[2 * i] = of_bytes(first) * d + m;
-      values[2 * i + 1] = of_bytes(second) * d + m;
-#endif
-    }
-    break;
+    return;
   }
-  case CPU_Q8_0: {
-    vf d = widen_one(block);
+  if (type == CPU_BF16) {
     for (int u = 0; u < UNIT; u++) {
-      vc part = *(const vc_any *)(block + 2 + u * LANES);
-      values[u] = __builtin_convertvector(__builtin_convertvector(part, vi), vf) * d;
+      vh bits = *(const vh_any *)(block + u * LANES * 2);
+      values[u] = (vf)(__builtin_convertvector(bits, vu) << 16);
     }
-    break;
+    return;
   }
+  vb all = codes(type, 1, 0, block, block, b);
+  for (int u = 0; u < UNIT; u++) {
+    vo part;
+    __builtin_memcpy(&part, (const uint8_t *)&all + u * LANES, sizeof part);
+    vi numbers = is_signed(type) ? __builtin_convertvector((vc)part, vi)
+                                 : __builtin_convertvector(part, vi) - zero_of(type, 0);
+    size_t group = b * (size_t)groups(type) + (size_t)(u * groups(type) / UNIT);
+    vf scale = span(type) == 1 ? with->d : splat(with->scales[group]);
+    vf minimum = span(type) == 1 ? with->m : splat(with->minima[group]);
+    values[u] = __builtin_convertvector(numbers, vf) * scale;
+    if (has_minima(type)) values[u] += minimum;
   }
 }
 
@@ -76,29 +65,31 @@ INLINE void decode_block(cpu_type type, const uint8_t *block, vf values[UNIT]) {
 INLINE void decode_some(cpu_type type, const uint8_t *source, size_t n, vf values[UNIT]) {
   uint8_t padded[4 * BLOCK] = {0};
   __builtin_memcpy(padded, source, n * (type == CPU_F32 ? 4 : 2));
-  decode_block(type, padded, values);
+  decode_block(type, padded, 0, NULL, values);
 }
 
 INLINE void decode_as(cpu_type type, const uint8_t *source, size_t count, float *target) {
   size_t i = 0;
   vf values[UNIT];
-  for (; i + BLOCK <= count; i += BLOCK, source += block_bytes(type)) {
-    decode_block(type, source, values);
-    for (int u = 0; u < UNIT; u++) store(target + i + u * LANES, values[u]);
+  for (; i + BLOCK * span(type) <= count; source += block_bytes(type)) {
+    decoder with;
+    prepare(type, source, &with);
+    for (size_t b = 0; b < span(type); b++, i += BLOCK) {
+      decode_block(type, source, b, &with, values);
+      for (int u = 0; u < UNIT; u++) store(target + i + u * LANES, values[u]);
+    }
   }
-  if (i < count) {
+  if (is_float(type) && i < count) {
     decode_some(type, source, count - i, values);
     __builtin_memcpy(target + i, values, (count - i) * sizeof(float));
   }
 }
 
 static void decode(cpu_type type, const void *source, size_t count, float *target) {
-  switch (type) {
-  case CPU_F32: decode_as(CPU_F32, source, count, target); break;
-  case CPU_F16: decode_as(CPU_F16, source, count, target); break;
-  case CPU_Q4_1: decode_as(CPU_Q4_1, source, count, target); break;
-  case CPU_Q8_0: decode_as(CPU_Q8_0, source, count, target); break;
-  }
+#define CASE(name) \
+  case name: decode_as(name, source, count, target); break;
+  switch (type) { EACH_TYPE(CASE) }
+#undef CASE
 }
 
 static void embed(const void *arguments, size_t first, size_t last) {

@@ -8,7 +8,8 @@
 package enum MXFP4: QuantizedFormat {
   package static let structure = BlockStructure(
     length: 32, codeBits: 4,
-    numbers: .codebook([0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12]))
+    numbers: .codebook([0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12]),
+    hasPowerScale: true)
 
   /// The largest power of two that leaves the peak, 12 units of `scale`, above 8 units.
   package static func storable(scale: Float) -> Float {

@@ -2,6 +2,15 @@ extension TemplateEvaluator {
   func evaluate(
     _ expression: TemplateExpression, _ scope: TemplateScope
   ) throws(TemplateError) -> TemplateValue {
+    let value = try evaluateWithMarkup(expression, scope)
+    if case .markup(let text) = value { return .string(text) }
+    return value
+  }
+
+  /// For the places where markup may go on as such: sums and variables.
+  func evaluateWithMarkup(
+    _ expression: TemplateExpression, _ scope: TemplateScope
+  ) throws(TemplateError) -> TemplateValue {
     let line = expression.line
     try charge(line)
     return try nested(line) { () throws(TemplateError) in
@@ -38,15 +47,15 @@ extension TemplateEvaluator {
       case .unary(let operation, let operand):
         return try unary(operation, try evaluate(operand, scope), line)
       case .binary(let operation, let left, let right):
-        let left = try evaluate(left, scope)
-        return try binary(operation, left, try evaluate(right, scope), line)
+        let left = try evaluateWithMarkup(left, scope)
+        return try binary(operation, left, try evaluateWithMarkup(right, scope), line)
       case .compare(let first, let rest): return try comparison(first, rest, scope, line)
       case .and(let left, let right):
-        let left = try evaluate(left, scope)
-        return isTrue(left) ? try evaluate(right, scope) : left
+        let left = try evaluateWithMarkup(left, scope)
+        return isTrue(left) ? try evaluateWithMarkup(right, scope) : left
       case .or(let left, let right):
-        let left = try evaluate(left, scope)
-        return isTrue(left) ? left : try evaluate(right, scope)
+        let left = try evaluateWithMarkup(left, scope)
+        return isTrue(left) ? left : try evaluateWithMarkup(right, scope)
       case .concat(let parts):
         var result = ""
         for part in parts {
@@ -55,9 +64,9 @@ extension TemplateEvaluator {
         }
         return .string(try checked(result, line))
       case .conditional(let test, let then, let otherwise):
-        if isTrue(try evaluate(test, scope)) { return try evaluate(then, scope) }
+        if isTrue(try evaluate(test, scope)) { return try evaluateWithMarkup(then, scope) }
         guard let otherwise else { return .undefined("the missing else") }
-        return try evaluate(otherwise, scope)
+        return try evaluateWithMarkup(otherwise, scope)
       }
     }
   }

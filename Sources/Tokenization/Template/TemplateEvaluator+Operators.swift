@@ -6,7 +6,7 @@ extension TemplateEvaluator {
     case .bool(let value): value
     case .int(let value): value != 0
     case .float(let value): value != 0
-    case .string(let text): !text.isEmpty
+    case .string(let text), .markup(let text): !text.isEmpty
     case .sequence(let sequence): sequence.kind == .iterator || !sequence.items.isEmpty
     case .dictionary(let dictionary): dictionary.count > 0
     case .namespace, .macro, .loop, .function, .method: true
@@ -44,6 +44,7 @@ extension TemplateEvaluator {
     _ operation: String, _ left: TemplateValue, _ right: TemplateValue, _ line: Int
   ) throws(TemplateError) -> TemplateValue {
     if let error = undefined(left, line) ?? undefined(right, line) { throw error }
+    if let result = try markup(operation, left, right, line) { return result }
     if operation == "%", case .string(let format) = left {
       return .string(try checked(try percentFormat(format, right, line), line))
     }
@@ -81,6 +82,24 @@ extension TemplateEvaluator {
     throw TemplateError(
       .type, line: line,
       "'\(operation)' does not apply to \(left.described) and \(right.described)")
+  }
+
+  /// An operation on markup; nil where neither operand is. A sum stays markup, its plain part escaped;
+  /// for all else markup is a string.
+  private func markup(
+    _ operation: String, _ left: TemplateValue, _ right: TemplateValue, _ line: Int
+  ) throws(TemplateError) -> TemplateValue? {
+    switch (left, right) {
+    case (.markup(let left), .markup(let right)) where operation == "+":
+      return .markup(try checked(left + right, line))
+    case (.markup(let left), .string(let right)) where operation == "+":
+      return .markup(try checked(left + TemplateStrings.escapedForHTML(right), line))
+    case (.string(let left), .markup(let right)) where operation == "+":
+      return .markup(try checked(TemplateStrings.escapedForHTML(left) + right, line))
+    case (.markup(let text), _): return try binary(operation, .string(text), right, line)
+    case (_, .markup(let text)): return try binary(operation, left, .string(text), line)
+    default: return nil
+    }
   }
 
   private func integers(

@@ -142,7 +142,7 @@ final class TemplateEvaluator {
         }
         try loop(target, items, test, body, otherwise, scope, line)
       case .set(let target, let expression):
-        try assign(target, try evaluate(expression, scope), scope, line)
+        try assign(target, try evaluateWithMarkup(expression, scope), scope, line)
       case .capture(let target, let filter, let body):
         let text = try captured { () throws(TemplateError) in
           try execute(body, TemplateScope(scope))

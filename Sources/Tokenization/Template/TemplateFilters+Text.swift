@@ -5,7 +5,8 @@ extension TemplateEvaluator {
   ) throws(TemplateError) -> TemplateValue? {
     if case .string(let text) = value { try charge(line, text: text) }
     switch name {
-    case "string", "safe": return .string(try text(value, line))
+    case "string": return .string(try text(value, line))
+    case "safe": return .markup(try text(value, line))
     case "upper": return .string(try text(value, line).uppercased())
     case "lower": return .string(try text(value, line).lowercased())
     case "capitalize": return .string(TemplateStrings.capitalize(try text(value, line)))
@@ -31,18 +32,8 @@ extension TemplateEvaluator {
           try text(value, line),
           arguments.named.isEmpty ? values : .dictionary(arguments.named), line))
     case "escape", "e":
-      var result = ""
-      for scalar in try text(value, line).unicodeScalars {
-        switch scalar {
-        case "&": result += "&amp;"
-        case "<": result += "&lt;"
-        case ">": result += "&gt;"
-        case "'": result += "&#39;"
-        case "\"": result += "&#34;"
-        default: result.unicodeScalars.append(scalar)
-        }
-      }
-      return .string(try checked(result, line))
+      return .string(
+        try checked(TemplateStrings.escapedForHTML(try text(value, line)), line))
     case "center":
       let text = try text(value, line)
       let width = min(arguments.value(0, "width")?.integer ?? 80, limits.outputBytes / 4)

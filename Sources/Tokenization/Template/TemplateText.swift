@@ -2,7 +2,7 @@ extension TemplateEvaluator {
   /// Python's `str()`, with nothing for undefined: what a value prints as.
   func text(_ value: TemplateValue, _ line: Int) throws(TemplateError) -> String {
     switch value {
-    case .string(let text): return text
+    case .string(let text), .markup(let text): return text
     case .undefined: return ""
     default:
       var result = ""
@@ -23,7 +23,7 @@ extension TemplateEvaluator {
     case .bool(let value): result += value ? "True" : "False"
     case .int(let value): result += String(value)
     case .float(let value): result += TemplateNumbers.representation(value)
-    case .string(let text):
+    case .string(let text), .markup(let text):
       try charge(line, text: text)
       result += TemplateStrings.representation(text)
     case .sequence(let sequence):

@@ -8,6 +8,9 @@ package indirect enum TemplateValue: Sendable {
   case int(Int)
   case float(Double)
   case string(String)
+  /// Text that the filter `safe` has passed: what it is added to is escaped for HTML, even where
+  /// nothing else is. In every other place it is a string.
+  case markup(String)
   case sequence(TemplateSequence)
   case dictionary(TemplateDictionary)
 
@@ -165,6 +168,7 @@ extension TemplateValue {
     case .int: "int"
     case .float: "float"
     case .string: "str"
+    case .markup: "Markup"
     case .sequence(let sequence):
       switch sequence.kind {
       case .list: "list"

@@ -1,0 +1,56 @@
+// y = rows of a quantised embedding table, decoded.
+//
+//            width, whole blocks                        width
+//          ┌──────────────────┐                       ┌──────────────────┐
+//    table │ tile of 16 rows  │   tokens: 18, 0   → y │ table row 18     │  f32 [t * width + k]
+//          │ tile of 16 rows  │   i32 [t]             │ table row 0      │
+//          └──────────────────┘                       └──────────────────┘
+//
+// common/prelude.cl draws the tiles; linear layers read the same, so that one copy serves as the
+// output head too. One work-item copies one row. Tokens are rows of the table: the caller checks
+// them.
+
+// What a plane holds of element k of a row.
+static inline uint plane_bits(global const uchar *plane, uint bits, uint lane, uint k)
+{
+  const uint i = k / 4;
+  return plane[(i % bits * 16 + lane) * 4 + k % 4] >> (i / bits * bits) & ((1u << bits) - 1);
+}
+
+kernel void embed_rows(
+    global const uchar *tokens_buffer, ulong tokens_offset,
+    global const uchar *table_buffer, ulong table_offset,
+    global uchar *y_buffer, ulong y_offset, uint width)
+{
+  const size_t t = get_global_id(0);
+  const uint token = ((global const int *)(tokens_buffer + tokens_offset))[t];
+  const uint lane = token % 16;
+  global const uchar *block = table_buffer + table_offset + token / 16 * TILE_BYTES(width);
+  global float *y = (global float *)(y_buffer + y_offset) + t * width;
+
+  float d = 0.0f, m = 0.0f;
+  for (uint b = 0; b < width / BLOCK; b++) {
+    if (b % (BLOCK_LENGTH / BLOCK) == 0) {
+#if POWER_SCALE
+      d = power_of_two1(block[lane]);
+#else
+      d = vload_half(lane, (global const half *)block);
+#endif
+#if HAS_MINIMUM
+      m = vload_half(16 + lane, (global const half *)block);
+#endif
+      block += HEAD_BYTES;
+    }
+    for (uint k = 0; k < BLOCK; k++) {
+      const uint g = k / (BLOCK / GROUPS);
+      uint code = plane_bits(block + CODES, LOW_BITS, lane, k);
+#if HIGH_BITS
+      code |= plane_bits(block + CODES + 64 * LOW_BITS, HIGH_BITS, lane, k) << LOW_BITS;
+#endif
+      const float s = GROUP_SCALES ? ((global const char *)block)[16 * g + lane] : 1;
+      const float n = GROUP_MINIMA ? block[16 * (GROUP_SCALES + g) + lane] : 1;
+      y[b * BLOCK + k] = FUSED(d * s, integer1(code), m * n);
+    }
+    block += TILE_BLOCK_BYTES;
+  }
+}

@@ -1,0 +1,151 @@
+import Apus
+import FuzzTargets
+import GGUF
+import ModelGraph
+import Models
+import TestSupport
+import Testing
+import Tokenization
+
+#if canImport(FoundationEssentials)
+  import FoundationEssentials
+#else
+  import Foundation
+#endif
+
+/// Files that broke other loaders, each refused with a sentence: no trap, no hang, no allocation
+/// larger than the file justifies.
+@Suite(.serialized) struct DamagedFileTests {
+  /// All that happens to a file before its weights are read: the sentence that refuses it, or nil.
+  private func refusal(_ bytes: [UInt8]) -> String? {
+    do {
+      let file = try GGUFFile(bytes: bytes, path: "damaged.gguf")
+      let text = try ModelText(file)
+      try text.check(against: try Model(file, activations: .int8))
+      if text.templateSource != nil {
+        _ = try text.tokens(of: [ChatMessage(role: "user", content: "Hi")])
+      }
+      return nil
+    } catch { return "\(error)" }
+  }
+
+  private func expectRefusal(_ file: DamagedFile) {
+    let sentence = refusal(file.bytes())
+    #expect(sentence?.contains(file.words) == true, "\(sentence ?? "it was read")")
+    #expect(sentence?.hasPrefix("damaged.gguf: ") == true)
+  }
+
+  @Test func aSoundFileIsRead() {
+    #expect(refusal(TinyModel().encoded()) == nil)
+  }
+
+  @Test(arguments: DamagedFile.files(.counts)) func number01Counts(file: DamagedFile) {
+    expectRefusal(file)
+  }
+  @Test(arguments: DamagedFile.files(.texts)) func number02Texts(file: DamagedFile) {
+    expectRefusal(file)
+  }
+  @Test(arguments: DamagedFile.files(.values)) func number03Values(file: DamagedFile) {
+    expectRefusal(file)
+  }
+  @Test(arguments: DamagedFile.files(.extents)) func number04Extents(file: DamagedFile) {
+    expectRefusal(file)
+  }
+  @Test(arguments: DamagedFile.files(.entries)) func number05Entries(file: DamagedFile) {
+    expectRefusal(file)
+  }
+  @Test(arguments: DamagedFile.files(.places)) func number06Places(file: DamagedFile) {
+    expectRefusal(file)
+  }
+  @Test(arguments: DamagedFile.files(.alignments)) func number07Alignments(file: DamagedFile) {
+    expectRefusal(file)
+  }
+  @Test(arguments: DamagedFile.files(.versions)) func number08Versions(file: DamagedFile) {
+    expectRefusal(file)
+  }
+  @Test(arguments: DamagedFile.files(.hyperparameters))
+  func number09Hyperparameters(file: DamagedFile) { expectRefusal(file) }
+  @Test(arguments: DamagedFile.files(.vocabularies))
+  func number10Vocabularies(file: DamagedFile) { expectRefusal(file) }
+  @Test(arguments: DamagedFile.files(.limits)) func number12Limits(file: DamagedFile) {
+    expectRefusal(file)
+  }
+  @Test(arguments: DamagedFile.files(.templates)) func number14Templates(file: DamagedFile) {
+    expectRefusal(file)
+  }
+
+  /// Merges that lead in circles, overlap or repeat end like any others, and a token may be as long as
+  /// the file likes.
+  @Test func number10MergesInCirclesEnd() throws {
+    var model = TinyModel()
+    model.metadata["tokenizer.ggml.merges"] = .strings(
+      ["Z Z", "ZZ Z", "Z ZZ", "ZZ ZZ", "Z Z", "ZZZ Z", "ZZZZ ZZZZ"] + (0..<1000).map { "A Z\($0)" })
+    var tokens = model.tokens
+    tokens[0] = String(repeating: "Z", count: 1 << 20)
+    model.metadata["tokenizer.ggml.tokens"] = .strings(tokens)
+    let text = try ModelText(try GGUFFile(bytes: model.encoded(), path: "circles.gguf"))
+    let bytes = [UInt8](repeating: UInt8(ascii: "Z"), count: 100_000)
+    #expect(text.tokenizer.decode(text.tokenizer.encode(bytes)) == bytes)
+  }
+
+  /// A vocabulary of 262,144 tokens: hardening must not cost seconds here.
+  @Test(arguments: ["gpt2", "llama"]) func number13LargeVocabulariesLoad(model: String) throws {
+    let count = 262_144
+    let letters = (97..<123).map { (code: UInt8) -> String in String(UnicodeScalar(code)) }
+    let tokens = (0..<count).map { (index: Int) -> String in
+      "\(letters[index % 26])\(letters[index / 26 % 26])\(index)"
+    }
+    var writer = GGUFWriter()
+    writer.set("tokenizer.ggml.model", .string(model))
+    writer.set("tokenizer.ggml.pre", .string("gpt-2"))
+    writer.set("tokenizer.ggml.tokens", .strings(tokens))
+    writer.set("tokenizer.ggml.scores", .reals(tokens.indices.map { -Double($0) }))
+    writer.set("tokenizer.ggml.token_type", .signeds([Int64](repeating: 1, count: count)))
+    writer.set(
+      "tokenizer.ggml.merges", .strings(tokens.map { "\($0.prefix(2)) \($0.dropFirst(2))" }))
+    writer.set("tokenizer.ggml.unknown_token_id", .unsigned(0))
+    let bytes = writer.encoded()
+    var opened = 0
+    let took = try ContinuousClock().measure { () throws in
+      let text = try ModelText(try GGUFFile(bytes: bytes, path: "large.gguf"))
+      opened = text.tokenizer.count
+    }
+    #expect(opened == count)
+    // Half a second by itself; the bound leaves room for busy machines.
+    #expect(took < .seconds(10), "\(took)")
+  }
+
+  /// Every row at once, by what the process asked the system for at most: claims go up to exabytes.
+  @Test func nothingIsAllocatedForAClaim() throws {
+    func peak() -> Int? {
+      guard let status = try? String(contentsOfFile: "/proc/self/status", encoding: .utf8),
+        let line = status.split(separator: "\n").first(where: { $0.hasPrefix("VmPeak:") })
+      else { return nil }
+      return line.split(whereSeparator: { !$0.isNumber }).first.flatMap { Int($0) }
+    }
+    let before = peak()
+    for kind in DamagedFile.Kind.allCases {
+      for file in DamagedFile.files(kind) { _ = refusal(file.bytes()) }
+    }
+    guard let before, let after = peak() else { return }
+    // In KiB. The largest row is 64 MiB, and it exists three times at most.
+    #expect(after - before < 512 << 10, "\(after - before) KiB")
+  }
+
+  /// What fuzzing began with and what it found.
+  @Test func corporaAreReplayed() throws {
+    let fixtures = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+      .appending(path: "Fixtures/fuzz").path
+    let files = try Replay.corpus(fixtures + "/gguf")
+    for (_, bytes) in files { FuzzTargets.gguf(bytes) }
+    let templates = try Replay.corpus(fixtures + "/template")
+    for (_, bytes) in templates { FuzzTargets.template(bytes) }
+    // The seeds are what the writer writes today: `FuzzGGUF --seeds FOLDER` makes them anew.
+    for seed in FuzzSeeds.gguf {
+      #expect(files.first { $0.name == seed.name }?.bytes == seed.bytes, "\(seed.name)")
+    }
+    for seed in FuzzSeeds.template {
+      #expect(templates.first { $0.name == seed.name }?.bytes == seed.bytes, "\(seed.name)")
+    }
+  }
+}
