@@ -101,12 +101,8 @@ struct DeviceOpener {
 
   /// Opens the first device, compiles its kernels for a model, and closes it again.
   func warmUp(_ path: String) throws(ApusError) {
-    let file = try GGUFFile.open(path)
-    let model: Model
-    do throws(ModelError) {
-      model = try Model(file, activations: ActivationFormat(options.activations))
-    } catch { throw ApusError(error) }
-    let keys = try operations(of: model.graph, RunShape(options, model).planner)
+    let (model, shape) = try RunShape.read(GGUFFile.open(path), options)
+    let keys = try operations(of: model.graph, shape.planner)
     var problems: [String] = []
     guard let first = candidates(&problems).first else { return }
     do throws(DeviceError) { _ = selfTest(try first.open(), keys) } catch {

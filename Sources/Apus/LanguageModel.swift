@@ -1,5 +1,4 @@
 package import Devices
-import GGUF
 package import ModelGraph
 package import Models
 package import Planning
@@ -65,18 +64,18 @@ public final class LanguageModel: Sendable {
     _ path: String, options: LoadOptions = LoadOptions()
   ) async throws(ApusError) -> LanguageModel {
     let file = try GGUFFile.open(path)
-    let model: Model
-    do throws(ModelError) {
-      model = try Model(file, activations: ActivationFormat(options.activations))
-    } catch { throw ApusError(error) }
+    let (model, shape) = try RunShape.read(file, options)
     let text = try ModelText(file)
     try text.check(against: model)
-    let shape = try RunShape(options, model)
-    let weights: any WeightSource =
-      options.mode == .copy ? file.reader(of: model.graph.weights) : file
+    // Handed over, and not kept by the closure: whoever needs no mapping lets it go.
+    let weights = Mutex<(any WeightSource)?>(
+      options.mode == .copy ? file.reader(of: model.graph.weights) : file)
 
     let started = Mutex<Started?>(nil)
     let engine = try await Engine { () throws(ApusError) in
+      guard let weights = weights.withLock({ $0.take() }) else {
+        preconditionFailure("an engine is made once")
+      }
       let opened = try DeviceOpener(options: options).open(model.graph, shape, weights: weights)
       started.withLock {
         $0 = Started(

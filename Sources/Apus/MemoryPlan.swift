@@ -78,12 +78,7 @@ public struct MemoryPlan: Sendable {
   /// - Throws: ``ApusError`` where the file is no model that Apus runs, no device takes it, or options
   ///   contradict it.
   public init(path: String, options: LoadOptions = LoadOptions()) throws(ApusError) {
-    let file = try GGUFFile.open(path)
-    let model: Model
-    do throws(ModelError) {
-      model = try Model(file, activations: ActivationFormat(options.activations))
-    } catch { throw ApusError(error) }
-    let shape = try RunShape(options, model)
+    let (model, shape) = try RunShape.read(GGUFFile.open(path), options)
     let budget = MemoryBudget(options)
     var problems: [String] = []
     let opener = DeviceOpener(options: options)

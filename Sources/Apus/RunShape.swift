@@ -1,4 +1,5 @@
 import Devices
+import GGUF
 import ModelGraph
 import Models
 import Planning
@@ -17,11 +18,30 @@ struct RunShape {
   /// A step of more rows would let a cancel wait for long.
   private static let largestBatch = 1 << 16
 
-  init(_ options: LoadOptions, _ model: Model) throws(ApusError) {
+  /// Reads the model in a file for a run: what some models compute depends on the length of its
+  /// context.
+  static func read(
+    _ file: GGUFFile, _ options: LoadOptions
+  ) throws(ApusError) -> (model: Model, shape: RunShape) {
+    let trained: Int
+    do throws(ModelError) { trained = try Model.contextLength(of: file) } catch {
+      throw ApusError(error)
+    }
+    let shape = try RunShape(options, trained: trained)
+    do throws(ModelError) {
+      return (
+        try Model(
+          file, activations: ActivationFormat(options.activations), contextLength: shape.context),
+        shape
+      )
+    } catch { throw ApusError(error) }
+  }
+
+  private init(_ options: LoadOptions, trained: Int) throws(ApusError) {
     guard (1...Self.largestBatch).contains(options.batch) else {
       throw ApusError(.request, "a batch (-b) has 1 to \(Self.largestBatch) tokens")
     }
-    context = try Self.context(options.contextLength, model.contextLength)
+    context = try Self.context(options.contextLength, trained)
     batch = options.batch
     outputs = options.outputRows
     // Half-precision keys and values would be the one coarse rounding left in f32 arithmetic.

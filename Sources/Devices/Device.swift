@@ -104,10 +104,10 @@ extension Weight {
     min(rows, max(1, bytes / rowBytes / Self.rowsInPart) * Self.rowsInPart)
   }
 
-  /// A weight like this of so many rows, to ask for its layout.
+  /// The first rows, to ask for the layout of so many.
   package func part(rows: Int) -> Weight {
-    guard let part = Weight(name: name, type: type, rows: rows, width: width) else {
-      preconditionFailure("a part has at least one row")
+    guard let part = slice(rows: 0..<rows) else {
+      preconditionFailure("a part is one row at least and the weight at most")
     }
     return part
   }
