@@ -275,7 +275,7 @@ private final class LastPage {
     self.mapping = mapping
     let target = mapping + readable - content.count
     content.withUnsafeBytes {
-      target.copyMemory(from: $0.baseAddress ?? target, byteCount: $0.count)
+      target.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(target), byteCount: $0.count)
     }
     start = UnsafeRawPointer(target)
     bytes = UnsafeRawBufferPointer(start: start, count: content.count)
