@@ -46,7 +46,7 @@ extension DamagedFile {
     .init("no architecture", says: "'general.architecture' is missing") {
       $0.metadata["general.architecture"] = .some(nil)
     },
-    .init("an unknown architecture", says: "'parrot' is not supported") {
+    .init("an unknown architecture", says: "parrot") {
       $0.metadata["general.architecture"] = .string("parrot")
     },
     .init("more tokens than rows of the embedding", says: "the vocabulary has 66 tokens") {
