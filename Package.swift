@@ -83,7 +83,7 @@ let package = Package(
 
     // Tests: one target a room, then the arrows, the devices and the whole.
     .target(
-      name: "TestSupport", dependencies: ["GGUF", "Tensors"], path: "Tests/TestSupport",
+      name: "TestSupport", dependencies: ["GGUF", "OpSuite", "Tensors"], path: "Tests/TestSupport",
       swiftSettings: swiftSettings),
     .target(
       name: "FuzzTargets",
@@ -108,6 +108,9 @@ let package = Package(
     tests(
       "RuntimeTests", "Runtime", "ReferenceBackend", "Models", "Planning", "Devices", "GGUF",
       "Scheduling", "Sampling", "ModelGraph", "Tensors", "TestSupport"),
+    tests(
+      "ArchitectureTests", "Runtime", "ReferenceBackend", "CPUBackend", "OpenCLBackend", "Models",
+      "Planning", "Devices", "GGUF", "ModelGraph", "Tensors", "TestSupport"),
     tests("KernelsTests", "Kernels", "OpenCLBackend", "COpenCL"),
     tests(
       "BackendTests", "OpSuite", "ReferenceBackend", "CPUBackend", "OpenCLBackend", "COpenCL",

@@ -20,8 +20,8 @@ static const char linear_float[] = {
 static const char add[] = {
 #embed "pointwise/add.cl" suffix(, 0)
 };
-static const char gated_silu[] = {
-#embed "pointwise/gated_silu.cl" suffix(, 0)
+static const char gated[] = {
+#embed "pointwise/gated.cl" suffix(, 0)
 };
 static const char rms_norm[] = {
 #embed "pointwise/rms_norm.cl" suffix(, 0)
@@ -51,7 +51,7 @@ static const kernel_program programs[] = {
     PROGRAM(gemm, linear_tiles),
     PROGRAM(gemm, linear_float),
     PROGRAM(pointwise, add),
-    PROGRAM(pointwise, gated_silu),
+    PROGRAM(pointwise, gated),
     PROGRAM(pointwise, rms_norm),
     PROGRAM(pointwise, rope),
     PROGRAM(pointwise, select_rows),

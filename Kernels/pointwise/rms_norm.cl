@@ -1,4 +1,4 @@
-// y = x / sqrt(mean(x²) + ε) × weight, row by row.
+// y = x / sqrt(mean(x²) + ε) × weight, row by row. A norm of heads is one of rows as wide as a head.
 //
 //        width
 //      ┌──────────┐

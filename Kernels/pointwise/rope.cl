@@ -1,4 +1,5 @@
-// y = x with the first `dimensions` numbers of each head turned in pairs by position × frequency.
+// y = x with the first `dimensions` numbers of each head turned in pairs by position × frequency and
+// multiplied by `magnitude`.
 //
 //   one row:  head 0                                  head 1 …
 //             ├─ dimensions: turned ─┼─ passed on ─┤
@@ -19,7 +20,8 @@ kernel void rope(
     global const uchar *x_buffer, ulong x_offset,
     global const uchar *positions_buffer, ulong positions_offset,
     global const uchar *frequencies_buffer, ulong frequencies_offset,
-    global uchar *y_buffer, ulong y_offset, uint heads, uint head_width, uint dimensions)
+    global uchar *y_buffer, ulong y_offset, uint heads, uint head_width, uint dimensions,
+    float magnitude)
 {
   const size_t t = get_global_id(0);
   const uint width = heads * head_width;
@@ -35,6 +37,8 @@ kernel void rope(
     const float16 angle = position * vload16(0, frequencies + i);
     float16 s, c;
     sine_cosine16(angle, &s, &c);
+    s *= magnitude;
+    c *= magnitude;
     for (uint h = 0; h < width; h += head_width) {
 #if PAIRING == HALVES
       const float16 a = vload16(0, x + h + i);
@@ -62,6 +66,8 @@ kernel void rope(
     const float angle = position * frequencies[i];
     float s, c;
     sine_cosine1(angle, &s, &c);
+    s *= magnitude;
+    c *= magnitude;
     for (uint h = 0; h < width; h += head_width) {
       const uint at_a = PAIRING == HALVES ? h + i : h + 2 * i;
       const uint at_b = PAIRING == HALVES ? at_a + pairs : at_a + 1;

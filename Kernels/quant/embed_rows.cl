@@ -1,4 +1,4 @@
-// y = rows of an embedding table of floats.
+// y = rows of an embedding table of floats × scale.
 //
 //            width                                      width
 //          ┌──────────────────┐                       ┌──────────────────┐
@@ -26,12 +26,12 @@ typedef ushort weight;
 kernel void embed_rows(
     global const uchar *tokens_buffer, ulong tokens_offset,
     global const uchar *table_buffer, ulong table_offset,
-    global uchar *y_buffer, ulong y_offset, uint width)
+    global uchar *y_buffer, ulong y_offset, uint width, float scale)
 {
   const size_t t = get_global_id(0);
   const int token = ((global const int *)(tokens_buffer + tokens_offset))[t];
   global const weight *row = (global const weight *)(table_buffer + table_offset)
       + (size_t)token * width;
   global float *y = (global float *)(y_buffer + y_offset) + t * width;
-  for (uint k = 0; k < width; k++) y[k] = LOAD(k, row);
+  for (uint k = 0; k < width; k++) y[k] = LOAD(k, row) * scale;
 }

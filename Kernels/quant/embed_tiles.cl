@@ -1,4 +1,4 @@
-// y = rows of a quantised embedding table, decoded.
+// y = rows of a quantised embedding table, decoded, × scale.
 //
 //            width, whole blocks                        width
 //          ┌──────────────────┐                       ┌──────────────────┐
@@ -20,7 +20,7 @@ static inline uint plane_bits(global const uchar *plane, uint bits, uint lane, u
 kernel void embed_rows(
     global const uchar *tokens_buffer, ulong tokens_offset,
     global const uchar *table_buffer, ulong table_offset,
-    global uchar *y_buffer, ulong y_offset, uint width)
+    global uchar *y_buffer, ulong y_offset, uint width, float scale)
 {
   const size_t t = get_global_id(0);
   const uint token = ((global const int *)(tokens_buffer + tokens_offset))[t];
@@ -49,7 +49,7 @@ kernel void embed_rows(
 #endif
       const float s = GROUP_SCALES ? ((global const char *)block)[16 * g + lane] : 1;
       const float n = GROUP_MINIMA ? block[16 * (GROUP_SCALES + g) + lane] : 1;
-      y[b * BLOCK + k] = FUSED(d * s, integer1(code), m * n);
+      y[b * BLOCK + k] = FUSED(d * s, integer1(code), m * n) * scale;
     }
     block += TILE_BLOCK_BYTES;
   }

@@ -69,13 +69,18 @@ public final class LanguageModel: Sendable {
     _ path: String, options: LoadOptions = LoadOptions()
   ) async throws(ApusError) -> LanguageModel {
     let file = try GGUFFile.open(path)
+    let trained: Int
+    do throws(ModelError) { trained = try Model.contextLength(of: file) } catch {
+      throw ApusError(error)
+    }
+    let context = try contextLength(options, trained: trained)
     let model: Model
     do throws(ModelError) {
-      model = try Model(file, activations: ActivationFormat(options.activations))
+      model = try Model(
+        file, activations: ActivationFormat(options.activations), contextLength: context)
     } catch { throw ApusError(error) }
     let text = try ModelText(file)
     try text.check(against: model)
-    let context = try contextLength(options, model)
     let pages = (context + KVLayout.pageTokens - 1) / KVLayout.pageTokens
     let rows = min(rowsPerStep, context)
     let planner = Planner(
@@ -100,16 +105,14 @@ public final class LanguageModel: Sendable {
   }
 
   private static func contextLength(
-    _ options: LoadOptions, _ model: Model
+    _ options: LoadOptions, trained: Int
   ) throws(ApusError) -> Int {
-    guard let wanted = options.contextLength else {
-      return min(model.contextLength, defaultContext)
-    }
+    guard let wanted = options.contextLength else { return min(trained, defaultContext) }
     guard wanted > 0 else { throw ApusError(.request, "a context (-c) of \(wanted) holds nothing") }
-    guard wanted <= model.contextLength else {
+    guard wanted <= trained else {
       throw ApusError(
         .request,
-        "the model was trained for \(model.contextLength) tokens of context; -c \(wanted) is more")
+        "the model was trained for \(trained) tokens of context; -c \(wanted) is more")
     }
     return wanted
   }

@@ -92,7 +92,7 @@ public struct ModelInspection: Sendable {
     }
     let graph = model.graph
     return graph.nodes.map { node in
-      let weights = node.op.weights.map { "\($0.name) \($0.type.name)" }
+      let weights = node.op.weights.map { "\($0) \($0.type.name)" }
       let output = graph[node.output]
       return GraphRow(
         node: node.layer.map { "\(node.label).\($0)" } ?? node.label,

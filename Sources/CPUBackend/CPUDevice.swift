@@ -85,7 +85,7 @@ package final class CPUDevice: Device {
     case .pure(.linear(let layer)): linear(layer, bound)
     case .pure(.rope(let rope)): turn(rope, bound)
     case .pure(.add): add(bound)
-    case .pure(.gatedSiLU): gatedSiLU(bound)
+    case .pure(.gated(let activation)): gated(activation, bound)
     case .pure(.selectRows): selectRows(bound)
     case .pure(.attention): preconditionFailure("planning lowers attention to attend")
     case .quantize: quantize(bound)

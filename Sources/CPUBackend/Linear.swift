@@ -21,13 +21,14 @@ extension CPUDevice {
     }
   }
 
-  /// The rows of the table that the tokens name.
+  /// The rows of the table that the tokens name, scaled.
   func embedRows(_ embed: EmbedRows, _ bound: borrowing BoundInstruction) {
     let table = embed.table
     var arguments = cpu_embed_arguments(
       type: table.type.kernelType, table: bound.weight(0, bytes: table.bytes),
       table_rows: table.rows, width: table.width, row_bytes: table.rowBytes,
-      tokens: bound.integers(input: 0), rows: bound.rows, output: bound.floatOutput)
+      tokens: bound.integers(input: 0), rows: bound.rows, scale: embed.scale,
+      output: bound.floatOutput)
     cpu_embed(instructions.kernels, threads.handle, &arguments)
   }
 

@@ -1,14 +1,16 @@
 import CPUKernels
 import Devices
 import ModelGraph
+import Tensors
 
 extension CPUDevice {
-  /// x / sqrt(mean(x²) + ε) × weight
+  /// x / sqrt(mean(x²) + ε) × weight; the parts of a row that are normed apart are rows to the kernel.
   func rmsNorm(_ norm: RMSNorm, _ bound: borrowing BoundInstruction) {
-    let width = bound.output.width
+    let width = norm.weight.width
     var arguments = cpu_rms_norm_arguments(
       input: bound.floats(input: 0), weight: bound.floatWeight(0, count: width),
-      epsilon: norm.epsilon, rows: bound.rows, width: width, output: bound.floatOutput)
+      epsilon: norm.epsilon, rows: bound.rows * (bound.output.width / width), width: width,
+      output: bound.floatOutput)
     cpu_rms_norm(instructions.kernels, threads.handle, &arguments)
   }
 
@@ -18,7 +20,7 @@ extension CPUDevice {
       input: bound.floats(input: 0), positions: bound.integers(input: 1),
       frequencies: bound.floatWeight(0, count: rope.dimensions / 2), rows: bound.rows,
       heads: rope.headCount, head_width: rope.headWidth, dimensions: rope.dimensions,
-      adjacent: rope.pairing == .adjacent, output: bound.floatOutput)
+      adjacent: rope.pairing == .adjacent, magnitude: rope.magnitude, output: bound.floatOutput)
     cpu_rope(instructions.kernels, threads.handle, &arguments)
   }
 
@@ -28,10 +30,13 @@ extension CPUDevice {
     cpu_add(instructions.kernels, threads.handle, &arguments)
   }
 
-  /// gate / (1 + exp(−gate)) × up
-  func gatedSiLU(_ bound: borrowing BoundInstruction) {
+  /// gate × sigmoid(gate, or what GELU makes of it) × up
+  func gated(_ activation: GatedActivation, _ bound: borrowing BoundInstruction) {
     var arguments = pair(bound)
-    cpu_gated_silu(instructions.kernels, threads.handle, &arguments)
+    switch activation {
+    case .silu: cpu_gated_silu(instructions.kernels, threads.handle, &arguments)
+    case .gelu: cpu_gated_gelu(instructions.kernels, threads.handle, &arguments)
+    }
   }
 
   private func pair(_ bound: borrowing BoundInstruction) -> cpu_pair_arguments {

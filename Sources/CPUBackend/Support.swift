@@ -17,7 +17,7 @@ extension CPUDevice {
       return .declined(
         reason: "heads are \(attention.headWidth) wide; the kernel takes \(CPU_MAX_HEAD_WIDTH)")
     case .pure(.selectRows): return .native(variant: "memcpy")
-    case .pure(.embedRows), .pure(.rmsNorm), .pure(.rope), .pure(.add), .pure(.gatedSiLU),
+    case .pure(.embedRows), .pure(.rmsNorm), .pure(.rope), .pure(.add), .pure(.gated),
       .quantize, .writeKV, .attend:
       return .native(variant: instructions.name)
     }

@@ -16,6 +16,7 @@ struct cpu_kernels {
   cpu_range rope;        // rows
   cpu_range add;         // elements
   cpu_range gated_silu;  // elements
+  cpu_range gated_gelu;  // elements
   cpu_range quantize;    // rows
   cpu_range write_kv;    // rows
   cpu_range attend;      // row tile * kv heads + kv head

@@ -7,6 +7,7 @@
 #define LANES 8
 #define HAS_FMA 1
 #define BIAS 0
+#define MANY_Q8_0 8
 #define TILE_TOKENS 3
 #define INT8_TOKENS 4
 #define QUERIES 4

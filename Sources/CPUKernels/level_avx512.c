@@ -9,6 +9,7 @@
 // `vpdpbusd` takes unsigned bytes on one side: signed weights are stored plus 128, and 128 times
 // the sum of the activations comes off again.
 #define BIAS 128
+#define MANY_Q8_0 3
 #define TILE_TOKENS 6
 #define INT8_TOKENS 8
 #define QUERIES 8

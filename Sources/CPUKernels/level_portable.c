@@ -11,6 +11,7 @@
 #define HAS_FMA 0
 #endif
 #define BIAS 0
+#define MANY_Q8_0 3
 #if defined(__aarch64__) // 32 registers, or else 16
 #define TILE_TOKENS 2
 #define INT8_TOKENS 4

@@ -73,6 +73,10 @@ void cpu_gated_silu(const cpu_kernels *kernels, cpu_pool *pool, const cpu_pair_a
   spread(pool, kernels->gated_silu, a, a->count, 1024, 24);
 }
 
+void cpu_gated_gelu(const cpu_kernels *kernels, cpu_pool *pool, const cpu_pair_arguments *a) {
+  spread(pool, kernels->gated_gelu, a, a->count, 1024, 28);
+}
+
 static void select_range(const void *arguments, size_t first, size_t last) {
   const cpu_select_arguments *a = arguments;
   for (size_t r = first; r < last; r++) {

@@ -99,9 +99,10 @@ extension GGUFFile: WeightSource {
   }
 
   package func bytes(of weight: Weight) -> UnsafeRawBufferPointer {
-    guard let tensor = tensor(named: weight.name), tensor.bytes == weight.bytes else {
-      preconditionFailure("'\(weight.name)' is not a weight of \(path)")
-    }
-    return bytes(of: tensor)
+    guard let tensor = tensor(named: weight.name), tensor.type == weight.type,
+      weight.offset + weight.bytes <= tensor.bytes
+    else { preconditionFailure("'\(weight.name)' is not a weight of \(path)") }
+    return UnsafeRawBufferPointer(
+      rebasing: bytes(of: tensor)[weight.offset..<weight.offset + weight.bytes])
   }
 }

@@ -96,8 +96,8 @@ package struct Graph: Sendable, Hashable {
 
   /// Every weight that the graph names, once, in order of first use.
   package var weights: [Weight] {
-    var seen: Set<String> = []
-    return nodes.flatMap(\.op.weights).filter { seen.insert($0.name).inserted }
+    var seen: Set<Weight> = []
+    return nodes.flatMap(\.op.weights).filter { seen.insert($0).inserted }
   }
 }
 
@@ -108,7 +108,7 @@ extension Op {
     case .embedRows(let embed): [embed.table]
     case .rmsNorm(let norm): [norm.weight]
     case .linear(let linear): [linear.weight] + (linear.bias.map { [$0] } ?? [])
-    case .rope, .attention, .add, .gatedSiLU, .selectRows: []
+    case .rope, .attention, .add, .gated, .selectRows: []
     }
   }
 
@@ -126,7 +126,7 @@ extension Op {
     case .rope: "rope"
     case .attention: "attention"
     case .add: "add"
-    case .gatedSiLU: "gated_silu"
+    case .gated(let activation): "gated_\(activation.rawValue)"
     case .selectRows: "select_rows"
     }
   }

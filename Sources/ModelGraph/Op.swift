@@ -11,20 +11,23 @@ package enum ActivationFormat: String, Sendable, Hashable, CaseIterable {
 /// One pure operation of a model: no cache, no pages, no fusion. Values are matrices of
 /// `rows × width` single-precision numbers unless said otherwise.
 package enum Op: Sendable, Hashable {
-  /// tokens (i32, rows × 1) → rows of the table.
+  /// tokens (i32, rows × 1) → rows of the table × scale.
   case embedRows(EmbedRows)
-  /// x → x / sqrt(mean(x²) + ε) × weight, per row (Zhang & Sennrich, 2019).
+  /// x → x / sqrt(mean(x²) + ε) × weight (Zhang & Sennrich, 2019), over each row, or over each part
+  /// of a row that is as wide as the weight: a norm of heads.
   case rmsNorm(RMSNorm)
   /// x → x Wᵀ + bias.
   case linear(Linear)
-  /// x, positions (i32, rows × 1) → x with pairs of each head turned by position × frequency.
+  /// x, positions (i32, rows × 1) → x with pairs of each head turned by position × frequency and
+  /// scaled by a magnitude.
   case rope(Rope)
-  /// q, k, v → softmax(scale × q kᵀ) v per head; a row sees itself and what came before it.
+  /// q, k, v → softmax(scale × q kᵀ) v per head; a row sees itself and what came before it, or a
+  /// window of that.
   case attention(Attention)
   /// a, b → a + b.
   case add
-  /// gate, up → silu(gate) × up (Shazeer, 2020).
-  case gatedSiLU
+  /// gate, up → activation(gate) × up (Shazeer, 2020).
+  case gated(GatedActivation)
   /// x, indices (i32, outputs × 1) → those rows of x.
   case selectRows
 }
@@ -32,13 +35,18 @@ package enum Op: Sendable, Hashable {
 /// Looks up embedding rows.
 package struct EmbedRows: Sendable, Hashable {
   package var table: Weight
+  /// The decoded numbers are multiplied by it.
+  package var scale: Float
 
-  package init(table: Weight) { self.table = table }
+  package init(table: Weight, scale: Float = 1) {
+    self.table = table
+    self.scale = scale
+  }
 }
 
 /// Root-mean-square norm.
 package struct RMSNorm: Sendable, Hashable {
-  /// One row of f32.
+  /// One row of f32, whose width divides the width of what is normed.
   package var weight: Weight
   package var epsilon: Float
 
@@ -82,15 +90,20 @@ package struct Rope: Sendable, Hashable {
   /// The graph constant with `dimensions / 2` frequencies in radians per position. The angle is
   /// position × frequency, rounded to single precision, on every device.
   package var frequencies: ConstantID
+  /// Sine and cosine are multiplied by it. Methods that stretch a context also sharpen attention
+  /// (Peng et al., 2023): 1 for none.
+  package var magnitude: Float
 
   package init(
-    headCount: Int, headWidth: Int, dimensions: Int, pairing: Pairing, frequencies: ConstantID
+    headCount: Int, headWidth: Int, dimensions: Int, pairing: Pairing, frequencies: ConstantID,
+    magnitude: Float = 1
   ) {
     self.headCount = headCount
     self.headWidth = headWidth
     self.dimensions = dimensions
     self.pairing = pairing
     self.frequencies = frequencies
+    self.magnitude = magnitude
   }
 }
 
@@ -101,11 +114,25 @@ package struct Attention: Sendable, Hashable {
   package var kvHeadCount: Int
   package var headWidth: Int
   package var scale: Float
+  /// Tokens that a row sees at most, itself among them (Beltagy et al., 2020), or nil for all.
+  package var window: Int?
 
-  package init(headCount: Int, kvHeadCount: Int, headWidth: Int, scale: Float) {
+  package init(
+    headCount: Int, kvHeadCount: Int, headWidth: Int, scale: Float, window: Int? = nil
+  ) {
     self.headCount = headCount
     self.kvHeadCount = kvHeadCount
     self.headWidth = headWidth
     self.scale = scale
+    self.window = window
   }
+}
+
+/// The function of the gate in a gated feed-forward layer.
+package enum GatedActivation: String, Sendable, Hashable, CaseIterable {
+  /// x × sigmoid(x) (Hendrycks & Gimpel, 2016; Elfwing et al., 2017).
+  case silu
+  /// x × sigmoid(2 √(2 / π) (x + 0.044715 x³)): GELU by the hyperbolic tangent (Hendrycks & Gimpel,
+  /// 2016), since (1 + tanh(z)) / 2 = sigmoid(2 z).
+  case gelu
 }

@@ -36,8 +36,10 @@ extension Op {
     case .rmsNorm(let norm):
       try operands(.f32)
       try require(
-        norm.weight.rows == 1 && norm.weight.width == inputs[0].width && norm.weight.type == .f32,
-        "the norm's weight must be \(inputs[0].width) F32 numbers")
+        norm.weight.rows == 1 && inputs[0].width % norm.weight.width == 0
+          && norm.weight.type == .f32,
+        "the norm's weight '\(norm.weight.name)' must be \(inputs[0].width) F32 numbers, or as many "
+          + "as a head is wide")
       return (inputs[0].rows, inputs[0].width)
     case .linear(let linear):
       try operands(.f32)
@@ -64,11 +66,12 @@ extension Op {
       try require(
         attention.kvHeadCount > 0 && attention.headCount % attention.kvHeadCount == 0
           && q.width == attention.headCount * attention.headWidth
-          && k.width == attention.kvHeadCount * attention.headWidth && v.width == k.width,
+          && k.width == attention.kvHeadCount * attention.headWidth && v.width == k.width
+          && attention.window ?? 1 > 0,
         "\(attention.headCount) query and \(attention.kvHeadCount) key-value heads of "
           + "\(attention.headWidth) do not fit widths \(q.width), \(k.width), \(v.width)")
       return (q.rows, q.width)
-    case .add, .gatedSiLU:
+    case .add, .gated:
       try operands(.f32, .f32)
       try require(
         inputs[0].rows == inputs[1].rows && inputs[0].width == inputs[1].width,

@@ -7,13 +7,16 @@ struct GraphBuilder {
   let file: GGUFFile
   let hyperparameters: Hyperparameters
   let activations: ActivationFormat
+  /// Tokens that the run will hold at most.
+  let contextLength: Int
   var graph: Graph
   private var layer: Int?
 
-  init(_ file: GGUFFile, _ hyperparameters: Hyperparameters, _ activations: ActivationFormat) {
-    self.file = file
+  init(_ hyperparameters: Hyperparameters, _ activations: ActivationFormat, contextLength: Int) {
+    file = hyperparameters.metadata.file
     self.hyperparameters = hyperparameters
     self.activations = activations
+    self.contextLength = contextLength
     graph = Graph(layerCount: hyperparameters.layerCount)
   }
 
@@ -44,13 +47,19 @@ struct GraphBuilder {
     } catch { throw .graph(path: file.path, error) }
   }
 
-  mutating func embed() throws(ModelError) -> ValueID {
-    try append(.embedRows(EmbedRows(table: try weight("token_embd"))), [graph.tokens], "token_embd")
+  mutating func embed(scale: Float = 1) throws(ModelError) -> ValueID {
+    let embed = EmbedRows(table: try weight("token_embd"), scale: scale)
+    return try append(.embedRows(embed), [graph.tokens], "token_embd")
   }
 
+  /// The norm of rows, or of heads where its weight is as wide as a head.
   mutating func norm(_ x: ValueID, _ label: String) throws(ModelError) -> ValueID {
     let norm = RMSNorm(weight: try weight(label), epsilon: hyperparameters.epsilon)
     return try append(.rmsNorm(norm), [x], label)
+  }
+
+  mutating func add(_ x: ValueID, _ y: ValueID, _ label: String) throws(ModelError) -> ValueID {
+    try append(.add, [x, y], label)
   }
 
   mutating func linear(_ x: ValueID, _ label: String) throws(ModelError) -> ValueID {
@@ -58,43 +67,54 @@ struct GraphBuilder {
   }
 
   mutating func linear(
-    _ x: ValueID, _ weight: Weight, bias: Weight? = nil, _ label: String
+    _ x: ValueID, _ weight: Weight, bias: Weight?, _ label: String
   ) throws(ModelError) -> ValueID {
     let layer = Linear(weight: weight, bias: bias, activations: activations)
     return try append(.linear(layer), [x], label)
   }
 
-  /// Frequencies in radians per position: base^(−2i/d), divided by linear scaling and by the
-  /// factors that the file may carry (Llama 3.1's `rope_freqs`).
-  mutating func ropeFrequencies() throws(ModelError) -> ConstantID {
-    let half = hyperparameters.ropeDimensions / 2
-    var frequencies = (0..<half).map { i in
-      power(hyperparameters.ropeBase, -Double(i) / Double(half)) / hyperparameters.ropeLinearScale
+  /// Linear layers whose matrices lie in one tensor of the file, one below the other.
+  mutating func linears(
+    _ x: ValueID, fused name: String, _ parts: [(label: String, rows: Int)]
+  ) throws(ModelError) -> [ValueID] {
+    let (matrix, bias) = (try weight(name), optionalWeight(name, "bias"))
+    let rows = parts.reduce(0) { $0 + $1.rows }
+    guard matrix.rows == rows, bias.map({ $0.width == rows && $0.rows == 1 }) ?? true else {
+      throw .inconsistent(
+        path: file.path,
+        reason: "'\(matrix.name)' has \(matrix.rows) rows, where its parts have \(rows)")
     }
-    if let factors = file.weight(named: "rope_freqs.weight") {
-      guard factors.type == .f32, factors.rows == 1, factors.width == half else {
-        throw .inconsistent(
-          path: file.path, reason: "'rope_freqs.weight' must hold \(half) F32 factors")
+    var first = 0
+    var values: [ValueID] = []
+    for part in parts {
+      let range = first..<first + part.rows
+      first = range.upperBound
+      guard let slice = matrix.slice(rows: range) else {
+        preconditionFailure("the parts are as long as the whole")
       }
-      let values = ElementType.f32.decoded(file.bytes(of: factors), count: half)
-      for i in 0..<half { frequencies[i] /= Double(values[i]) }
+      values.append(
+        try linear(
+          x, slice, bias: bias?.slice(elements: range) ?? optionalWeight(part.label, "bias"),
+          part.label))
     }
-    return graph.constant("rope_frequencies", frequencies.map { Float($0) })
-  }
-
-  mutating func rope(
-    _ x: ValueID, headCount: Int, _ pairing: Rope.Pairing, _ frequencies: ConstantID,
-    _ label: String
-  ) throws(ModelError) -> ValueID {
-    let rope = Rope(
-      headCount: headCount, headWidth: hyperparameters.headWidth,
-      dimensions: hyperparameters.ropeDimensions, pairing: pairing, frequencies: frequencies)
-    return try append(.rope(rope), [x, graph.positions], label)
+    return values
   }
 
   /// The output head: its own matrix, or the embedding table where the file ties them.
-  mutating func head(_ x: ValueID) throws(ModelError) -> ValueID {
-    if let output = optionalWeight("output") { return try linear(x, output, "output") }
-    return try linear(x, try weight("token_embd"), "output")
+  private mutating func head(_ x: ValueID) throws(ModelError) -> ValueID {
+    guard let matrix = optionalWeight("output") else {
+      return try linear(x, try weight("token_embd"), bias: nil, "output")
+    }
+    return try linear(x, matrix, bias: optionalWeight("output", "bias"), "output")
+  }
+
+  /// The graph with its logits, from what the last layer gives.
+  consuming func finish(_ x: ValueID) throws(ModelError) -> Graph {
+    enter(layer: nil)
+    // Only the wanted rows go through the head: it is the largest matrix of a small model.
+    let wanted = try append(.selectRows, [x, graph.outputRows], "wanted_rows")
+    let normed = try norm(wanted, "output_norm")
+    graph.logits = try head(normed)
+    return graph
   }
 }

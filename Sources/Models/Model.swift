@@ -26,33 +26,43 @@ package struct Model: Sendable {
   /// - Parameters:
   ///   - file: An open model file.
   ///   - activations: How quantised linear layers treat their input.
+  ///   - contextLength: Tokens that the run will hold at most, which some models' rotary positions
+  ///     depend on; nil for as many as the model was trained to hold.
   /// - Throws: ``ModelError`` saying what the file lacks.
-  package init(_ file: GGUFFile, activations: ActivationFormat) throws(ModelError) {
-    let hyperparameters = try Hyperparameters(file)
-    guard let build = Self.architectures[hyperparameters.architecture] else {
+  package init(
+    _ file: GGUFFile, activations: ActivationFormat, contextLength: Int? = nil
+  ) throws(ModelError) {
+    let metadata = try ArchitectureMetadata(file)
+    guard let build = Self.architectures[metadata.architecture] else {
       throw .unsupportedArchitecture(
-        path: file.path, name: hyperparameters.architecture,
-        supported: Self.architectures.keys.sorted())
+        path: file.path, name: metadata.architecture, supported: Self.architectures.keys.sorted())
     }
-    let graph = try build(file, hyperparameters, activations)
+    let hyperparameters = try Hyperparameters(metadata)
+    let graph = try build(
+      GraphBuilder(
+        hyperparameters, activations,
+        contextLength: contextLength ?? hyperparameters.contextLength))
     do throws(GraphError) { try graph.verify() } catch {
       throw .graph(path: file.path, error)
     }
-    architecture = hyperparameters.architecture
+    architecture = metadata.architecture
     name = (try? file.text("general.name")) ?? architecture
     self.graph = graph
-    contextLength = hyperparameters.contextLength
+    self.contextLength = hyperparameters.contextLength
     vocabularySize = graph.logits.map { graph[$0].width } ?? 0
   }
 
-  private typealias Build =
-    @Sendable (GGUFFile, Hyperparameters, ActivationFormat) throws(ModelError) -> Graph
+  /// Tokens that the model in a file was trained to hold.
+  package static func contextLength(of file: GGUFFile) throws(ModelError) -> Int {
+    try ArchitectureMetadata(file).required("context_length")
+  }
+
+  private typealias Build = @Sendable (consuming GraphBuilder) throws(ModelError) -> Graph
 
   /// One row for each architecture.
   private static let architectures: [String: Build] = [
-    "llama": { file, hyperparameters, activations throws(ModelError) in
-      try llamaGraph(file, hyperparameters, activations)
-    }
+    "gemma3": gemma3Graph, "llama": llamaGraph, "phi3": phi3Graph, "qwen2": qwen2Graph,
+    "qwen3": qwen3Graph,
   ]
 }
 

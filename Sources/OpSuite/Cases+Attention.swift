@@ -38,7 +38,10 @@ extension OpSuite {
 
   static func attendCases() -> [OpCase] {
     // rows, query heads, kv heads, head width, tokens held
-    let shapes = [(1, 1, 1, 4, 1), (2, 2, 1, 32, 17), (3, 9, 3, 64, 100), (33, 4, 4, 80, 49)]
+    let shapes = [
+      (1, 1, 1, 4, 1), (2, 2, 1, 32, 17), (3, 9, 3, 64, 100), (33, 4, 4, 80, 49),
+      (3, 2, 1, 256, 70),
+    ]
     return KVLayout.Element.allCases.flatMap { element in
       shapes.flatMap { shape in
         Sight.allCases.map { sight in

@@ -17,7 +17,8 @@ extension OpSuite {
         let tokens = (0..<rows).map { Int32(($0 * 7 + vocabulary - 1) % vocabulary) }
         return OpCase(
           title: "rows \(rows), width \(width)",
-          operation: .pure(.embedRows(EmbedRows(table: table))), inputs: [integers(tokens)],
+          operation: .pure(.embedRows(EmbedRows(table: table, scale: rows == 5 ? 25.3 : 1))),
+          inputs: [integers(tokens)],
           parameters: [
             .init(weight: table, bytes: data.weights(type, vocabulary * width, scale: 1))
           ],
@@ -28,17 +29,22 @@ extension OpSuite {
   }
 
   static func normCases() -> [OpCase] {
-    [(1, 1), (1, 33), (5, 64), (33, 576), (3, 1536), (0, 8)].map { rows, width in
+    // rows, width, parts of a row that are normed apart
+    let shapes = [
+      (1, 1, 1), (1, 33, 1), (5, 64, 1), (33, 576, 1), (3, 1536, 1), (0, 8, 1), (3, 66, 2),
+      (33, 240, 3), (2, 512, 2),
+    ]
+    return shapes.map { rows, width, parts in
       var data = CaseData(seed: rows + width)
-      let weight = described("norm", .f32, rows: 1, width: width)
+      let weight = described("norm", .f32, rows: 1, width: width / parts)
       var x = data.floats(rows * width)
       // A row of zeros divides by the square root of epsilon alone.
       if rows > 2 { for j in 0..<width { x[width + j] = 0 } }
       return OpCase(
-        title: "rows \(rows), width \(width)",
+        title: "rows \(rows), width \(width) in \(parts)",
         operation: .pure(.rmsNorm(RMSNorm(weight: weight, epsilon: 1e-5))),
         inputs: [floatRows(x, width: width)],
-        parameters: [.init(weight: weight, bytes: rawBytes(data.floats(width)))],
+        parameters: [.init(weight: weight, bytes: rawBytes(data.floats(weight.width)))],
         output: (.symbol(.rows), width, .f32), sizes: SymbolSizes(rows: rows, outputs: 0),
         tolerance: tolerance, flops: 4 * rows * width)
     }
@@ -61,7 +67,7 @@ extension OpSuite {
             .rope(
               Rope(
                 headCount: heads, headWidth: width, dimensions: dimensions, pairing: pairing,
-                frequencies: ConstantID(index: 0)))),
+                frequencies: ConstantID(index: 0), magnitude: heads > 2 ? 1.19 : 1))),
           inputs: [
             floatRows(data.floats(rows * heads * width), width: heads * width),
             integers(positions),
@@ -75,11 +81,12 @@ extension OpSuite {
   }
 
   static func pointwiseCases() -> [OpCase] {
-    [Op.add, .gatedSiLU].flatMap { op in
+    ([.add] + GatedActivation.allCases.map { Op.gated($0) }).flatMap { op in
       [(1, 1), (3, 33), (2, 64), (33, 1537), (0, 4)].map { rows, width in
         var data = CaseData(seed: rows + width)
         // Large gates: exp must neither overflow to NaN nor lose the sign.
-        let gate = data.floats(rows * width, scale: 12)
+        var gate = data.floats(rows * width, scale: 12)
+        if width > 1000 { for j in 0..<20 { gate[j * 3] *= j % 2 == 0 ? 1e20 : -1e18 } }
         return OpCase(
           title: "rows \(rows), width \(width)", operation: .pure(op),
           inputs: [

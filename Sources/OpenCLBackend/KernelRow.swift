@@ -62,6 +62,9 @@ package enum Measure: Sendable {
   case rows
   case inputWidth
   case outputWidth
+  /// Numbers that share a norm, and how many such groups the rows have.
+  case normWidth
+  case normGroups
   /// Numbers of the output.
   case elements
   /// Blocks of 32 in a row of the input.
@@ -81,6 +84,7 @@ package enum Measure: Sendable {
 package enum Parameter: Sendable {
   case epsilon
   case scale
+  case magnitude
 }
 
 /// How one index of a range covers a measure.

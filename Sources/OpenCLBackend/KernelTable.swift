@@ -1,4 +1,5 @@
 import Devices
+import ModelGraph
 import Tensors
 
 /// Every kernel that this backend has. A new one adds a row here, a file and its `#embed` line.
@@ -6,20 +7,17 @@ package enum KernelTable {
   /// Rows of one kind stand in order of preference.
   package static let rows: [KernelRow] =
     linear + ElementType.allCases.map(embedRows)
-    + [true, false].map(rope) + KVLayout.Element.allCases.flatMap(attention)
+    + [true, false].map(rope) + GatedActivation.allCases.map(gated)
+    + KVLayout.Element.allCases.flatMap(attention)
     + [
       KernelRow(
         kind: .rmsNorm, variant: "row", program: "pointwise/rms_norm", entry: "rms_norm",
-        arguments: [.input(0), .weight(0), .output, .count(.inputWidth), .number(.epsilon)],
-        x: Extent(.rows)),
+        arguments: [.input(0), .weight(0), .output, .count(.normWidth), .number(.epsilon)],
+        x: Extent(.normGroups)),
       KernelRow(
         kind: .add, variant: "vector", program: "pointwise/add", entry: "add",
         arguments: [.input(0), .input(1), .output, .count(.elements), .each],
         x: Extent(.elements, step: 1024, spreads: true)),
-      KernelRow(
-        kind: .gatedSiLU, variant: "vector", program: "pointwise/gated_silu", entry: "gated_silu",
-        arguments: [.input(0), .input(1), .output, .count(.elements), .each],
-        x: Extent(.elements, step: 512, spreads: true)),
       KernelRow(
         kind: .selectRows, variant: "row", program: "pointwise/select_rows", entry: "select_rows",
         arguments: [.input(0), .input(1), .output, .count(.inputWidth)], x: Extent(.rows)),
@@ -83,7 +81,8 @@ package enum KernelTable {
       kind: .embedRows(type), variant: "row",
       program: type.isQuantized ? "quant/embed_tiles" : "quant/embed_rows", entry: "embed_rows",
       defines: weight(type),
-      arguments: [.input(0), .weight(0), .output, .count(.outputWidth)], x: Extent(.rows))
+      arguments: [.input(0), .weight(0), .output, .count(.outputWidth), .number(.scale)],
+      x: Extent(.rows))
   }
 
   private static func rope(adjacent: Bool) -> KernelRow {
@@ -92,9 +91,17 @@ package enum KernelTable {
       defines: [Define("PAIRING", adjacent ? 0 : 1)],
       arguments: [
         .input(0), .input(1), .weight(0), .output, .count(.heads), .count(.headWidth),
-        .count(.ropeDimensions),
+        .count(.ropeDimensions), .number(.magnitude),
       ],
       x: Extent(.rows))
+  }
+
+  private static func gated(_ activation: GatedActivation) -> KernelRow {
+    KernelRow(
+      kind: .gated(activation), variant: "vector", program: "pointwise/gated", entry: "gated",
+      defines: [Define("ACTIVATION", activation == .silu ? 0 : 1)],
+      arguments: [.input(0), .input(1), .output, .count(.elements), .each],
+      x: Extent(.elements, step: 512, spreads: true))
   }
 
   private static func attention(_ element: KVLayout.Element) -> [KernelRow] {

@@ -16,6 +16,8 @@ struct Measures {
     case .rows: rows
     case .inputWidth: instruction.inputs[0].width
     case .outputWidth: instruction.output.width
+    case .normWidth: normWidth
+    case .normGroups: rows * (instruction.output.width / normWidth)
     case .elements: rows * instruction.output.width
     case .blocks: instruction.inputs[0].width / Int8Activations.blockLength
     case .heads: heads.count
@@ -32,6 +34,8 @@ struct Measures {
     switch (parameter, operation) {
     case (.epsilon, .pure(.rmsNorm(let norm))): norm.epsilon
     case (.scale, .attend(let attention, _)): attention.scale
+    case (.scale, .pure(.embedRows(let embed))): embed.scale
+    case (.magnitude, .pure(.rope(let rope))): rope.magnitude
     default: preconditionFailure("\(operation.name) has no \(parameter)")
     }
   }
@@ -42,6 +46,13 @@ struct Measures {
   private var rows: Int {
     if case .writeKV = operation { return sizes[instruction.inputs[0].rows] }
     return sizes[instruction.output.rows]
+  }
+
+  private var normWidth: Int {
+    guard case .pure(.rmsNorm(let norm)) = operation else {
+      preconditionFailure("\(operation.name) has no norm")
+    }
+    return norm.weight.width
   }
 
   private var heads: (count: Int, kv: Int, width: Int) {

@@ -11,7 +11,7 @@ enum OperationKind: Sendable, Hashable {
   case linear(ElementType, int8: Bool)
   case rope(adjacent: Bool)
   case add
-  case gatedSiLU
+  case gated(GatedActivation)
   case selectRows
   case quantize
   case writeKV(KVLayout.Element)
@@ -28,7 +28,7 @@ enum OperationKind: Sendable, Hashable {
     case .pure(.rope(let rope)): self = .rope(adjacent: rope.pairing == .adjacent)
     case .pure(.attention): return nil
     case .pure(.add): self = .add
-    case .pure(.gatedSiLU): self = .gatedSiLU
+    case .pure(.gated(let activation)): self = .gated(activation)
     case .pure(.selectRows): self = .selectRows
     case .quantize: self = .quantize
     case .writeKV(let layout): self = .writeKV(layout.element)

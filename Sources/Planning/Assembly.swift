@@ -35,7 +35,8 @@ struct Assembly {
     let nowhere = Operand(
       region: Region(buffer: BufferID(index: 0)), rows: .fixed(0), width: 0, format: .f32)
     plan = ExecutionPlan(
-      stepLayout: StepLayout(bounds: planner.bounds, tableCapacity: planner.pageCount),
+      stepLayout: StepLayout(
+        bounds: planner.bounds, tableCapacity: planner.pageCount, windows: lowered.windows),
       logits: (0, nowhere), bounds: planner.bounds)
     plan.placements = placements
   }

@@ -68,12 +68,19 @@ package struct StepLayout: Sendable, Hashable {
   package let bounds: SymbolSizes
   /// Entries of all page tables together.
   package let tableCapacity: Int
+  /// The planes in the order in which they lie there.
+  package let planes: [StepPlane]
   /// Every plane starts at a multiple of this.
   private static let alignment = 128
 
-  package init(bounds: SymbolSizes, tableCapacity: Int) {
+  /// A layout for a model whose layers have these windows.
+  package init(bounds: SymbolSizes, tableCapacity: Int, windows: Set<Int?>) {
     self.bounds = bounds
     self.tableCapacity = tableCapacity
+    planes =
+      [.tokens, .positions, .slots]
+      + windows.sorted { $0 ?? 0 < $1 ?? 0 }.map { .begin(window: $0) }
+      + [.end, .table, .outputRows, .tables]
   }
 
   /// Entries that a plane holds.
@@ -87,7 +94,7 @@ package struct StepLayout: Sendable, Hashable {
 
   /// Byte offset of a plane.
   package func offset(_ plane: StepPlane) -> Int {
-    StepPlane.allCases.prefix(plane.rawValue).reduce(0) { sum, earlier in
+    planes.prefix { $0 != plane }.reduce(0) { sum, earlier in
       sum + (capacity(earlier) * 4 + Self.alignment - 1) / Self.alignment * Self.alignment
     }
   }

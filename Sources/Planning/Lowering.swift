@@ -3,11 +3,13 @@ import ModelGraph
 import Tensors
 
 /// One plane of the step buffer: the numbers that change with every step.
-package enum StepPlane: Int, Sendable, Hashable, CaseIterable {
+package enum StepPlane: Sendable, Hashable {
   case tokens
   case positions
   case slots
-  case begin
+  /// Where what each row sees begins: one plane for each window of the model's layers, nil for all
+  /// that came before.
+  case begin(window: Int?)
   case end
   case table
   case outputRows
@@ -48,6 +50,14 @@ struct LoweredGraph {
   private(set) var pools: [Int: KVLayout] = [:]
   private(set) var logits: Int
 
+  /// The windows of attention, nil for all that came before.
+  var windows: Set<Int?> {
+    Set(
+      nodes.compactMap { node -> Int?? in
+        if case .attend(let attention, _) = node.operation { .some(attention.window) } else { nil }
+      })
+  }
+
   private var sources: [ValueID: Source]
   private var quantized: [ValueID: Source] = [:]
 
@@ -76,7 +86,9 @@ struct LoweredGraph {
       emit(
         .writeKV(layout), [source(node.inputs[1]), source(node.inputs[2]), .step(.slots)],
         into: .pool(layer: layer), node, label: "write_kv")
-      let seen: [Source] = [.step(.begin), .step(.end), .step(.table), .step(.tables)]
+      let seen: [Source] = [
+        .step(.begin(window: attention.window)), .step(.end), .step(.table), .step(.tables),
+      ]
       sources[node.output] = emit(
         .attend(attention, layout), [source(node.inputs[0]), .pool(layer: layer)] + seen,
         into: new(value), node)

@@ -89,8 +89,8 @@ package final class ReferenceDevice: Device {
         into: floats(output))
     case .pure(.add):
       add(floats(inputs[0]), floats(inputs[1]), into: floats(output))
-    case .pure(.gatedSiLU):
-      gatedSiLU(gate: floats(inputs[0]), up: floats(inputs[1]), into: floats(output))
+    case .pure(.gated(let activation)):
+      gated(activation, gate: floats(inputs[0]), up: floats(inputs[1]), into: floats(output))
     case .pure(.selectRows):
       selectRows(floats(inputs[0]), indices: integers(inputs[1]), into: floats(output))
     case .pure(.attention):

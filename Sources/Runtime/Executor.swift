@@ -80,13 +80,13 @@ extension StepLayout {
   func encode(_ step: StepPlan) -> [UInt8] {
     var buffer = [UInt8](repeating: 0, count: bytes)
     buffer.withUnsafeMutableBytes { target in
-      for plane in StepPlane.allCases {
+      for plane in planes {
         let numbers =
           switch plane {
           case .tokens: step.tokens
           case .positions: step.positions
           case .slots: step.slots
-          case .begin: step.begin
+          case .begin(let window): step.begin(window: window)
           case .end: step.end
           case .table: step.table
           case .outputRows: step.outputRows

@@ -16,7 +16,7 @@ package struct StepPlan: Sendable, Hashable {
   package var positions: [Int32] = []
   /// Where each row's key and value go.
   package var slots: [Int32] = []
-  /// Each row sees tokens [begin, end) of its sequence.
+  /// Each row sees tokens [begin, end) of its sequence, or the last of them.
   package var begin: [Int32] = []
   package var end: [Int32] = []
   /// Where in `tables` each row's page table starts.
@@ -30,6 +30,12 @@ package struct StepPlan: Sendable, Hashable {
   package init() {}
 
   package var rowCount: Int { tokens.count }
+
+  /// Where what each row sees begins, in a layer that looks back no further than `window` tokens.
+  package func begin(window: Int?) -> [Int32] {
+    guard let window else { return begin }
+    return zip(begin, end).map { max($0, $1 - Int32(clamping: window)) }
+  }
 }
 
 /// A sequence that cannot go on.

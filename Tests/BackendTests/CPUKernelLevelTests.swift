@@ -273,9 +273,9 @@ private final class LastPage {
       mprotect(mapping + readable, page, PROT_NONE) == 0
     else { throw NoMemory() }
     self.mapping = mapping
-    let target = mapping + readable - content.count
+    let target = mapping + (readable - content.count)
     content.withUnsafeBytes {
-      target.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(target), byteCount: $0.count)
+      UnsafeMutableRawBufferPointer(start: target, count: $0.count).copyMemory(from: $0)
     }
     start = UnsafeRawPointer(target)
     bytes = UnsafeRawBufferPointer(start: start, count: content.count)

@@ -94,7 +94,7 @@ private let absence: Comment = "no OpenCL device: \(listing.reason ?? "")"
     let device = try OpenCLDevice(index: 0, declined: verdict)
     #expect(
       device.support(.pure(.add), input: .f32) == .declined(reason: "wrong on this driver"))
-    guard case .native = device.support(.pure(.gatedSiLU), input: .f32) else {
+    guard case .native = device.support(.pure(.gated(.silu)), input: .f32) else {
       Issue.record("other operations stay")
       return
     }
@@ -117,7 +117,7 @@ private let absence: Comment = "no OpenCL device: \(listing.reason ?? "")"
       try status.get()
     }
     try device.run(
-      [Op.gatedSiLU, .add].map {
+      [Op.gated(.silu), .add].map {
         Instruction(
           .pure($0), inputs: [operand(0), operand(1)], output: operand(2), label: $0.name)
       }, sizes: SymbolSizes(rows: 1, outputs: 0))

@@ -83,12 +83,48 @@ import Testing
     expectClose(actual, exact)
   }
 
-  @Test func gatedSiLU() throws {
-    let (gate, up) = (numbers(500).map { $0 * 12 }, numbers(500, seed: 9))
+  @Test func rmsNormOfHeads() throws {
+    let (x, w) = (numbers(2 * 66), numbers(22, seed: 5))
+    let weight = try #require(Weight(name: "w", type: .f32, rows: 1, width: 22))
     let actual = try run(
-      .pure(.gatedSiLU), [(bytes(gate), 500, .f32), (bytes(up), 500, .f32)], rows: 1, width: 500)
-    expectClose(
-      actual, zip(gate, up).map { Double($0) / (1 + exp(-Double($0))) * Double($1) })
+      .pure(.rmsNorm(RMSNorm(weight: weight, epsilon: 1e-6))), [(bytes(x), 66, .f32)],
+      weights: [bytes(w)], rows: 2, width: 66)
+    let exact = (0..<6).flatMap { head in
+      let part = x[head * 22..<(head + 1) * 22].map(Double.init)
+      let mean = part.reduce(0) { $0 + $1 * $1 } / 22
+      return zip(part, w).map { $0 / (mean + 1e-6).squareRoot() * Double($1) }
+    }
+    expectClose(actual, exact)
+  }
+
+  @Test func embeddingsAreScaled() throws {
+    let table = numbers(3 * 5)
+    let weight = try #require(Weight(name: "table", type: .f32, rows: 3, width: 5))
+    let actual = try run(
+      .pure(.embedRows(EmbedRows(table: weight, scale: 25.3))),
+      [(bytes([Int32(2), 0]), 1, .i32)], weights: [bytes(table)], rows: 2, width: 5)
+    expectClose(actual, (table[10...] + table[..<5]).map { Double($0) * Double(Float(25.3)) })
+  }
+
+  @Test(arguments: GatedActivation.allCases)
+  func gated(activation: GatedActivation) throws {
+    let (gate, up) = (numbers(500).map { $0 * 12 }, numbers(500, seed: 9))
+    // Small gates too, where the two activations differ most.
+    for gate in [gate, gate.map { $0 / 20 }] {
+      let actual = try run(
+        .pure(.gated(activation)), [(bytes(gate), 500, .f32), (bytes(up), 500, .f32)], rows: 1,
+        width: 500)
+      let exact = zip(gate, up).map { gate, up in
+        let x = Double(gate)
+        switch activation {
+        case .silu: return x / (1 + exp(-x)) * Double(up)
+        case .gelu:
+          let z = (2 / Double.pi).squareRoot() * (x + 0.044_715 * x * x * x)
+          return 0.5 * x * (1 + tanh(z)) * Double(up)
+        }
+      }
+      expectClose(actual, exact)
+    }
   }
 
   @Test func ropeTurnsPairs() throws {
@@ -97,7 +133,7 @@ import Testing
     let positions: [Int32] = [0, 1, 4000, 8191]
     let rope = Rope(
       headCount: 1, headWidth: 8, dimensions: 8, pairing: .adjacent,
-      frequencies: ConstantID(index: 0))
+      frequencies: ConstantID(index: 0), magnitude: 1.25)
     let actual = try run(
       .pure(.rope(rope)), [(bytes(x), 8, .f32), (bytes(positions), 1, .i32)],
       weights: [bytes(frequencies)], rows: 4, width: 8)
@@ -105,7 +141,9 @@ import Testing
       (0..<4).flatMap { i -> [Double] in
         let angle = Double(Float(positions[row]) * frequencies[i])
         let (a, b) = (Double(x[row * 8 + 2 * i]), Double(x[row * 8 + 2 * i + 1]))
-        return [a * cos(angle) - b * sin(angle), a * sin(angle) + b * cos(angle)]
+        return [
+          1.25 * (a * cos(angle) - b * sin(angle)), 1.25 * (a * sin(angle) + b * cos(angle)),
+        ]
       }
     }
     expectClose(actual, exact)

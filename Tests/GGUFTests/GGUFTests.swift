@@ -21,6 +21,8 @@ import Testing
     let weight = try #require(file.weight(named: "w"))
     #expect(weight.rows == 2 && weight.width == 3)
     #expect(ElementType.f32.decoded(file.bytes(of: weight), count: 6) == [1, 2, 3, 4, 5, 6])
+    let slice = try #require(weight.slice(rows: 1..<2))
+    #expect(ElementType.f32.decoded(file.bytes(of: slice), count: 3) == [4, 5, 6])
     #expect(file.tensor(named: "v")?.type == .q8_0)
     #expect(file.weight(named: "absent") == nil)
   }

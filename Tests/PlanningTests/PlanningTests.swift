@@ -42,7 +42,9 @@ private final class PaperDevice: Device {
   }
 
   /// One layer: norm, q/k/v, rope on q, attention, head.
-  private func graph(_ activations: ActivationFormat = .int8) throws -> Graph {
+  private func graph(
+    _ activations: ActivationFormat = .int8, window: Int? = nil
+  ) throws -> Graph {
     var graph = Graph(layerCount: 1)
     let frequencies = graph.constant("frequencies", [1, 0.5])
     func linear(_ x: ValueID, _ name: String) throws -> ValueID {
@@ -59,7 +61,8 @@ private final class PaperDevice: Device {
     let turned = try graph.append(
       .rope(rope), [q, graph.positions], label: "rope_q", layer: 0)
     let attended = try graph.append(
-      .attention(Attention(headCount: 2, kvHeadCount: 2, headWidth: 16, scale: 0.25)),
+      .attention(
+        Attention(headCount: 2, kvHeadCount: 2, headWidth: 16, scale: 0.25, window: window)),
       [turned, k, v], label: "attention", layer: 0)
     let wanted = try graph.append(.selectRows, [attended, graph.outputRows], label: "wanted")
     graph.logits = try graph.append(
@@ -199,6 +202,29 @@ private final class PaperDevice: Device {
     let pool = try #require(plan.buffers.first { $0.purpose == .keyValueCache })
     // 4 pages × 2 heads × (keys + values) × 16 tokens × 16 elements × 2 bytes
     #expect(pool.device == 1 && pool.bytes == 4 * 2 * 2 * 16 * 16 * 2)
+  }
+
+  @Test func aWindowHasAPlaneOfItsOwn() throws {
+    func begin(_ plan: ExecutionPlan) throws -> Int {
+      for case .run(_, let list) in plan.steps {
+        for instruction in list where instruction.label == "attention" {
+          return instruction.inputs[2].region.offset
+        }
+      }
+      throw PlanningError.unplaced(operation: "attention", reasons: [])
+    }
+    for window in [nil, 3] as [Int?] {
+      let plan = try plan(graph(window: window), [PaperDevice("a")])
+      let layout = plan.stepLayout
+      #expect(layout.planes.filter { if case .begin = $0 { true } else { false } }.count == 1)
+      #expect(try begin(plan) == layout.offset(.begin(window: window)))
+    }
+    // Every plane has its own bytes.
+    let both = StepLayout(
+      bounds: SymbolSizes(rows: 8, outputs: 2), tableCapacity: 4, windows: [nil, 3, 7])
+    let offsets = both.planes.map { both.offset($0) }
+    #expect(both.planes.count == 10 && zip(offsets, offsets.dropFirst()).allSatisfy { $0 < $1 })
+    #expect(offsets.last.map { $0 + 4 * 4 } == both.bytes)
   }
 
   @Test func whatNobodyTakesIsAnErrorWithReasons() throws {

@@ -68,6 +68,16 @@ import Testing
     #expect(pool.freeCount == 1)
   }
 
+  @Test func aWindowMovesWhereARowBeginsToSee() throws {
+    var pool = PagePool(pageCount: 10, pageTokens: 4)
+    var sequences = [sequence(3, id: 1), sequence(6, id: 2)]
+    let plan = try Scheduler(rowBudget: 16, outputBudget: 4).next(&sequences, pool: &pool)
+    #expect(plan.begin(window: nil) == [0, 0, 0, 0, 0, 0, 0, 0, 0])
+    #expect(plan.begin(window: 1) == [0, 1, 2, 0, 1, 2, 3, 4, 5])
+    #expect(plan.begin(window: 4) == [0, 0, 0, 0, 0, 0, 0, 1, 2])
+    #expect(plan.begin(window: .max) == plan.begin)
+  }
+
   @Test func anAppendedTokenIsRunAloneAndWanted() throws {
     var pool = PagePool(pageCount: 4, pageTokens: 4)
     var sequences = [sequence(3)]

@@ -59,6 +59,24 @@ import Testing
     #expect(wholes == (-16..<16).map { Float($0) / 2 })
   }
 
+  @Test func slicesAreRangesOfRows() throws {
+    let whole = try #require(Weight(name: "w", type: .q8_0, rows: 10, width: 64))
+    let slice = try #require(whole.slice(rows: 3..<7))
+    #expect(slice.rows == 4 && slice.width == 64 && slice.name == "w")
+    #expect(slice.offset == 3 * 68 && slice.bytes == 4 * 68)
+    #expect(slice.slice(rows: 1..<2)?.offset == 4 * 68)
+    #expect(whole.slice(rows: 0..<10) == whole)
+    for range in [0..<0, 5..<11, -1..<2] { #expect(whole.slice(rows: range) == nil) }
+
+    let bias = try #require(Weight(name: "b", type: .f32, rows: 1, width: 10))
+    let part = try #require(bias.slice(elements: 4..<6))
+    #expect(part.rows == 1 && part.width == 2 && part.offset == 16 && part.bytes == 8)
+    #expect(bias.slice(elements: 4..<11) == nil && whole.slice(elements: 0..<2) == nil)
+    let row = try #require(whole.slice(rows: 9..<10))
+    #expect(row.slice(elements: 32..<64)?.offset == 9 * 68 + 34)
+    #expect(row.slice(elements: 1..<33) == nil)
+  }
+
   @Test func rowsThatAreNotWholeBlocksHaveNoSize() {
     #expect(ElementType.q4_1.rowBytes(33) == nil)
     #expect(ElementType.q8_0.rowBytes(-32) == nil)

@@ -1,65 +1,75 @@
-/// The SHA-256 of bytes in hexadecimal (FIPS 180-4): how a fixture names a text that is not ours to copy.
-package func sha256(_ bytes: [UInt8]) -> String {
-  var state: [UInt32] = [
-    0x6a09_e667, 0xbb67_ae85, 0x3c6e_f372, 0xa54f_f53a, 0x510e_527f, 0x9b05_688c, 0x1f83_d9ab,
-    0x5be0_cd19,
-  ]
-  var padded = bytes + [0x80]
-  while padded.count % 64 != 56 { padded.append(0) }
-  for shift in stride(from: 56, through: 0, by: -8) {
-    padded.append(UInt8(truncatingIfNeeded: (bytes.count << 3) >> shift))
+/// SHA-256 (FIPS 180-4), to recognise files by the sums in a manifest.
+package enum SHA256 {
+  /// The digest in hexadecimal digits.
+  package static func hex(_ bytes: [UInt8]) -> String {
+    var state: [UInt32] = [
+      0x6A09_E667, 0xBB67_AE85, 0x3C6E_F372, 0xA54F_F53A, 0x510E_527F, 0x9B05_688C, 0x1F83_D9AB,
+      0x5BE0_CD19,
+    ]
+    // The message, a set bit, zeros, and its length in bits fill whole blocks of 64 bytes.
+    let whole = bytes.count / 64 * 64
+    var tail = Array(bytes[whole...]) + [0x80]
+    while tail.count % 64 != 56 { tail.append(0) }
+    withUnsafeBytes(of: (UInt64(bytes.count) * 8).bigEndian) { tail += $0 }
+    bytes.withUnsafeBytes { add($0, whole, &state) }
+    tail.withUnsafeBytes { add($0, tail.count, &state) }
+    let digits = Array("0123456789abcdef")
+    return String(
+      state.flatMap { word in
+        stride(from: 28, through: 0, by: -4).map { digits[Int(word >> UInt32($0) & 15)] }
+      })
   }
-  for block in stride(from: 0, to: padded.count, by: 64) {
-    var words = (0..<16).map { word in
-      (0..<4).reduce(UInt32(0)) { $0 << 8 | UInt32(padded[block + 4 * word + $1]) }
-    }
-    for i in 16..<64 {
-      let (a, b) = (words[i - 15], words[i - 2])
-      let s0 = rotated(a, 7) ^ rotated(a, 18) ^ a >> 3
-      let s1 = rotated(b, 17) ^ rotated(b, 19) ^ b >> 10
-      words.append(words[i - 16] &+ s0 &+ words[i - 7] &+ s1)
-    }
-    var v = state
-    for i in 0..<64 {
-      let s1 = rotated(v[4], 6) ^ rotated(v[4], 11) ^ rotated(v[4], 25)
-      let choice = v[4] & v[5] ^ ~v[4] & v[6]
-      let t1 = v[7] &+ s1 &+ choice &+ roundConstants[i] &+ words[i]
-      let s0 = rotated(v[0], 2) ^ rotated(v[0], 13) ^ rotated(v[0], 22)
-      let majority = v[0] & v[1] ^ v[0] & v[2] ^ v[1] & v[2]
-      v = [t1 &+ s0 &+ majority, v[0], v[1], v[2], v[3] &+ t1, v[4], v[5], v[6]]
-    }
-    for i in 0..<8 { state[i] &+= v[i] }
-  }
-  return state.map { word in
-    let digits = String(word, radix: 16)
-    return String(repeating: "0", count: 8 - digits.count) + digits
-  }.joined()
-}
 
-private func rotated(_ word: UInt32, _ count: UInt32) -> UInt32 {
-  word >> count | word << (32 - count)
-}
-
-/// The first 32 bits of the fractions of the cube roots of the first 64 primes.
-private let roundConstants: [UInt32] = {
-  var primes: [Double] = []
-  var candidate = 2
-  while primes.count < 64 {
-    if !primes.contains(where: { candidate % Int($0) == 0 }) { primes.append(Double(candidate)) }
-    candidate += 1
-  }
-  return primes.map { prime in
-    // The largest whole cube root of prime × 2^96, by bisection in whole numbers: a root in double
-    // precision could be one off.
-    var (low, high) = (UInt64(1) << 32, UInt64(8) << 32)
-    while high - low > 1 {
-      let middle = (low + high) / 2
-      let square = middle.multipliedFullWidth(by: middle)
-      // middle³ compared with prime × 2^96; middle < 2^35, so the cube has at most 105 bits.
-      let lowPart = square.low.multipliedFullWidth(by: middle)
-      let top = square.high * middle + lowPart.high
-      if top < UInt64(prime) << 32 { low = middle } else { high = middle }
+  private static func add(
+    _ bytes: UnsafeRawBufferPointer, _ count: Int, _ state: inout [UInt32]
+  ) {
+    func turn(_ x: UInt32, _ n: UInt32) -> UInt32 { x >> n | x << (32 - n) }
+    withUnsafeTemporaryAllocation(of: UInt32.self, capacity: 64) { w in
+      rounds.withUnsafeBufferPointer { k in
+        for block in stride(from: 0, to: count, by: 64) {
+          for i in 0..<16 {
+            w[i] = UInt32(
+              bigEndian: bytes.loadUnaligned(fromByteOffset: block + i * 4, as: UInt32.self))
+          }
+          for i in 16..<64 {
+            let (x, y) = (w[i - 15], w[i - 2])
+            let s0 = turn(x, 7) ^ turn(x, 18) ^ x >> 3
+            let s1 = turn(y, 17) ^ turn(y, 19) ^ y >> 10
+            w[i] = w[i - 16] &+ s0 &+ w[i - 7] &+ s1
+          }
+          var (a, b, c, d) = (state[0], state[1], state[2], state[3])
+          var (e, f, g, h) = (state[4], state[5], state[6], state[7])
+          for i in 0..<64 {
+            let s1 = turn(e, 6) ^ turn(e, 11) ^ turn(e, 25)
+            let first = h &+ s1 &+ (e & f ^ ~e & g) &+ k[i] &+ w[i]
+            let s0 = turn(a, 2) ^ turn(a, 13) ^ turn(a, 22)
+            let second = s0 &+ (a & b ^ a & c ^ b & c)
+            (h, g, f, e, d, c, b, a) = (g, f, e, d &+ first, c, b, a, first &+ second)
+          }
+          for (i, value) in [a, b, c, d, e, f, g, h].enumerated() { state[i] &+= value }
+        }
+      }
     }
-    return UInt32(truncatingIfNeeded: low)
   }
-}()
+
+  /// The first 32 bits of the fractional parts of the cube roots of the first 64 primes.
+  private static let rounds: [UInt32] = {
+    var primes: [UInt32] = []
+    var candidate: UInt32 = 2
+    while primes.count < 64 {
+      if primes.allSatisfy({ candidate % $0 != 0 }) { primes.append(candidate) }
+      candidate += 1
+    }
+    return primes.map { prime in
+      // The largest r with r³ ≤ prime × 2⁹⁶, by bisection; its low 32 bits.
+      var (low, high) = (UInt64(0), UInt64(7) << 32)
+      let target = UInt128(prime) << 96
+      while high - low > 1 {
+        let middle = (low + high) / 2
+        let cube = UInt128(middle) * UInt128(middle) * UInt128(middle)
+        if cube <= target { low = middle } else { high = middle }
+      }
+      return UInt32(truncatingIfNeeded: low)
+    }
+  }()
+}

@@ -42,7 +42,7 @@ struct TemplateSuiteTests {
     #expect(suite.conversations.map(\.name) == ["plain", "system", "tools", "tool result"])
     #expect(Self.names(".jinja").count == 70 && Self.names(".gguf").count == 3)
     #expect(suite.templates.allSatisfy { $0.results.count == 4 })
-    #expect(sha256(Array("abc".utf8)).hasPrefix("ba7816bf8f01cfea414140de5dae2223b00361a3"))
+    #expect(SHA256.hex(Array("abc".utf8)).hasPrefix("ba7816bf8f01cfea414140de5dae2223b00361a3"))
   }
 
   @Test(
@@ -65,7 +65,7 @@ struct TemplateSuiteTests {
     let suite = try Self.suite()
     let golden = try #require(suite.templates.first { $0.name == name })
     // Another version of the file would fail in a confusing way.
-    try #require(sha256(Array(source.utf8)) == golden.sha256)
+    try #require(SHA256.hex(Array(source.utf8)) == golden.sha256)
     try #require(suite.now.count == 6)
     let now = TemplateDate(
       year: suite.now[0], month: suite.now[1], day: suite.now[2], hour: suite.now[3],
@@ -80,7 +80,7 @@ struct TemplateSuiteTests {
             "documents": .none, "add_generation_prompt": .bool(true),
             "bos_token": .string(suite.bos), "eos_token": .string(suite.eos),
           ], now: now)
-        outcome = sha256(Array(text.utf8))
+        outcome = SHA256.hex(Array(text.utf8))
       } catch {
         text = "\(error)"
         outcome = nil

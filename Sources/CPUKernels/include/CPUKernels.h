@@ -108,7 +108,7 @@ void cpu_linear(const cpu_kernels *kernels, cpu_pool *pool, const cpu_linear_arg
 void cpu_linear_int8(const cpu_kernels *kernels, cpu_pool *pool,
                      const cpu_linear_arguments *arguments);
 
-// output[r] = table[tokens[r]]; rows of a token outside the table are zeros.
+// output[r] = table[tokens[r]] * scale; rows of a token outside the table are zeros.
 typedef struct {
   cpu_type type;
   const void *table;
@@ -117,6 +117,7 @@ typedef struct {
   size_t row_bytes;
   const int32_t *tokens;
   size_t rows;
+  float scale;
   float *output;
 } cpu_embed_arguments;
 
@@ -135,7 +136,7 @@ typedef struct {
 void cpu_rms_norm(const cpu_kernels *kernels, cpu_pool *pool,
                   const cpu_rms_norm_arguments *arguments);
 
-// Turns pairs of each head by position * frequency.
+// Turns pairs of each head by position * frequency; sine and cosine are multiplied by `magnitude`.
 typedef struct {
   const float *input;
   const int32_t *positions;
@@ -145,6 +146,7 @@ typedef struct {
   size_t head_width;
   size_t dimensions;
   bool adjacent; // pairs (2i, 2i + 1), or else (i, i + dimensions / 2)
+  float magnitude;
   float *output;
 } cpu_rope_arguments;
 
@@ -163,6 +165,10 @@ void cpu_add(const cpu_kernels *kernels, cpu_pool *pool, const cpu_pair_argument
 
 // output = a / (1 + exp(-a)) * b
 void cpu_gated_silu(const cpu_kernels *kernels, cpu_pool *pool,
+                    const cpu_pair_arguments *arguments);
+
+// output = a / (1 + exp(-z)) * b, where z = 2 sqrt(2 / pi) (a + 0.044715 a^3)
+void cpu_gated_gelu(const cpu_kernels *kernels, cpu_pool *pool,
                     const cpu_pair_arguments *arguments);
 
 // output[r] = input[indices[r]]; rows of an index outside the input are zeros.

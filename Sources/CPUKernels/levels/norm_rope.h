@@ -79,7 +79,7 @@ static void rope(const void *arguments, size_t first, size_t last) {
           n == LANES ? load(a->frequencies + i) : load_some(a->frequencies + i, n);
       vf sine, cosine;
       sine_cosine(frequency * position, &sine, &cosine);
-      turn_heads(a, x, y, i, n, sine, cosine);
+      turn_heads(a, x, y, i, n, sine * a->magnitude, cosine * a->magnitude);
     }
   }
 }

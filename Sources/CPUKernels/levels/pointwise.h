@@ -7,22 +7,27 @@ static void add(const void *arguments, size_t first, size_t last) {
   for (; i < last; i++) p->output[i] = p->a[i] + p->b[i];
 }
 
-// x / (1 + exp(-x)), by the exponential of -|x|, which cannot overflow.
-INLINE vf silu(vf x) {
-  vf e = exponential(-magnitude(x));
-  return choose(x >= 0.0f, x, x * e) * reciprocal(e + 1.0f);
+// x / (1 + exp(-z)), by the exponential of -|z|, which cannot overflow.
+INLINE vf gate(vf x, vf z) {
+  vf e = exponential(-magnitude(z));
+  return choose(z >= 0.0f, x, x * e) * reciprocal(e + 1.0f);
 }
+INLINE vf silu(vf x) { return gate(x, x); }
+INLINE vf gelu(vf x) { return gate(x, fused(x * x * 0.044715f, x, x) * 1.59576912f); }
 
-static void gated_silu(const void *arguments, size_t first, size_t last) {
-  const cpu_pair_arguments *p = arguments;
-  size_t i = first;
-  for (; i + LANES <= last; i += LANES)
-    store(p->output + i, silu(load(p->a + i)) * load(p->b + i));
-  if (i < last) {
-    size_t n = last - i;
-    store_some(p->output + i, silu(load_some(p->a + i, n)) * load_some(p->b + i, n), n);
+#define GATED(activation)                                                                      \
+  static void gated_##activation(const void *arguments, size_t first, size_t last) {           \
+    const cpu_pair_arguments *p = arguments;                                                   \
+    size_t i = first;                                                                          \
+    for (; i + LANES <= last; i += LANES)                                                      \
+      store(p->output + i, activation(load(p->a + i)) * load(p->b + i));                       \
+    if (i < last) {                                                                            \
+      size_t n = last - i;                                                                     \
+      store_some(p->output + i, activation(load_some(p->a + i, n)) * load_some(p->b + i, n), n); \
+    }                                                                                          \
   }
-}
+GATED(silu)
+GATED(gelu)
 
 // Tensors/Int8Activations.swift. What is not a number compares false and becomes 0.
 static void quantize(const void *arguments, size_t first, size_t last) {

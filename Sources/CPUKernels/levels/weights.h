@@ -101,5 +101,7 @@ static void embed(const void *arguments, size_t first, size_t last) {
       __builtin_memset(row, 0, a->width * sizeof(float));
     else
       decode(a->type, (const uint8_t *)a->table + (size_t)token * a->row_bytes, a->width, row);
+    if (a->scale != 1.0f)
+      for (size_t k = 0; k < a->width; k++) row[k] *= a->scale;
   }
 }

@@ -8,3 +8,6 @@
 
 /// base^exponent in double precision.
 func power(_ base: Double, _ exponent: Double) -> Double { pow(base, exponent) }
+
+/// The natural logarithm in double precision.
+func logarithm(_ x: Double) -> Double { log(x) }
