@@ -104,7 +104,7 @@ let package = Package(
     tests("PlanningTests", "Planning", "Devices", "ModelGraph", "Tensors"),
     tests("ResidencyTests", "Residency"),
     tests("SchedulingTests", "Scheduling", "Residency"),
-    tests("SamplingTests", "Sampling"),
+    tests("SamplingTests", "Sampling", "TestSupport"),
     tests(
       "RuntimeTests", "Runtime", "ReferenceBackend", "Models", "Planning", "Devices", "GGUF",
       "Scheduling", "Sampling", "ModelGraph", "Tensors", "TestSupport"),
@@ -115,6 +115,7 @@ let package = Package(
     tests(
       "BackendTests", "OpSuite", "ReferenceBackend", "CPUBackend", "OpenCLBackend", "COpenCL",
       "CPUKernels", "Devices", "ModelGraph", "Tensors"),
+    tests("CLITests", "CLI", "Apus"),
     tests(
       "ApusTests", "Apus", "COpenCL", "Runtime", "Sampling", "Tokenization", "GGUF", "Tensors",
       "Models", "ModelGraph", "FuzzTargets", "TestSupport"),

@@ -25,13 +25,14 @@
 //
 //   tile of 16 rows   head │ block of 32 │ block of 32 │ …   as long as a block of the format, then the
 //                     next head: BLOCK_LENGTH elements in all
-//   head              16 d │ 16 m, where there are minima
+//   head              16 d │ 16 m │ s of 4 groups │ of the next 4 │ … │ n of 4 groups │ …
 //                     d: f16, or a byte e that stands for 2^(e - 128); m: f16
-//   block of 32       16 s of group 0 │ of group 1 │ 16 n of group 0 │ of group 1 │ low bits │ high bits
-//                     s: signed bytes, n: bytes; there are 0, 1 or 2 groups of each
-//   plane of p bits   p vectors of 64 bytes: a word of 4 bytes for each row. Bits f p … f p + p - 1 of
-//                     byte e of vector v belong to element 4 (f p + v) + e
+//                     s, n of 4 groups: a word for each row with a byte for each group, s signed
+//   block of 32       low bits │ high bits
+//   plane of p bits   p vectors of 64 bytes: a word for each row. Bits f p … f p + p - 1 of byte e of
+//                     vector v belong to element 4 (f p + v) + e
 //
+// Formats that lack m, s, n or high bits leave them out.
 // An element is d s × integer + m n, where the integer is code - ZERO, or a byte of the codebook.
 
 #ifndef BLOCK_LENGTH
@@ -63,46 +64,32 @@
 #ifndef CODEBOOK_3
 #define CODEBOOK_3 0
 #endif
-// Whether d is a power of two, and whether there is an m.
+// Whether d is a power of two, and what there is beside it.
 #ifndef POWER_SCALE
 #define POWER_SCALE 0
 #endif
 #ifndef HAS_MINIMUM
 #define HAS_MINIMUM 1
 #endif
-// How many s and n a row has in a block of 32: 0, 1 or 2.
-#ifndef GROUP_SCALES
-#define GROUP_SCALES 1
+// Groups in a block of 32, 1 or 2, and whether they have s and n of their own.
+#ifndef GROUPS
+#define GROUPS 1
 #endif
-#ifndef GROUP_MINIMA
-#define GROUP_MINIMA 1
+#ifndef HAS_GROUP_SCALES
+#define HAS_GROUP_SCALES 1
+#endif
+#ifndef HAS_GROUP_MINIMA
+#define HAS_GROUP_MINIMA 1
 #endif
 
-// Groups in a block of 32.
-#define GROUPS (GROUP_SCALES == 2 ? 2 : 1)
-#define HEAD_BYTES (16 * ((POWER_SCALE ? 1 : 2) + 2 * HAS_MINIMUM))
-#define CODES (16 * (GROUP_SCALES + GROUP_MINIMA))
-#define TILE_BLOCK_BYTES (CODES + 64 * (LOW_BITS + HIGH_BITS))
+#define TILE_BLOCKS (BLOCK_LENGTH / BLOCK)
+#define MINIMUM_OFFSET (POWER_SCALE ? 16 : 32)
+#define SCALES_OFFSET (MINIMUM_OFFSET + 32 * HAS_MINIMUM)
+#define MINIMA_OFFSET (SCALES_OFFSET + 16 * TILE_BLOCKS * GROUPS * HAS_GROUP_SCALES)
+#define HEAD_BYTES (MINIMA_OFFSET + 16 * TILE_BLOCKS * GROUPS * HAS_GROUP_MINIMA)
+#define TILE_BLOCK_BYTES (64 * (LOW_BITS + HIGH_BITS))
 #define TILE_BYTES(width) \
-  ((size_t)(width) / BLOCK_LENGTH * HEAD_BYTES + (size_t)(width) / BLOCK * TILE_BLOCK_BYTES)
-
-// What a plane holds of elements 4 i … 4 i + 3 of 16 rows: a word for each row, a byte for each
-// element.
-static inline uint16 plane_words(global const uchar *plane, uint bits, uint i)
-{
-  return vload16(i % bits, (global const uint *)plane) >> (i / bits * bits)
-      & (0x01010101u * ((1u << bits) - 1));
-}
-
-// The codes of those elements.
-static inline uint16 code_words(global const uchar *block, uint i)
-{
-  uint16 words = plane_words(block + CODES, LOW_BITS, i);
-#if HIGH_BITS
-  words |= plane_words(block + CODES + 64 * LOW_BITS, HIGH_BITS, i) << LOW_BITS;
-#endif
-  return words;
-}
+  ((size_t)(width) / BLOCK_LENGTH * (HEAD_BYTES + TILE_BLOCKS * TILE_BLOCK_BYTES))
 
 // The whole number that a code in the low byte of a word stands for, and 2^(e - 128), which is
 // subnormal for the two smallest e: a device may take those for zero. A float whose bits are
@@ -134,6 +121,24 @@ static inline uint16 code_words(global const uchar *block, uint i)
 TILE_NUMBERS(1, float, uint, as_float)
 TILE_NUMBERS(16, float16, uint16, as_float16)
 
+// What a plane holds of elements 4 i … 4 i + 3 of 16 rows: a word for each row, a byte for each
+// element.
+static inline uint16 plane_words(global const uchar *plane, uint bits, uint i)
+{
+  return vload16(i % bits, (global const uint *)plane) >> (i / bits * bits)
+      & (0x01010101u * ((1u << bits) - 1));
+}
+
+// The codes of those elements.
+static inline uint16 code_words(global const uchar *block, uint i)
+{
+  uint16 words = plane_words(block, LOW_BITS, i);
+#if HIGH_BITS
+  words |= plane_words(block + 64 * LOW_BITS, HIGH_BITS, i) << LOW_BITS;
+#endif
+  return words;
+}
+
 // d of 16 rows, and m.
 static inline float16 head_scales(global const uchar *head)
 {
@@ -146,29 +151,37 @@ static inline float16 head_scales(global const uchar *head)
 
 static inline float16 head_minima(global const uchar *head)
 {
-  return HAS_MINIMUM ? vload_half16(1, (global const half *)head) : (float16)(0.0f);
+  return HAS_MINIMUM ? vload_half16(0, (global const half *)(head + MINIMUM_OFFSET))
+                     : (float16)(0.0f);
 }
 
 // s and n of a group of 16 rows; 1 where groups have none of their own.
-static inline float16 group_scales(global const uchar *block, uint group)
+static inline float16 group_scales(global const uchar *head, uint group)
 {
-  return GROUP_SCALES ? convert_float16(vload16(group, (global const char *)block))
-                      : (float16)(1.0f);
+  if (!HAS_GROUP_SCALES) return (float16)(1.0f);
+  const int16 words = vload16(group / 4, (global const int *)(head + SCALES_OFFSET));
+  return convert_float16(words << (24 - group % 4 * 8) >> 24);
 }
 
-static inline float16 group_minima(global const uchar *block, uint group)
+static inline float16 group_minima(global const uchar *head, uint group)
 {
-  return GROUP_MINIMA ? convert_float16(vload16(GROUP_SCALES + group, block)) : (float16)(1.0f);
+  if (!HAS_GROUP_MINIMA) return (float16)(1.0f);
+  const uint16 words = vload16(group / 4, (global const uint *)(head + MINIMA_OFFSET));
+  return convert_float16(words >> (group % 4 * 8) & 255u);
 }
 
 // --- Reductions over one vector -----------------------------------------------------------------
 
+static inline float sum4(float4 v)
+{
+  float2 a = v.lo + v.hi;
+  return a.x + a.y;
+}
+
 static inline float sum16(float16 v)
 {
   float8 a = v.lo + v.hi;
-  float4 b = a.lo + a.hi;
-  float2 c = b.lo + b.hi;
-  return c.x + c.y;
+  return sum4(a.lo + a.hi);
 }
 
 static inline float max16(float16 v)

@@ -86,7 +86,8 @@ kernel void linear(
     }
 
     for (uint b = 0; b < blocks; b++) {
-      if (b % (BLOCK_LENGTH / BLOCK) == 0) {
+      const uint groups = b % TILE_BLOCKS * GROUPS;
+      if (groups == 0) {
 #pragma unroll
         for (uint r = 0; r < TILES; r++) {
           head[r] = block[r];
@@ -94,36 +95,39 @@ kernel void linear(
         }
       }
 #if INT8
+      // Element 4 i + e lies at 8 e + i, as it comes from words of four.
       float x[TOKENS][BLOCK];
       float16 dot[TILES][TOKENS];
 #pragma unroll
       for (uint t = 0; t < TOKENS; t++) {
-        global const char *bytes = (global const char *)x_row[t];
-        vstore16(convert_float16(vload16(2 * b, bytes)), 0, x[t]);
-        vstore16(convert_float16(vload16(2 * b + 1, bytes)), 1, x[t]);
+        const int8 words = vload8(b, (global const int *)x_row[t]);
+#pragma unroll
+        for (uint e = 0; e < 4; e++)
+          vstore8(convert_float8(words << (24 - 8 * e) >> 24), e, x[t]);
 #pragma unroll
         for (uint r = 0; r < TILES; r++) dot[r][t] = (float16)(0.0f);
       }
-#define X(t, k) x[t][k]
+#define X(t, i, e) x[t][8 * (e) + (i)]
 #define ADD(r, t, w, x) dot[r][t] = FUSED(w, (float16)(x), dot[r][t])
 #else
-#define X(t, k) ((global const float *)x_row[t])[b * BLOCK + (k)]
+#define X(t, i, e) ((global const float *)x_row[t])[b * BLOCK + 4 * (i) + (e)]
 #define ADD(r, t, w, x) sum[r][t] = FUSED(w, (float16)(x), sum[r][t])
 #endif
       for (uint g = 0; g < GROUPS; g++) {
         float16 scale[TILES], minimum[TILES];
 #pragma unroll
         for (uint r = 0; r < TILES; r++) {
-          scale[r] = group_scales(block[r], g);
+          scale[r] = group_scales(head[r], groups + g);
 #if !INT8
           scale[r] *= head_scales(head[r]);
-          minimum[r] = head_minima(head[r]) * group_minima(block[r], g);
+          minimum[r] = head_minima(head[r]) * group_minima(head[r], groups + g);
 #endif
         }
         for (uint i = g * (8 / GROUPS); i < (g + 1) * (8 / GROUPS); i++) {
 #pragma unroll
           for (uint r = 0; r < TILES; r++) {
             uint16 words = code_words(block[r], i);
+#pragma unroll
             for (uint e = 0; e < 4; e++) {
               float16 value = integer16(words);
 #if !INT8
@@ -132,7 +136,7 @@ kernel void linear(
               if (GROUPS == 2) value *= scale[r];
 #endif
 #pragma unroll
-              for (uint t = 0; t < TOKENS; t++) ADD(r, t, value, X(t, 4 * i + e));
+              for (uint t = 0; t < TOKENS; t++) ADD(r, t, value, X(t, i, e));
               words >>= 8u;
             }
           }
@@ -142,22 +146,23 @@ kernel void linear(
 #pragma unroll
       for (uint r = 0; r < TILES; r++) {
         float16 d = head_scales(head[r]);
-        if (GROUPS == 1) d *= group_scales(block[r], 0);
+        float16 m = head_minima(head[r]);
+#if GROUPS == 1
+        d *= group_scales(head[r], groups);
+        m *= group_minima(head[r], groups);
+#endif
 #pragma unroll
         for (uint t = 0; t < TOKENS; t++) {
           global const float *scales = (global const float *)(x_row[t] + inputs);
           sum[r][t] = FUSED(d * scales[b], dot[r][t], sum[r][t]);
-#if HAS_MINIMUM
-          float16 m = head_minima(head[r]);
-#if GROUPS == 1
-          m *= group_minima(block[r], 0);
+#if HAS_MINIMUM && GROUPS == 1
           sum[r][t] = FUSED(m, (float16)(scales[blocks + b]), sum[r][t]);
-#else
-          const float16 first_sum = sum16(vload16(0, x[t])), second_sum = sum16(vload16(1, x[t]));
+#elif HAS_MINIMUM
+          const float8 x_sums = vload8(0, x[t]) + vload8(1, x[t]) + vload8(2, x[t]) + vload8(3, x[t]);
           const float16 n = FUSED(
-              group_minima(block[r], 0), first_sum, group_minima(block[r], 1) * second_sum);
+              group_minima(head[r], groups), (float16)(sum4(x_sums.lo)),
+              group_minima(head[r], groups + 1) * sum4(x_sums.hi));
           sum[r][t] = FUSED(m * scales[b], n, sum[r][t]);
-#endif
 #endif
         }
       }

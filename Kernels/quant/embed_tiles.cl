@@ -28,27 +28,29 @@ kernel void embed_rows(
   global const uchar *block = table_buffer + table_offset + token / 16 * TILE_BYTES(width);
   global float *y = (global float *)(y_buffer + y_offset) + t * width;
 
-  float d = 0.0f, m = 0.0f;
+  global const uchar *head = block;
   for (uint b = 0; b < width / BLOCK; b++) {
-    if (b % (BLOCK_LENGTH / BLOCK) == 0) {
-#if POWER_SCALE
-      d = power_of_two1(block[lane]);
-#else
-      d = vload_half(lane, (global const half *)block);
-#endif
-#if HAS_MINIMUM
-      m = vload_half(16 + lane, (global const half *)block);
-#endif
+    if (b % TILE_BLOCKS == 0) {
+      head = block;
       block += HEAD_BYTES;
     }
-    for (uint k = 0; k < BLOCK; k++) {
-      const uint g = k / (BLOCK / GROUPS);
-      uint code = plane_bits(block + CODES, LOW_BITS, lane, k);
-#if HIGH_BITS
-      code |= plane_bits(block + CODES + 64 * LOW_BITS, HIGH_BITS, lane, k) << LOW_BITS;
+#if POWER_SCALE
+    const float d = power_of_two1(head[lane]);
+#else
+    const float d = vload_half(lane, (global const half *)head);
 #endif
-      const float s = GROUP_SCALES ? ((global const char *)block)[16 * g + lane] : 1;
-      const float n = GROUP_MINIMA ? block[16 * (GROUP_SCALES + g) + lane] : 1;
+    const float m =
+        HAS_MINIMUM ? vload_half(lane, (global const half *)(head + MINIMUM_OFFSET)) : 0.0f;
+    for (uint k = 0; k < BLOCK; k++) {
+      const uint g = b % TILE_BLOCKS * GROUPS + k / (BLOCK / GROUPS);
+      const uint group_byte = 4 * (g / 4 * 16 + lane) + g % 4;
+      const float s =
+          HAS_GROUP_SCALES ? ((global const char *)head)[SCALES_OFFSET + group_byte] : 1.0f;
+      const float n = HAS_GROUP_MINIMA ? head[MINIMA_OFFSET + group_byte] : 1.0f;
+      uint code = plane_bits(block, LOW_BITS, lane, k);
+#if HIGH_BITS
+      code |= plane_bits(block + 64 * LOW_BITS, HIGH_BITS, lane, k) << LOW_BITS;
+#endif
       y[b * BLOCK + k] = FUSED(d * s, integer1(code), m * n) * scale;
     }
     block += TILE_BLOCK_BYTES;

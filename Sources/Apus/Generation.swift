@@ -1,46 +1,8 @@
+import Models
 import Runtime
 import Sampling
 import Synchronization
 import Tokenization
-
-/// How a reply is generated.
-public struct GenerationOptions: Sendable {
-  /// Tokens at most.
-  public var limit = 128
-  /// The reply ends before any of these texts.
-  public var stops: [String] = []
-  /// 0 picks the likeliest token.
-  public var temperature: Float = 0.8
-  /// Keep the k likeliest tokens; 0 keeps all.
-  public var topK = 40
-  /// Keep the fewest tokens that together have this probability.
-  public var topP: Float = 0.95
-  /// Keep tokens with at least this share of the likeliest one's probability.
-  public var minP: Float = 0.05
-  /// Above 1 makes tokens that occurred lately less likely.
-  public var repetitionPenalty: Float = 1
-  /// The same seed gives the same text on the same device.
-  public var seed: UInt64 = 0
-
-  /// The defaults.
-  public init() {}
-
-  var sampling: SamplingParameters {
-    var parameters = SamplingParameters()
-    parameters.temperature = temperature
-    parameters.topK = topK
-    parameters.topP = topP
-    parameters.minP = minP
-    parameters.repetitionPenalty = repetitionPenalty
-    parameters.seed = seed
-    return parameters
-  }
-
-  /// A sentence about the first value that makes no sense, or nil.
-  public var complaint: String? {
-    limit < 0 ? "the number of tokens (-n) must be 0 or more" : sampling.complaint
-  }
-}
 
 /// How a reply ended and how long it took.
 public struct GenerationSummary: Sendable {
@@ -62,6 +24,8 @@ public struct GenerationSummary: Sendable {
   public var finish: Finish
   /// Tokens of the prompt.
   public var promptTokens: Int
+  /// Those of them that were in the cache from the turn before.
+  public var reusedTokens: Int
   /// Tokens of the reply.
   public var tokens: Int
   /// From the request to the first token.
@@ -76,12 +40,32 @@ public struct GenerationSummary: Sendable {
   }
 }
 
+/// A message of a conversation.
+public struct Message: Sendable, Hashable, Codable {
+  /// `system`, `user` or `assistant`.
+  public var role: String
+  /// The text.
+  public var content: String
+
+  /// A message.
+  public init(role: String, content: String) {
+    self.role = role
+    self.content = content
+  }
+}
+
 /// What to continue.
 public enum Prompt: Sendable {
   /// The user's words, put into the model's chat template, with an optional system message.
   case chat(user: String, system: String?)
+  /// A conversation up to the user's latest message. What it shares with the conversation before
+  /// is not computed again.
+  case conversation([Message])
   /// Bytes as they are; special tokens in them are plain text.
   case raw([UInt8])
+
+  /// Whether the cache is worth keeping: another turn is likely to follow.
+  fileprivate var keepsCache: Bool { if case .conversation = self { true } else { false } }
 }
 
 /// A part of a reply.
@@ -135,16 +119,39 @@ extension LanguageModel {
         (system.map { [ChatMessage(role: "system", content: $0)] } ?? [])
         + [ChatMessage(role: "user", content: user)]
       return try text.tokens(of: messages)
+    case .conversation(let messages):
+      return try text.tokens(
+        of: messages.map { ChatMessage(role: $0.role, content: $0.content) })
     }
+  }
+
+  /// How many tokens of context a prompt takes.
+  ///
+  /// - Throws: ``ApusError`` where the model has no chat template, or one that fails.
+  public func tokenCount(of prompt: Prompt) throws(ApusError) -> Int {
+    try tokens(of: prompt).count
   }
 
   private func request(
     _ prompt: Prompt, _ options: GenerationOptions
   ) throws(ApusError) -> GenerationRequest {
-    if let complaint = options.complaint { throw ApusError(.request, complaint) }
+    var sampling = options.sampling
+    let complaint = options.complaint ?? sampling.complaint(vocabulary: model.vocabularySize)
+    if let complaint { throw ApusError(.request, complaint) }
+    if sampling.dry.isActive { sampling.dry.breakers = sequenceBreakers(options.dryBreakers) }
     return GenerationRequest(
-      prompt: try tokens(of: prompt), sampling: options.sampling, limit: options.limit,
-      endTokens: text.tokenizer.endOfGeneration)
+      prompt: try tokens(of: prompt), sampling: sampling, limit: options.limit,
+      endTokens: text.tokenizer.endOfGeneration, keepsCache: prompt.keepsCache)
+  }
+
+  /// Breakers in tokens, found once for each set of texts.
+  private func sequenceBreakers(_ texts: [String]) -> [Int32: [[Int32]]] {
+    breakers.withLock {
+      if let known = $0[texts] { return known }
+      let found = text.tokenizer.sequenceBreakers(texts)
+      $0 = [texts: found]
+      return found
+    }
   }
 
   private func speak(
@@ -213,6 +220,7 @@ extension GenerationSummary {
       case (nil, .cancelled): .cancelled
       }
     promptTokens = report.promptTokens
+    reusedTokens = report.reusedTokens
     tokens = report.generatedTokens
     timeToFirstToken = report.timeToFirstToken
     decodeTime = report.decodeTime

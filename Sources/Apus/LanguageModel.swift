@@ -32,6 +32,8 @@ public final class LanguageModel: Sendable {
   package let engine: Engine
   package let plan: ExecutionPlan
   package let devices: [DeviceTraits]
+  /// DRY's breakers in tokens, as they were last asked for.
+  let breakers = Mutex<[[String]: [Int32: [[Int32]]]]>([:])
 
   private init(
     _ model: Model, _ text: ModelText, _ engine: Engine, _ started: Started, contextLength: Int

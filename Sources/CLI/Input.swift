@@ -40,6 +40,12 @@ enum Input {
     }
   }
 
+  /// A path that somebody typed where no shell reads it: `~` is the home folder.
+  static func expanded(_ path: String) -> String {
+    guard path == "~" || path.hasPrefix("~/"), let home = getenv("HOME") else { return path }
+    return String(cString: home) + path.dropFirst()
+  }
+
   private static func refusal(_ name: String) -> ApusError {
     ApusError(.file, "\(name): cannot be read: \(String(cString: strerror(errno)))")
   }

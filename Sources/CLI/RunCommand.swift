@@ -24,37 +24,24 @@ struct RunCommand: AsyncParsableCommand {
   @Option(name: .shortAndLong, help: "A file that holds the prompt ('-': standard input).")
   var file: String?
 
-  @Option(name: [.customShort("n"), .customLong("tokens")], help: "Tokens to generate at most.")
+  @Option(
+    name: [
+      .customShort("n"), .customLong("tokens"), .customLong("predict"), .customLong("n-predict"),
+    ], help: "Tokens to generate at most.")
   var limit = 128
 
   @Option(
-    name: [.customShort("c"), .customLong("context")],
+    name: [.customShort("c"), .customLong("context"), .customLong("ctx-size")],
     help: "Tokens of context (default: the model's own, at most 4096).")
   var context: Int?
 
-  @Option(help: "A system message for the chat template.")
+  @Option(
+    name: [.customLong("system"), .customLong("system-prompt")],
+    help: "A system message for the chat template.")
   var system: String?
 
   @Option(help: "End the reply before this text; may be given several times.")
   var stop: [String] = []
-
-  @Option(help: "0 picks the likeliest token; higher is bolder.")
-  var temperature: Float = 0.8
-
-  @Option(help: "Keep the k likeliest tokens (0: all).")
-  var topK = 40
-
-  @Option(help: "Keep the fewest tokens that together have this probability.")
-  var topP: Float = 0.95
-
-  @Option(help: "Keep tokens with this share of the likeliest one's probability.")
-  var minP: Float = 0.05
-
-  @Option(help: "Above 1 makes tokens that occurred lately less likely.")
-  var repeatPenalty: Float = 1
-
-  @Option(help: "The same seed gives the same text (default: another one each time).")
-  var seed: UInt64?
 
   @Flag(help: "Continue the prompt as it is, without the chat template.")
   var raw = false
@@ -65,23 +52,18 @@ struct RunCommand: AsyncParsableCommand {
   @Flag(help: "Print one JSON object at the end instead of streaming.")
   var json = false
 
+  @OptionGroup(title: "Sampling") var sampling: SamplingArguments
+
   @OptionGroup var load: LoadArguments
 
   private var options: GenerationOptions {
-    var options = GenerationOptions()
+    var options = sampling.options
     options.limit = limit
     options.stops = stop
-    options.temperature = temperature
-    options.topK = topK
-    options.topP = topP
-    options.minP = minP
-    options.repetitionPenalty = repeatPenalty
-    options.seed = seed ?? UInt64.random(in: 0...(.max))
     return options
   }
 
   func validate() throws {
-    if let complaint = options.complaint { throw ValidationError(complaint) }
     if limit < 1 { throw ValidationError("-n must be 1 or more") }
     if prompt != nil && file != nil {
       throw ValidationError("give the prompt with -p or with -f, not with both")

@@ -28,37 +28,92 @@ enum Terminal {
   }
 
   private static func write(_ text: String, to file: Int32) {
-    var bytes = Array(text.utf8)[...]
-    while !bytes.isEmpty {
-      #if canImport(Glibc)
-        let count = bytes.withUnsafeBytes { Glibc.write(file, $0.baseAddress, $0.count) }
-      #elseif canImport(Musl)
-        let count = bytes.withUnsafeBytes { Musl.write(file, $0.baseAddress, $0.count) }
-      #else
-        let count = bytes.withUnsafeBytes { Darwin.write(file, $0.baseAddress, $0.count) }
-      #endif
-      if count < 0, errno == EINTR { continue }
-      // A closed pipe: whoever read has seen enough.
-      if count <= 0 { return }
-      bytes = bytes.dropFirst(count)
+    _ = write(Array(text.utf8), to: file)
+  }
+
+  /// Writes bytes to a file.
+  ///
+  /// - Returns: Whether all could be written; where not, `errno` says why. A closed pipe is no
+  ///   failure of ours: whoever read has seen enough.
+  static func write(_ bytes: [UInt8], to file: Int32) -> Bool {
+    bytes.withUnsafeBufferPointer { buffer in
+      buffer.baseAddress.map { write($0, buffer.count, to: file) } ?? true
     }
+  }
+
+  /// Writes bytes, and does nothing that a signal's handler may not do.
+  static func write(_ bytes: UnsafePointer<UInt8>, _ count: Int, to file: Int32) -> Bool {
+    var done = 0
+    while done < count {
+      #if canImport(Glibc)
+        let written = Glibc.write(file, bytes + done, count - done)
+      #elseif canImport(Musl)
+        let written = Musl.write(file, bytes + done, count - done)
+      #else
+        let written = Darwin.write(file, bytes + done, count - done)
+      #endif
+      if written < 0, errno == EINTR { continue }
+      if written <= 0 { return false }
+      done += written
+    }
+    return true
   }
 }
 
 /// Ctrl-C: the first asks the command to stop, the second ends the process.
 enum Interrupt {
   private static let raised = Atomic(false)
+  /// A pipe with a byte in it for each Ctrl-C, so that a wait for input can wait for both: the signal
+  /// itself may arrive on any thread. Minus one where there is none.
+  private static let pipe: (read: Int32, write: Int32) = {
+    var ends: [Int32] = [-1, -1]
+    #if canImport(Glibc)
+      _ = Glibc.pipe(&ends)
+    #elseif canImport(Musl)
+      _ = Musl.pipe(&ends)
+    #else
+      _ = Darwin.pipe(&ends)
+    #endif
+    for end in ends { _ = fcntl(end, F_SETFL, O_NONBLOCK) }
+    return (ends[0], ends[1])
+  }()
 
   /// Whether Ctrl-C was pressed.
   static var isRaised: Bool { raised.load(ordering: .relaxed) }
 
   /// Catches the signal from now on.
   static func install() {
+    _ = pipe
     signal(SIGINT) { _ in
-      Interrupt.raised.store(true, ordering: .relaxed)
+      guard Interrupt.raised.exchange(true, ordering: .relaxed) else {
+        var byte: UInt8 = 0
+        _ = Terminal.write(&byte, 1, to: Interrupt.pipe.write)
+        return
+      }
+      TerminalMode.restore()
       signal(SIGINT, SIG_DFL)
+      raise(SIGINT)
     }
     // A reader that goes away ends the output, not the process with a signal.
     signal(SIGPIPE, SIG_IGN)
+  }
+
+  /// Forgets what was pressed: what it asked for has been done.
+  static func clear() {
+    var bytes = [UInt8](repeating: 0, count: 16)
+    while read(pipe.read, &bytes, bytes.count) > 0 {}
+    raised.store(false, ordering: .relaxed)
+  }
+
+  /// Waits until a file has bytes to read, or has ended.
+  ///
+  /// - Returns: Whether it has; false where Ctrl-C was pressed.
+  static func waits(for file: Int32) -> Bool {
+    var files = [
+      pollfd(fd: pipe.read, events: Int16(POLLIN), revents: 0),
+      pollfd(fd: file, events: Int16(POLLIN), revents: 0),
+    ]
+    while poll(&files, nfds_t(files.count), -1) < 0, errno == EINTR {}
+    return files[0].revents & Int16(POLLIN) == 0
   }
 }

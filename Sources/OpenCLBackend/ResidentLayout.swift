@@ -4,14 +4,14 @@ import Tensors
 /// rows, so that one vector holds a part of the same element of 16 rows.
 ///
 /// ```
-/// tile         head | block of 32 | block of 32 | … for the elements of a block of the format, | head | …
-/// head         16 d | 16 m, where the format has minima
-/// block of 32  16 s of each group | 16 n of each group | low bits of the codes | high bits
+/// tile         head | block of 32 | block of 32 | … as long as a block of the format | head | …
+/// head         16 d | 16 m | s of groups 0 … 3 | … | n of groups 0 … 3 | …
+/// block of 32  low bits of the codes | high bits
 /// ```
 ///
-/// d and m are halves, except that an MXFP4 block has a byte e for d; s and n are bytes, and there
-/// where groups have them. A plane of p bits is p vectors of 64 bytes, a word of four bytes for each
-/// row: bits f p … f p + p − 1 of byte e of vector v belong to element 4 (f p + v) + e. Codes of
+/// d and m are halves, but d of MXFP4 a byte; s and n are bytes, four in a word for each row. Formats
+/// leave out what they lack. A plane of p bits is p vectors of 64 bytes, a word of four bytes for
+/// each row: bits f p … f p + p − 1 of byte e of vector v belong to element 4 (f p + v) + e. Codes of
 /// 2, 4 and 8 bits have one plane, others a second one of one bit or two; so a tile takes about the
 /// bytes of the file. The last one is filled up with zeros.
 ///
@@ -25,10 +25,6 @@ struct ResidentLayout {
   private let structure: BlockStructure
   private let lowBits: Int
   private let highBits: Int
-  /// Scales and minima that a row has in each block of 32.
-  private let groupScales: Int
-  private let groupMinima: Int
-
   /// The layout of a quantised format, or nil for floats.
   init?(_ type: ElementType) {
     guard let format = type.format else { return nil }
@@ -37,17 +33,19 @@ struct ResidentLayout {
     let bits = structure.codeBits
     lowBits = bits >= 8 ? 8 : bits >= 4 ? 4 : 2
     highBits = bits - lowBits
-    let groups = Self.block / structure.group
-    groupScales = structure.groupScales == nil ? 0 : groups
-    groupMinima = structure.groupMinima.map { $0 == 1...1 ? 0 : groups } ?? 0
   }
 
   private var hasMinimum: Bool { structure.groupMinima != nil }
+  private var hasGroupScales: Bool { structure.groupScales != nil }
+  private var hasGroupMinima: Bool { structure.groupMinima.map { $0 != 1...1 } ?? false }
+
   private var headBytes: Int {
-    Self.tileRows * ((structure.hasPowerScale ? 1 : 2) + (hasMinimum ? 2 : 0))
+    let groupBytes = (hasGroupScales ? 1 : 0) + (hasGroupMinima ? 1 : 0)
+    return Self.tileRows
+      * ((structure.hasPowerScale ? 1 : 2) + (hasMinimum ? 2 : 0)
+        + groupBytes * structure.groupCount)
   }
-  private var groupBytes: Int { Self.tileRows * (groupScales + groupMinima) }
-  private var blockBytes: Int { groupBytes + 4 * Self.tileRows * (lowBits + highBits) }
+  private var blockBytes: Int { 4 * Self.tileRows * (lowBits + highBits) }
 
   /// Bytes of the blocks of 16 rows that lie side by side.
   private var stripBytes: Int { headBytes + structure.length / Self.block * blockBytes }
@@ -81,8 +79,9 @@ struct ResidentLayout {
       Define("HIGH_BITS", highBits), Define("ZERO", zero),
       Define("HAS_CODEBOOK", hasCodebook ? 1 : 0),
       Define("POWER_SCALE", structure.hasPowerScale ? 1 : 0),
-      Define("HAS_MINIMUM", hasMinimum ? 1 : 0), Define("GROUP_SCALES", groupScales),
-      Define("GROUP_MINIMA", groupMinima),
+      Define("HAS_MINIMUM", hasMinimum ? 1 : 0), Define("GROUPS", Self.block / structure.group),
+      Define("HAS_GROUP_SCALES", hasGroupScales ? 1 : 0),
+      Define("HAS_GROUP_MINIMA", hasGroupMinima ? 1 : 0),
     ] + words.enumerated().map { Define("CODEBOOK_\($0)", $1) }
   }
 
@@ -128,21 +127,23 @@ struct ResidentLayout {
       target.storeHalf(parts.minimum, at: 2 * lane)
       target += 2 * rows
     }
-    let groups = Self.block / structure.group
-    for block in 0..<structure.length / Self.block {
-      for group in 0..<groupScales {
+    if hasGroupScales {
+      for group in 0..<structure.groupCount {
         target.storeBytes(
-          of: parts.scales[block * groups + group], toByteOffset: group * rows + lane,
-          as: Int8.self)
+          of: parts.scales[group], toByteOffset: Self.groupByte(group, lane: lane), as: Int8.self)
       }
-      for group in 0..<groupMinima {
+      target += rows * structure.groupCount
+    }
+    if hasGroupMinima {
+      for group in 0..<structure.groupCount {
         target.storeBytes(
-          of: parts.minima[block * groups + group],
-          toByteOffset: (groupScales + group) * rows + lane, as: UInt8.self)
+          of: parts.minima[group], toByteOffset: Self.groupByte(group, lane: lane), as: UInt8.self)
       }
-      target += groupBytes
-      withUnsafeBytes(of: &parts.codes) { codes in
-        guard let base = codes.baseAddress else { return }
+      target += rows * structure.groupCount
+    }
+    withUnsafeBytes(of: &parts.codes) { codes in
+      guard let base = codes.baseAddress else { return }
+      for block in 0..<structure.length / Self.block {
         let codes = base + block * Self.block
         Self.writePlane(codes, bits: lowBits, shift: 0, lane: lane, to: target)
         if highBits > 0 {
@@ -150,9 +151,14 @@ struct ResidentLayout {
             codes, bits: highBits, shift: UInt32(lowBits), lane: lane,
             to: target + 4 * rows * lowBits)
         }
+        target += blockBytes
       }
-      target += 4 * rows * (lowBits + highBits)
     }
+  }
+
+  /// Where a byte of a group of one row lies: four groups share a word.
+  private static func groupByte(_ group: Int, lane: Int) -> Int {
+    4 * (group / 4 * tileRows + lane) + group % 4
   }
 
   /// Writes some bits, from `shift` on, of each of one row's 32 codes: four codes at a time, which

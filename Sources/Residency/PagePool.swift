@@ -29,7 +29,7 @@ package struct PagePool: Sendable {
 
 /// The pages of one sequence, in order of tokens.
 ///
-/// A table only grows while its sequence lives, so page numbers that went to a device stay valid.
+/// A table only grows while its tokens stay, so page numbers that went to a device stay valid.
 package struct PageTable: Sendable, Hashable {
   package private(set) var pages: [Int32] = []
   package let pageTokens: Int
@@ -47,6 +47,12 @@ package struct PageTable: Sendable, Hashable {
       pages.append(page)
     }
     return true
+  }
+
+  /// Gives back the pages that no token before `tokens` is in.
+  package mutating func shrink(to tokens: Int, pool: inout PagePool) {
+    let needed = (tokens + pageTokens - 1) / pageTokens
+    while pages.count > needed, let page = pages.popLast() { pool.giveBack(page) }
   }
 
   /// The slot of a token: page × pageTokens + place in the page.

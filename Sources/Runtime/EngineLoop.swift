@@ -14,12 +14,18 @@ package struct GenerationRequest: Sendable {
   package var limit: Int
   /// Generation ends with any of these, which are not reported.
   package var endTokens: Set<Int32>
+  /// Whether keys and values stay for a request that begins with the same tokens.
+  package var keepsCache: Bool
 
-  package init(prompt: [Int32], sampling: SamplingParameters, limit: Int, endTokens: Set<Int32>) {
+  package init(
+    prompt: [Int32], sampling: SamplingParameters, limit: Int, endTokens: Set<Int32>,
+    keepsCache: Bool = false
+  ) {
     self.prompt = prompt
     self.sampling = sampling
     self.limit = limit
     self.endTokens = endTokens
+    self.keepsCache = keepsCache
   }
 }
 
@@ -39,6 +45,8 @@ package enum FinishReason: Sendable, Hashable {
 package struct GenerationReport: Sendable {
   package var finish: FinishReason
   package var promptTokens: Int
+  /// Tokens of the prompt whose keys and values an earlier request left behind.
+  package var reusedTokens: Int
   package var generatedTokens: Int
   /// From the request to the first token.
   package var timeToFirstToken: Duration
@@ -88,6 +96,8 @@ package final class EngineLoop {
   private let executor: Executor
   private let scheduler: Scheduler
   private var pool: PagePool
+  /// What the last request left in the cache for the next one.
+  private var kept: Sequence?
 
   /// Makes the memory of a plan on its devices.
   package init(
@@ -103,7 +113,7 @@ package final class EngineLoop {
 
   private var vocabularySize: Int { plan.logits.operand.width }
 
-  /// Pages that nobody uses; all of them between requests.
+  /// Pages that nobody uses; all of them between requests, but for what a request was to keep.
   package var freePages: Int { pool.freeCount }
 
   /// What was allocated so far.
@@ -138,13 +148,21 @@ package final class EngineLoop {
     }
   }
 
+  /// A sequence of these tokens, with what the cache still holds of them.
+  private func begin(_ tokens: [Int32]) -> Sequence {
+    var sequence = kept ?? Sequence(id: 0, tokens: [], pageTokens: KVLayout.pageTokens)
+    kept = nil
+    sequence.become(tokens, pool: &pool)
+    return sequence
+  }
+
   /// Generates tokens, one after the other.
   ///
   /// - Parameters:
   ///   - request: What to generate.
   ///   - isCancelled: Asked before every step.
   ///   - emit: Gets every token; returns whether to go on.
-  /// - Returns: How it went. Its pages are back, whatever happened.
+  /// - Returns: How it went. Its pages are back, whatever happened, unless the request keeps them.
   /// - Throws: ``EngineError``; the tokens emitted before stay valid.
   package func generate(
     _ request: GenerationRequest, isCancelled: () -> Bool, emit: (Int32) -> Bool
@@ -153,11 +171,14 @@ package final class EngineLoop {
     let clock = ContinuousClock()
     let start = clock.now
     var sampler = Sampler(request.sampling)
-    var sequence = Sequence(id: 0, tokens: request.prompt, pageTokens: KVLayout.pageTokens)
-    defer { sequence.release(to: &pool) }
+    var sequence = begin(request.prompt)
+    var isSound = false
+    defer {
+      if request.keepsCache, isSound { kept = sequence } else { sequence.release(to: &pool) }
+    }
     var report = GenerationReport(
-      finish: .limit, promptTokens: request.prompt.count, generatedTokens: 0,
-      timeToFirstToken: .zero, decodeTime: .zero)
+      finish: .limit, promptTokens: request.prompt.count, reusedTokens: sequence.computed,
+      generatedTokens: 0, timeToFirstToken: .zero, decodeTime: .zero)
     while report.generatedTokens < request.limit {
       var picked: Int32?
       let history = sequence.tokens
@@ -188,6 +209,7 @@ package final class EngineLoop {
       }
       sequence.append(token)
     }
+    isSound = true
     return report
   }
 
@@ -197,7 +219,9 @@ package final class EngineLoop {
     _ body: (_ token: Int, ArraySlice<Float>) -> Void
   ) throws(EngineError) {
     try check(tokens)
-    var sequence = Sequence(id: 0, tokens: tokens, pageTokens: KVLayout.pageTokens)
+    kept?.release(to: &pool)
+    kept = nil
+    var sequence = begin(tokens)
     defer { sequence.release(to: &pool) }
     sequence.wantedFrom = wantedFrom
     try advance(&sequence, isCancelled: isCancelled) { token, logits throws(EngineError) in

@@ -1,12 +1,5 @@
-#if canImport(Glibc)
-  import Glibc
-#elseif canImport(Musl)
-  import Musl
-#elseif canImport(Darwin)
-  import Darwin
-#endif
-
-/// Picks tokens from logits: repetition penalty, then top-k, top-p, min-p, temperature, chance.
+/// Picks tokens from logits in llama.cpp's order: bias, penalties, DRY, top-n-sigma, top-k, typical,
+/// top-p, min-p, XTC, temperature, chance.
 package struct Sampler: Sendable {
   private let parameters: SamplingParameters
   private var chance: SplitMix64
@@ -20,16 +13,28 @@ package struct Sampler: Sendable {
   ///
   /// - Parameters:
   ///   - logits: One number for each token of the vocabulary, at least one.
-  ///   - history: The tokens so far, prompt included; the penalty looks at the last of them.
+  ///   - history: The tokens so far, prompt included; the penalties look at the last of them.
   /// - Returns: The index of the token that was picked. Logits that are not numbers never win.
   package mutating func pick(_ logits: [Float], history: [Int32]) -> Int32 {
-    var logits = logits
-    penalize(&logits, history)
-    if parameters.temperature == 0 { return Self.likeliest(logits) }
-    var candidates = Self.ordered(logits, most: parameters.topK)
-    keepTopP(&candidates)
-    keepMinP(&candidates)
-    return draw(candidates)
+    let adjusted = parameters.adjusted(logits, history: history)
+    // Only these two can take the likeliest token away.
+    let keepsBest = parameters.typicalP == 1 && parameters.xtcProbability == 0
+    if parameters.temperature == 0, keepsBest { return Self.likeliest(adjusted) }
+    let candidates = candidates(adjusted)
+    if parameters.temperature == 0 { return candidates.first?.token ?? Self.likeliest(logits) }
+    return draw(candidates) ?? Self.likeliest(logits)
+  }
+
+  /// The tokens from which ``pick(_:history:)`` draws, by logits that have been adjusted.
+  package mutating func candidates(_ adjusted: [Float]) -> Candidates {
+    var candidates = Candidates(adjusted, topK: parameters.topK)
+    candidates.keepTypical(parameters.typicalP)
+    candidates.keepTopP(parameters.topP)
+    candidates.keepMinP(parameters.minP)
+    if parameters.xtcProbability > 0, chance.uniform() < parameters.xtcProbability {
+      candidates.excludeTopChoices(parameters.xtcThreshold)
+    }
+    return candidates
   }
 
   /// The index of the largest logit, the first of equals.
@@ -41,82 +46,27 @@ package struct Sampler: Sendable {
     return Int32(best)
   }
 
-  private struct Candidate {
-    var token: Int32
-    var logit: Float
-  }
-
-  private func penalize(_ logits: inout [Float], _ history: [Int32]) {
-    guard parameters.repetitionPenalty != 1 else { return }
-    for token in Set(history.suffix(parameters.penaltyWindow))
-    where logits.indices.contains(Int(token)) {
-      let logit = logits[Int(token)]
-      logits[Int(token)] =
-        logit > 0
-        ? logit / parameters.repetitionPenalty : logit * parameters.repetitionPenalty
-    }
-  }
-
-  /// The likeliest tokens first; equals in order of their ids, so that a seed decides the text.
-  private static func ordered(_ logits: [Float], most: Int) -> [Candidate] {
-    var candidates: [Candidate] = []
-    candidates.reserveCapacity(logits.count)
-    for (index, logit) in logits.enumerated() where !logit.isNaN {
-      candidates.append(Candidate(token: Int32(index), logit: logit))
-    }
-    func before(_ a: Candidate, _ b: Candidate) -> Bool {
-      a.logit != b.logit ? a.logit > b.logit : a.token < b.token
-    }
-    if most > 0, most < candidates.count {
-      // A threshold first: sorting a whole vocabulary costs more than a small model's layer.
-      var best = Array(candidates[..<most]).sorted(by: before)
-      for candidate in candidates[most...] where before(candidate, best[most - 1]) {
-        var place = most - 1
-        while place > 0, before(candidate, best[place - 1]) {
-          best[place] = best[place - 1]
-          place -= 1
-        }
-        best[place] = candidate
-      }
-      return best
-    }
-    candidates.sort(by: before)
-    return candidates
-  }
-
-  private func probabilities(_ candidates: [Candidate], temperature: Float) -> [Float] {
-    guard let peak = candidates.first?.logit else { return [] }
-    let weights = candidates.map { exp(($0.logit - peak) / temperature) }
-    let total = weights.reduce(0, +)
-    return weights.map { $0 / total }
-  }
-
-  private func keepTopP(_ candidates: inout [Candidate]) {
-    guard parameters.topP < 1 else { return }
-    var sum: Float = 0
-    for (index, probability) in probabilities(candidates, temperature: 1).enumerated() {
-      sum += probability
-      if sum >= parameters.topP {
-        candidates.removeSubrange((index + 1)...)
-        return
-      }
-    }
-  }
-
-  private func keepMinP(_ candidates: inout [Candidate]) {
-    guard parameters.minP > 0, let peak = candidates.first?.logit else { return }
-    let least = peak + log(parameters.minP)
-    candidates.removeAll { $0.logit < least }
-  }
-
-  private mutating func draw(_ candidates: [Candidate]) -> Int32 {
-    let probabilities = probabilities(candidates, temperature: parameters.temperature)
+  private mutating func draw(_ candidates: Candidates) -> Int32? {
     var rest = chance.uniform()
-    for (candidate, probability) in zip(candidates, probabilities) {
-      rest -= probability
+    let shares = candidates.probabilities(temperature: parameters.temperature)
+    for (candidate, share) in zip(candidates.items, shares) {
+      rest -= share
       if rest < 0 { return candidate.token }
     }
-    return candidates.first?.token ?? 0
+    // The shares add up to a little less than one.
+    return candidates.first?.token
+  }
+}
+
+extension SamplingParameters {
+  /// The logits after bias, penalties, DRY and top-n-sigma.
+  package func adjusted(_ logits: [Float], history: [Int32]) -> [Float] {
+    var logits = logits
+    Penalties.addBias(logitBias, to: &logits)
+    Penalties.penalize(&logits, history, self)
+    Dry.penalize(&logits, history, dry)
+    Penalties.keepTopNSigma(topNSigma, &logits)
+    return logits
   }
 }
 

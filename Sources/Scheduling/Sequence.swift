@@ -29,6 +29,15 @@ package struct Sequence: Sendable {
     tokens.append(token)
   }
 
+  /// Becomes the sequence of other tokens and keeps what is computed of those with which both
+  /// begin. The last token is computed anew: its logits are wanted.
+  package mutating func become(_ other: [Int32], pool: inout PagePool) {
+    computed = zip(other.dropLast(), tokens.prefix(computed)).prefix { $0 == $1 }.count
+    table.shrink(to: computed, pool: &pool)
+    tokens = other
+    wantedFrom = max(0, other.count - 1)
+  }
+
   /// Gives the sequence's pages back.
   package mutating func release(to pool: inout PagePool) {
     table.release(to: &pool)

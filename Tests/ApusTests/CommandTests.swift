@@ -1,3 +1,4 @@
+import GGUF
 import TestSupport
 import Testing
 
@@ -24,25 +25,38 @@ import Testing
     return folder.map { ($0 + ["apus"]).joined(separator: "/") }
   }()
 
-  private func run(_ arguments: [String]) throws -> Answer {
-    let command = try #require(Self.command, "there is no apus beside the tests")
+  private func run(_ arguments: [String], input: String = "") throws -> Answer {
+    let source = TemporaryFile(Array(input.utf8))
     let (output, notes) = (TemporaryFile([]), TemporaryFile([]))
+    let process = try start(
+      arguments, [(source.path, O_RDONLY), (output.path, O_WRONLY), (notes.path, O_WRONLY)])
+    return Answer(
+      status: exitCode(process),
+      output: String(decoding: try Fixtures.bytes(output.path), as: UTF8.self),
+      notes: String(decoding: try Fixtures.bytes(notes.path), as: UTF8.self))
+  }
+
+  private func exitCode(_ process: pid_t) -> Int32 {
+    var status: Int32 = 0
+    waitpid(process, &status, 0)
+    return status >> 8 & 0xFF
+  }
+
+  /// Starts the command with three files as its input, output and notes.
+  private func start(_ arguments: [String], _ files: [(path: String, flags: Int32)]) throws -> pid_t
+  {
+    let command = try #require(Self.command, "there is no apus beside the tests")
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
     defer { posix_spawn_file_actions_destroy(&actions) }
-    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
-    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, output.path, O_WRONLY, 0)
-    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, notes.path, O_WRONLY, 0)
+    for (number, file) in files.enumerated() {
+      posix_spawn_file_actions_addopen(&actions, Int32(number), file.path, file.flags, 0)
+    }
     let words = ([command] + arguments).map { strdup($0) } + [nil]
     defer { for word in words { free(word) } }
     var process = pid_t()
     try #require(posix_spawn(&process, command, &actions, nil, words, environ) == 0)
-    var status: Int32 = 0
-    waitpid(process, &status, 0)
-    return Answer(
-      status: status >> 8 & 0xFF,
-      output: String(decoding: try Fixtures.bytes(output.path), as: UTF8.self),
-      notes: String(decoding: try Fixtures.bytes(notes.path), as: UTF8.self))
+    return process
   }
 
   /// A base model brings no chat template: the text is continued, and that is said.
@@ -64,5 +78,100 @@ import Testing
     let answer = try run(["inspect", disk.path])
     #expect(answer.status == 1 && answer.output.isEmpty)
     #expect(answer.notes.contains("version 1 is not supported"))
+  }
+
+  /// A model that can hold a conversation: each message behind a mark, an answer behind another.
+  private var talker: TemporaryFile {
+    var tiny = TinyModel()
+    tiny.metadata["tokenizer.chat_template"] = .string(
+      "{% for m in messages %}#{{ m.content }}{% endfor %}>")
+    return tiny.write()
+  }
+
+  @Test func linesOfAPipeAreMessages() throws {
+    let disk = talker
+    let saved = TemporaryFile([])
+    let arguments = ["chat", disk.path, "--device", "cpu", "--temp", "0", "-n", "4", "--timings"]
+    let answer = try run(
+      arguments, input: "HELLO\n\n/save \(saved.path)\nAND \\\nMORE\r\n/exit\nNEVER\n")
+    #expect(answer.status == 0 && answer.output.split(separator: "\n").count == 2)
+    #expect(!answer.output.contains("\u{1B}") && !answer.output.contains("> "))
+    #expect(answer.notes.contains("saved 2 messages") && answer.notes.contains("computed before"))
+    // What was saved goes on as if it had not been interrupted.
+    let again = try run(arguments + ["--load-chat", saved.path], input: "AND \\\nMORE\n")
+    #expect(again.status == 0)
+    #expect(again.output == answer.output.drop { $0 != "\n" }.dropFirst())
+    // A script notices what went wrong.
+    for input in ["/nothing\n", "/load /nonexistent\n", String(repeating: "A", count: 70)] {
+      let failure = try run(arguments, input: input)
+      #expect(failure.status == 1 && failure.output.isEmpty && failure.notes.contains("Error: "))
+    }
+  }
+
+  @Test func aModelWithoutATemplateHoldsNoConversation() throws {
+    let disk = TinyModel().write()
+    let answer = try run(["chat", disk.path, "--device", "cpu"], input: "HELLO\n")
+    #expect(answer.status == 1 && answer.output.isEmpty)
+    #expect(
+      answer.notes.contains("has no chat template") && answer.notes.contains("apus run --raw"))
+  }
+
+  @Test(arguments: [
+    "--temp=-1", "--top-k=-1", "--top-p=2", "--min-p=nan", "--typical=0", "--xtc-probability=2",
+    "--xtc-threshold=-1", "--presence-penalty=inf", "--frequency-penalty=nan", "--repeat-last-n=-1",
+    "--dry-multiplier=nan", "--dry-base=0.5", "--dry-allowed-length=-1", "--dry-penalty-last-n=-1",
+    "--dry-sequence-breaker=", "--logit-bias=5", "--logit-bias=5+nan", "--logit-bias=x+1",
+    "--repeat-penalty=0", "--top-k=99999999999999999999",
+  ])
+  func aSenselessOptionIsWrongUsage(option: String) throws {
+    let answer = try run(["run", "/nonexistent.gguf", "-p", "A", option])
+    #expect(answer.status == 64 && answer.notes.hasPrefix("Error: "), "\(answer.notes)")
+  }
+
+  /// The editor on a terminal: keys are drawn, messages answered, and the terminal is as it was.
+  @Test func aTerminalIsLeftAsItWasFound() throws {
+    let disk = talker
+    let master = posix_openpt(O_RDWR | O_NOCTTY)
+    try #require(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0)
+    defer { close(master) }
+    let name = String(cString: try #require(ptsname(master)))
+    let slave = open(name, O_RDWR | O_NOCTTY)
+    try #require(slave >= 0)
+    defer { close(slave) }
+    func mode() -> [tcflag_t] {
+      var state = termios()
+      tcgetattr(slave, &state)
+      return [state.c_iflag, state.c_oflag, state.c_cflag, state.c_lflag]
+    }
+    let before = mode()
+    setenv("TERM", "xterm", 1)
+    let process = try start(
+      ["chat", disk.path, "--device", "cpu", "--temp", "0", "-n", "4", "--no-history"],
+      [(name, O_RDWR), (name, O_RDWR), (name, O_RDWR)])
+    var seen = ""
+    /// Reads until the terminal shows `text`, for half a minute at most.
+    func wait(for text: String) {
+      var chunk = [UInt8](repeating: 0, count: 4096)
+      for _ in 0..<300 where !seen.contains(text) {
+        var file = pollfd(fd: master, events: Int16(POLLIN), revents: 0)
+        guard poll(&file, 1, 100) > 0 else { continue }
+        let count = read(master, &chunk, chunk.count)
+        guard count > 0 else { return }
+        seen += String(decoding: chunk[..<count], as: UTF8.self)
+      }
+      #expect(seen.contains(text), "\(seen)")
+    }
+    func type(_ keys: String) { _ = write(master, keys, keys.utf8.count) }
+    wait(for: "> ")
+    #expect(mode() != before)
+    // HELXO, a step back, X deleted, L put in its place.
+    type("HELXO\u{1B}[D\u{7F}L")
+    wait(for: "> HELLO")
+    seen = ""
+    type("\r")
+    wait(for: "apus: stopped at the token limit")
+    wait(for: "> ")
+    type("\u{04}")
+    #expect(exitCode(process) == 0 && mode() == before)
   }
 }

@@ -341,29 +341,32 @@ private func int8Blocks(_ x: [Float], rows: Int, width: Int) -> (bytes: [UInt8],
   return (bytes, values)
 }
 
+/// Sums in double precision, and the power of their terms: what a sum would have whose terms do not
+/// cancel.
 private func product(
   _ x: [Float], _ weights: [Float], rows: Int, width: Int, outputs: Int
-) -> [Double] {
-  var result: [Double] = []
+) -> (sums: [Double], power: Double) {
+  var sums: [Double] = []
+  var power = Double.leastNormalMagnitude
   for row in 0..<rows {
     for output in 0..<outputs {
       var sum = 0.0
-      for k in 0..<width { sum += Double(x[row * width + k]) * Double(weights[output * width + k]) }
-      result.append(sum)
+      for k in 0..<width {
+        let term = Double(x[row * width + k]) * Double(weights[output * width + k])
+        sum += term
+        power += term * term
+      }
+      sums.append(sum)
     }
   }
-  return result
+  return (sums, power)
 }
 
-/// Normalised mean squared error.
-private func error(_ got: [Float], _ wanted: [Double]) -> Double {
+/// Mean squared error, normalised by the power of the terms.
+private func error(_ got: [Float], _ wanted: (sums: [Double], power: Double)) -> Double {
   var difference = 0.0
-  var power = Double.leastNormalMagnitude
-  for (a, b) in zip(got, wanted) {
-    difference += (Double(a) - b) * (Double(a) - b)
-    power += b * b
-  }
-  return difference / power
+  for (a, b) in zip(got, wanted.sums) { difference += (Double(a) - b) * (Double(a) - b) }
+  return difference / wanted.power
 }
 
 /// SplitMix64 (Steele et al., 2014).

@@ -35,4 +35,17 @@ import Testing
     table.release(to: &pool)
     #expect(pool.freeCount == 2 && table.pages.isEmpty)
   }
+
+  @Test func shrinkingGivesWholePagesBack() {
+    var pool = PagePool(pageCount: 4, pageTokens: 4)
+    var table = PageTable(pageTokens: 4)
+    #expect(table.reserve(16, from: &pool))
+    let pages = table.pages
+    table.shrink(to: 9, pool: &pool)
+    #expect(table.pages == Array(pages.prefix(3)) && pool.freeCount == 1)
+    table.shrink(to: 12, pool: &pool)
+    #expect(pool.freeCount == 1)
+    table.shrink(to: 0, pool: &pool)
+    #expect(table.pages.isEmpty && pool.freeCount == 4)
+  }
 }

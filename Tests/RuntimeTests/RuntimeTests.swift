@@ -155,6 +155,34 @@ private final class PartialDevice: Device {
     #expect(loop.freePages == 4)
   }
 
+  /// What is kept changes how much is computed, never what comes out.
+  @Test func aKeptCacheChangesNothing() throws {
+    let loop = try loop(rows: 4)
+    var first = request(Array(text.prefix(9)), limit: 5)
+    first.keepsCache = true
+    let begun = try generate(loop, first)
+    #expect(begun.report.reusedTokens == 0 && loop.freePages == 3)
+    // A continuation, one that parts ways, the same again, and one that is shorter.
+    let longer = first.prompt + begun.tokens + text.suffix(4)
+    let cases: [(prompt: [Int32], reused: Int)] = [
+      (longer, 13), (Array(longer.prefix(11)) + [60, 61, 62], 11), (longer, 11),
+      (longer, 17), (Array(longer.prefix(3)), 2), ([64, 63], 0),
+    ]
+    for (prompt, reused) in cases {
+      var next = request(prompt, limit: 5)
+      next.keepsCache = true
+      let continued = try generate(loop, next)
+      let fresh = try generate(self.loop(rows: 4), request(prompt, limit: 5))
+      #expect(continued.tokens == fresh.tokens && continued.report.reusedTokens == reused)
+    }
+    // Scoring and requests that do not keep give the pages back.
+    #expect(try logits(loop, text) == logits(self.loop(), text))
+    #expect(loop.freePages == 4)
+    _ = try generate(loop, first)
+    _ = try generate(loop, request(longer))
+    #expect(loop.freePages == 4)
+  }
+
   @Test func badRequestsAreRefused() throws {
     let loop = try loop(context: 16)
     for prompt in [[], [65], [-1], Array(repeating: Int32(1), count: 17)] {

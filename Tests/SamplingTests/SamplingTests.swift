@@ -86,14 +86,29 @@ import Testing
   }
 
   @Test func senselessValuesAreComplainedAbout() {
-    #expect(SamplingParameters().complaint == nil)
-    #expect(parameters { $0.temperature = -1 }.complaint != nil)
-    #expect(parameters { $0.temperature = .nan }.complaint != nil)
-    #expect(parameters { $0.topP = 0 }.complaint != nil)
-    #expect(parameters { $0.topK = -1 }.complaint != nil)
-    #expect(parameters { $0.minP = 1.5 }.complaint != nil)
-    #expect(parameters { $0.repetitionPenalty = 0 }.complaint != nil)
-    #expect(parameters { $0.penaltyWindow = -1 }.complaint != nil)
+    #expect(SamplingParameters().complaint() == nil)
+    #expect(parameters { $0.temperature = -1 }.complaint() != nil)
+    #expect(parameters { $0.temperature = .nan }.complaint() != nil)
+    #expect(parameters { $0.topP = 0 }.complaint() != nil)
+    #expect(parameters { $0.topK = -1 }.complaint() != nil)
+    #expect(parameters { $0.minP = 1.5 }.complaint() != nil)
+    #expect(parameters { $0.repetitionPenalty = 0 }.complaint() != nil)
+    #expect(parameters { $0.penaltyWindow = -1 }.complaint() != nil)
+    #expect(parameters { $0.repetitionPenalty = .leastNonzeroMagnitude }.complaint() != nil)
+    #expect(parameters { $0.presencePenalty = .infinity }.complaint() != nil)
+    #expect(parameters { $0.frequencyPenalty = .nan }.complaint() != nil)
+    #expect(parameters { $0.topNSigma = .nan }.complaint() != nil)
+    #expect(parameters { $0.typicalP = 0 }.complaint() != nil)
+    #expect(parameters { $0.xtcProbability = 1.1 }.complaint() != nil)
+    #expect(parameters { $0.xtcThreshold = -0.1 }.complaint() != nil)
+    #expect(parameters { $0.dry.multiplier = .nan }.complaint() != nil)
+    #expect(parameters { $0.dry.base = 0.9 }.complaint() != nil)
+    #expect(parameters { $0.dry.allowedLength = -1 }.complaint() != nil)
+    #expect(parameters { $0.dry.window = -1 }.complaint() != nil)
+    #expect(parameters { $0.logitBias = [3: .nan] }.complaint() != nil)
+    #expect(parameters { $0.logitBias = [3: 1] }.complaint(vocabulary: 4) == nil)
+    #expect(parameters { $0.logitBias = [4: 1] }.complaint(vocabulary: 4) != nil)
+    #expect(parameters { $0.logitBias = [-1: 1] }.complaint(vocabulary: 4) != nil)
   }
 }
 

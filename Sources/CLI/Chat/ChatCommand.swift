@@ -1,0 +1,135 @@
+import Apus
+import ArgumentParser
+
+/// `apus chat`: a conversation in the terminal.
+struct ChatCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "chat", abstract: "Hold a conversation with a model.",
+    discussion: """
+      Each line is a message; '/help' lists the commands. Ctrl-C stops an answer, Ctrl-D ends the \
+      conversation. What is entered is kept in $XDG_STATE_HOME/apus/chat-history, by default under \
+      ~/.local/state. Where standard input is not a terminal, its lines are the messages and only \
+      the answers are written.
+
+      Examples:
+        apus chat
+        apus chat model.gguf --system "You answer in one sentence." --temp 0
+        printf '%s\\n' 'Name a colour.' 'And another one.' | apus chat
+      """)
+
+  @Argument(help: "A GGUF file (default: SmolLM2-135M-Instruct from the cache).")
+  var model: String?
+
+  @Option(
+    name: [.customLong("system"), .customLong("system-prompt")],
+    help: "A system message to begin with.")
+  var system: String?
+
+  @Option(help: "Go on with a conversation that '/save' wrote.")
+  var loadChat: String?
+
+  @Option(
+    name: [
+      .customShort("n"), .customLong("tokens"), .customLong("predict"), .customLong("n-predict"),
+    ], help: "Tokens of an answer at most (default: what the context holds).")
+  var limit: Int?
+
+  @Option(
+    name: [.customShort("c"), .customLong("context"), .customLong("ctx-size")],
+    help: "Tokens of context (default: the model's own, at most 4096).")
+  var context: Int?
+
+  @Option(help: "End an answer before this text; may be given several times.")
+  var stop: [String] = []
+
+  @Flag(help: "Neither read nor write the file of earlier entries.")
+  var noHistory = false
+
+  @Flag(help: "Say after each answer how long it took.")
+  var timings = false
+
+  @OptionGroup(title: "Sampling") var sampling: SamplingArguments
+
+  @OptionGroup var load: LoadArguments
+
+  func validate() throws {
+    if let limit, limit < 1 { throw ValidationError("-n must be 1 or more") }
+    if let context, context < 1 { throw ValidationError("-c must be 1 or more") }
+    if stop.contains("") { throw ValidationError("--stop needs a text that is not empty") }
+    if system != nil && loadChat != nil {
+      throw ValidationError(
+        "a conversation that is loaded has its own system message: leave "
+          + "--system or --load-chat out")
+    }
+  }
+
+  func run() async throws {
+    Interrupt.install()
+    let path = try Input.model(model)
+    var loadOptions = load.options
+    loadOptions.contextLength = context
+    Terminal.progress("loading \(path) …")
+    let result: Result<LanguageModel, ApusError>
+    do throws(ApusError) {
+      result = .success(try await LanguageModel.load(path, options: loadOptions))
+    } catch { result = .failure(error) }
+    Terminal.progress("")
+    let model = try result.get()
+    for notice in model.notices { Terminal.note("apus: \(notice)") }
+    let outcome: Result<Void, any Error>
+    do { outcome = .success(try await converse(model, path)) } catch { outcome = .failure(error) }
+    TerminalMode.restore()
+    await model.close()
+    try outcome.get()
+  }
+
+  private func converse(_ model: LanguageModel, _ path: String) async throws {
+    guard model.hasChatTemplate else {
+      throw ApusError(
+        .model,
+        "\(path) has no chat template, so it cannot hold a conversation; 'apus run --raw' continues "
+          + "plain text")
+    }
+    let isInteractive = TerminalMode.isInteractive && TerminalMode.prepare()
+    let history = noHistory || !isInteractive ? nil : LineHistory.standard
+    var options = sampling.options
+    options.limit = limit ?? .max
+    options.stops = stop
+    var session = ChatSession(
+      model, options: options, system: system, isInteractive: isInteractive,
+      showsTimings: timings)
+    if let loadChat { try session.load(loadChat) }
+    var reader = LineReader(isInteractive: isInteractive, history: history?.load() ?? [])
+    if isInteractive {
+      Terminal.note("\(model.name) on \(model.device.name). /help lists commands, Ctrl-D ends.")
+    }
+    var canWriteHistory = true
+    while true {
+      switch reader.read(prompt: "> ") {
+      case .ended: return
+      case .interrupted:
+        guard isInteractive else { return }
+        Terminal.note("apus: Ctrl-D or /exit ends the conversation")
+      case .text(let text):
+        if isInteractive, ChatInput(text) != .nothing {
+          reader.remember(text)
+          do throws(ApusError) {
+            if canWriteHistory { try history?.append(text) }
+          } catch {
+            canWriteHistory = false
+            Terminal.note("apus: entries are not kept: \(error)")
+          }
+        }
+        do throws(ApusError) {
+          guard try await session.take(text) else { return }
+        } catch {
+          // A script should notice; a person can try again.
+          guard isInteractive else { throw error }
+          Terminal.note("apus: \(error)")
+        }
+        if !isInteractive, Interrupt.isRaised { return }
+        Interrupt.clear()
+      }
+    }
+  }
+}
