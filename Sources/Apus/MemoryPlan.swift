@@ -206,7 +206,7 @@ extension MemoryPlan {
   /// - Parameters:
   ///   - path: A GGUF file.
   ///   - options: As for the plan, with one device.
-  /// - Returns: What was allocated, and what the process gained.
+  /// - Returns: What was planned, and what was counted.
   /// - Throws: ``ApusError`` where the model does not load there.
   public static func check(
     path: String, options: LoadOptions

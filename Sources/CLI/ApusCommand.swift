@@ -14,7 +14,7 @@ struct ApusCommand: AsyncParsableCommand {
       """,
     version: "0.1.0",
     subcommands: [
-      RunCommand.self, ChatCommand.self, PlanCommand.self, DevicesCommand.self,
-      InspectCommand.self, TokenizeCommand.self, PerplexityCommand.self,
+      RunCommand.self, ChatCommand.self, DevicesCommand.self, InspectCommand.self,
+      TokenizeCommand.self, PerplexityCommand.self, PlanCommand.self,
     ])
 }
