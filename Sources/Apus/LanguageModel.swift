@@ -71,12 +71,12 @@ public final class LanguageModel: Sendable {
     let text = try ModelText(file)
     try text.check(against: model)
     // Handed over, and not kept by the closure: whoever needs no mapping lets it go.
-    let weights = Mutex<(any WeightSource)?>(
+    let handover = Mutex<(any WeightSource)?>(
       options.mode == .copy ? file.reader(of: model.graph.weights) : file)
 
     let started = Mutex<Started?>(nil)
     let engine = try await Engine { () throws(ApusError) in
-      guard let weights = weights.withLock({ $0.take() }) else {
+      guard let weights = handover.withLock({ $0.take() }) else {
         preconditionFailure("an engine is made once")
       }
       let opened = try DeviceOpener(options: options).open(model.graph, shape, weights: weights)

@@ -137,7 +137,8 @@ struct RunCommand: AsyncParsableCommand {
     let speed = summary.tokensPerSecond.map { "\(tenths($0)) tokens/s" } ?? "one token"
     return "[\(model.name) · \(model.device.name): \(model.device.hardware) · "
       + "\(model.device.driver) · first token after "
-      + "\(tenths(summary.timeToFirstToken / .milliseconds(1))) ms · \(speed) · \(ByteCount(memory.buffers))\(mapped)]"
+      + "\(tenths(summary.timeToFirstToken / .milliseconds(1))) ms · \(speed) · "
+      + "\(ByteCount(memory.buffers))\(mapped)]"
   }
 }
 
