@@ -43,6 +43,7 @@ public struct ApusError: Error, Sendable, CustomStringConvertible {
   init(_ error: EngineError) {
     switch error {
     case .device, .planning, .notANumber: self.init(.device, error.description)
+    case .weights: self.init(.file, error.description)
     case .scheduling, .emptyPrompt, .promptTooLong, .tokenOutOfRange:
       self.init(.request, error.description)
     }

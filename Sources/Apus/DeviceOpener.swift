@@ -1,5 +1,6 @@
 import CPUBackend
 import Devices
+import GGUF
 import ModelGraph
 import Models
 import OpSuite
@@ -17,7 +18,7 @@ struct DeviceOpener {
   let options: LoadOptions
 
   /// A device that may be tried.
-  private struct Candidate {
+  struct Candidate {
     var name: String
     var open: () throws(DeviceError) -> any Device
   }
@@ -29,52 +30,64 @@ struct DeviceOpener {
   }
 
   /// Opens as few devices as the model needs: the first in order that works, and later ones only
-  /// for operations that it declines.
+  /// for operations that it declines. What does not fit is refused before anything is allocated.
   func open(
-    _ graph: Graph, _ planner: Planner, weights: any WeightSource, contextLength: Int
+    _ graph: Graph, _ shape: RunShape, weights: any WeightSource
   ) throws(ApusError) -> Opened {
-    let keys = try operations(of: graph, planner)
+    let keys = try operations(of: graph, shape.planner)
+    let budget = MemoryBudget(options)
     var devices: [any Device] = []
     var problems: [String] = []
+    var remedy: String?
     for candidate in candidates(&problems) {
       if !options.allowsFallback, let problem = problems.first {
-        throw ApusError(.device, "\(problem) (--no-fallback)")
+        throw ApusError(
+          .device, "\(problem)\(remedy.map { "; \($0)" } ?? "") (--no-fallback)")
       }
-      do throws(DeviceError) {
-        let device = try candidate.open()
-        if let failure = selfTest(device, keys) {
-          problems.append("\(candidate.name) fails its self-test: \(failure)")
-          continue
-        }
-        devices.append(device)
-      } catch {
+      // The reference needs no less than the CPU.
+      if remedy != nil, candidate.name == "reference" { continue }
+      do throws(DeviceError) { devices.append(try candidate.open()) } catch {
         problems.append("\(error)")
         continue
       }
-      do throws(EngineError) {
-        let loop = try start(graph, planner, devices, weights, contextLength)
-        return Opened(
-          loop: loop, notices: problems.map { "\($0); using \(candidate.name)" })
+      let plan: ExecutionPlan?
+      do throws(PlanningError) {
+        let whole = try shape.planner.plan(graph, on: devices)
+        if let shortage = budget.shortage(of: whole, on: devices.map(\.traits)) {
+          problems.append(shortage)
+          remedy = remedy ?? budget.remedy(graph, shape, on: devices)
+          devices.removeLast()
+          continue
+        }
+        plan = whole
       } catch {
         problems.append("\(error)")
         // What a device declines, another may take; what it has no room for, it cannot share.
-        if case .planning(.unplaced) = error { continue }
+        guard case .unplaced = error else {
+          devices.removeLast()
+          continue
+        }
+        plan = nil
+      }
+      if let device = devices.last, let failure = selfTest(device, keys) {
+        problems.append("\(candidate.name) fails its self-test: \(failure)")
+        devices.removeLast()
+        continue
+      }
+      guard let plan else { continue }
+      do throws(EngineError) {
+        let loop = try EngineLoop(
+          plan, devices: devices, weights: weights, contextLength: shape.context)
+        return Opened(
+          loop: loop, notices: problems.map { "\($0); using \(candidate.name)" })
+      } catch {
+        // No other device could read the file.
+        if case .weights = error { throw ApusError(error) }
+        problems.append("\(error)")
         devices.removeLast()
       }
     }
-    throw ApusError(.device, problems.joined(separator: "; "))
-  }
-
-  private func start(
-    _ graph: Graph, _ planner: Planner, _ devices: [any Device], _ weights: any WeightSource,
-    _ contextLength: Int
-  ) throws(EngineError) -> EngineLoop {
-    let plan: ExecutionPlan
-    do throws(PlanningError) { plan = try planner.plan(graph, on: devices) } catch {
-      throw .planning(error)
-    }
-    return try EngineLoop(
-      plan, devices: devices, weights: weights, contextLength: contextLength)
+    throw ApusError(.device, (problems + [remedy].compactMap { $0 }).joined(separator: "; "))
   }
 
   /// The operations and types that a model needs, on whatever device.
@@ -86,6 +99,17 @@ struct DeviceOpener {
     } catch { throw ApusError(error) }
   }
 
+  /// Opens the first device, compiles its kernels for a model, and closes it again.
+  func warmUp(_ path: String) throws(ApusError) {
+    let (model, shape) = try RunShape.read(GGUFFile.open(path), options)
+    let keys = try operations(of: model.graph, shape.planner)
+    var problems: [String] = []
+    guard let first = candidates(&problems).first else { return }
+    do throws(DeviceError) { _ = selfTest(try first.open(), keys) } catch {
+      throw ApusError(error)
+    }
+  }
+
   /// The first failure among the tiny cases of the operations that will be used, or nil.
   private func selfTest(_ device: any Device, _ keys: Set<OperationKey>) -> String? {
     if device.traits.kind == .reference { return nil }
@@ -93,7 +117,16 @@ struct DeviceOpener {
     return rows.first { $0.failure != nil }.map { "\($0.key): \($0.failure ?? "")" }
   }
 
-  private func candidates(_ problems: inout [String]) -> [Candidate] {
+  /// Loads OpenCL's drivers where a device of theirs may be taken; says whether it was so.
+  func loadsDrivers() -> Bool {
+    switch options.device {
+    case .auto, .opencl: OpenCLDevices.list().reason == nil
+    case .cpu, .reference: false
+    }
+  }
+
+  /// The devices to try, in order.
+  func candidates(_ problems: inout [String]) -> [Candidate] {
     let options = options
     let cpu = Candidate(name: "cpu") { () throws(DeviceError) in
       CPUDevice(threads: options.threads)

@@ -6,6 +6,7 @@ package import Planning
 package import Runtime
 import Sampling
 import Synchronization
+import Tensors
 import Tokenization
 
 /// A language model, loaded and ready to speak.
@@ -55,11 +56,6 @@ public final class LanguageModel: Sendable {
     var notices: [String]
   }
 
-  /// Rows of a step at most: enough to keep a device busy, little enough to cancel soon.
-  private static let rowsPerStep = 256
-  /// Context where the user says nothing; the whole of a long-context model would take much memory.
-  private static let defaultContext = 4096
-
   /// Loads a GGUF file.
   ///
   /// - Parameters:
@@ -71,29 +67,19 @@ public final class LanguageModel: Sendable {
     _ path: String, options: LoadOptions = LoadOptions()
   ) async throws(ApusError) -> LanguageModel {
     let file = try GGUFFile.open(path)
-    let trained: Int
-    do throws(ModelError) { trained = try Model.contextLength(of: file) } catch {
-      throw ApusError(error)
-    }
-    let context = try contextLength(options, trained: trained)
-    let model: Model
-    do throws(ModelError) {
-      model = try Model(
-        file, activations: ActivationFormat(options.activations), contextLength: context)
-    } catch { throw ApusError(error) }
+    let (model, shape) = try RunShape.read(file, options)
     let text = try ModelText(file)
     try text.check(against: model)
-    let pages = (context + KVLayout.pageTokens - 1) / KVLayout.pageTokens
-    let rows = min(rowsPerStep, context)
-    let planner = Planner(
-      bounds: SymbolSizes(rows: rows, outputs: min(options.outputRows, rows)), pageCount: pages,
-      // Half-precision keys and values would be the one coarse rounding left in f32 arithmetic.
-      element: options.activations == .f32 ? .f32 : .f16)
+    // Handed over, and not kept by the closure: whoever needs no mapping lets it go.
+    let handover = Mutex<(any WeightSource)?>(
+      options.mode == .copy ? file.reader(of: model.graph.weights) : file)
 
     let started = Mutex<Started?>(nil)
     let engine = try await Engine { () throws(ApusError) in
-      let opened = try DeviceOpener(options: options).open(
-        model.graph, planner, weights: file, contextLength: context)
+      guard let weights = handover.withLock({ $0.take() }) else {
+        preconditionFailure("an engine is made once")
+      }
+      let opened = try DeviceOpener(options: options).open(model.graph, shape, weights: weights)
       started.withLock {
         $0 = Started(
           plan: opened.loop.plan, devices: opened.loop.traits, notices: opened.notices)
@@ -103,24 +89,16 @@ public final class LanguageModel: Sendable {
     guard let report = started.withLock({ $0 }) else {
       preconditionFailure("an engine that started has a plan")
     }
-    return LanguageModel(model, text, engine, report, contextLength: context)
-  }
-
-  private static func contextLength(
-    _ options: LoadOptions, trained: Int
-  ) throws(ApusError) -> Int {
-    guard let wanted = options.contextLength else { return min(trained, defaultContext) }
-    guard wanted > 0 else { throw ApusError(.request, "a context (-c) of \(wanted) holds nothing") }
-    guard wanted <= trained else {
-      throw ApusError(
-        .request,
-        "the model was trained for \(trained) tokens of context; -c \(wanted) is more")
-    }
-    return wanted
+    return LanguageModel(model, text, engine, report, contextLength: shape.context)
   }
 
   /// Whether the file brings a chat template.
   public var hasChatTemplate: Bool { text.templateSource != nil }
+
+  /// What the model has allocated, as the allocators counted it.
+  public func memory() async -> MemoryUsage {
+    MemoryUsage(await engine.perform { $0.memory }, plan)
+  }
 
   /// Frees the device and waits until that is done. The model must not be used afterwards.
   public func close() async { await engine.shutDown() }

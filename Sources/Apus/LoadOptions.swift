@@ -44,6 +44,19 @@ public enum Activations: String, Sendable, CaseIterable {
   case f32
 }
 
+/// Where weights lie while a model is in use.
+public enum LoadMode: String, Sendable, CaseIterable {
+  /// Weights stay in the file, which is mapped: the CPU reads them there, without a copy, and
+  /// processes that use the same file share its memory. Other devices get one copy of their own,
+  /// and the file is let go when it is made. The file must not be written to meanwhile; replacing it
+  /// by renaming another is safe.
+  case mmap
+  /// Weights are read into memory of the process, a few megabytes at a time. For files on network
+  /// disks, and for files that are written to in place while the model is in use: a mapped file that
+  /// becomes shorter ends the process (SIGBUS).
+  case copy
+}
+
 /// How a model is loaded.
 public struct LoadOptions: Sendable {
   /// The device to run on.
@@ -58,6 +71,15 @@ public struct LoadOptions: Sendable {
   public var activations: Activations = .int8
   /// Rows with logits in one step at most; scoring wants many, generation one.
   public var outputRows = 1
+
+  /// Tokens of a prompt that are computed at once, at most: more need more scratch memory, and a
+  /// cancel waits longer. It changes no result.
+  public var batch = 256
+  /// Where weights lie.
+  public var mode: LoadMode = .mmap
+  /// Bytes that the model may take on all devices together, mapped weights included, or nil for
+  /// what the devices and the host have.
+  public var memoryLimit: ByteCount?
 
   /// The defaults.
   public init() {}

@@ -10,8 +10,9 @@ extension DeviceChoice: ExpressibleByArgument {
 }
 
 extension Activations: ExpressibleByArgument {}
+extension LoadMode: ExpressibleByArgument {}
 
-/// How a model is loaded: flags that `run` and `perplexity` share.
+/// How a model is loaded: flags that all commands share which load one.
 struct LoadArguments: ParsableArguments {
   @Option(help: "Where to run: auto, cpu, reference, opencl or opencl:N (see 'apus devices').")
   var device: DeviceChoice = .auto
@@ -28,8 +29,36 @@ struct LoadArguments: ParsableArguments {
   )
   var activations: Activations = .int8
 
+  @Option(
+    name: [.customShort("b"), .customLong("batch")],
+    help: "Tokens of a prompt that are computed at once; fewer need less memory.")
+  var batch = LoadOptions().batch
+
+  @Option(
+    help: ArgumentHelp(
+      "Where weights lie: mmap reads them in the file where a device can, copy in memory.",
+      discussion: """
+        mmap takes no copy on the CPU and one on OpenCL devices, and processes share what they \
+        read. copy is for files on network disks, and for files that are written to while the model \
+        is in use.
+        """))
+  var load: LoadMode = .mmap
+
+  @Option(
+    help: ArgumentHelp(
+      "Refuse to load what needs more memory, mapped weights included.",
+      discussion: "Bytes, or 12GiB, 800MB. 'apus plan' says what a model needs.",
+      valueName: "size"),
+    transform: { text in
+      do throws(ApusError) { return try ByteCount(text) } catch {
+        throw ValidationError(error.description)
+      }
+    })
+  var memLimit: ByteCount?
+
   func validate() throws {
     if let threads, threads < 1 { throw ValidationError("--threads must be 1 or more") }
+    if batch < 1 { throw ValidationError("-b must be 1 or more") }
   }
 
   var options: LoadOptions {
@@ -38,6 +67,9 @@ struct LoadArguments: ParsableArguments {
     options.allowsFallback = !noFallback
     options.threads = threads
     options.activations = activations
+    options.batch = batch
+    options.mode = load
+    options.memoryLimit = memLimit
     return options
   }
 }

@@ -123,17 +123,22 @@ struct RunCommand: AsyncParsableCommand {
       }
     }
     guard let summary else { return }
-    if json { return try printJSON(RunReport(reply, model, summary)) }
+    let memory = await model.memory()
+    if json { return try printJSON(RunReport(reply, model, summary, memory)) }
     Terminal.write("\n")
     if let remark = summary.finish.remark { Terminal.note("apus: \(remark)") }
-    Terminal.note(summaryLine(model, summary))
+    Terminal.note(summaryLine(model, summary, memory))
   }
 
-  private func summaryLine(_ model: LanguageModel, _ summary: GenerationSummary) -> String {
+  private func summaryLine(
+    _ model: LanguageModel, _ summary: GenerationSummary, _ memory: MemoryUsage
+  ) -> String {
+    let mapped = memory.mapped > 0 ? " + \(ByteCount(memory.mapped)) mapped" : ""
     let speed = summary.tokensPerSecond.map { "\(tenths($0)) tokens/s" } ?? "one token"
     return "[\(model.name) · \(model.device.name): \(model.device.hardware) · "
       + "\(model.device.driver) · first token after "
-      + "\(tenths(summary.timeToFirstToken / .milliseconds(1))) ms · \(speed)]"
+      + "\(tenths(summary.timeToFirstToken / .milliseconds(1))) ms · \(speed) · "
+      + "\(ByteCount(memory.buffers))\(mapped)]"
   }
 }
 
@@ -157,8 +162,12 @@ private struct RunReport: Encodable {
   var tokens: Int
   var time_to_first_token_ms: Double
   var tokens_per_second: Double?
+  var allocated_bytes: Int
+  var mapped_bytes: Int
 
-  init(_ text: String, _ model: LanguageModel, _ summary: GenerationSummary) {
+  init(
+    _ text: String, _ model: LanguageModel, _ summary: GenerationSummary, _ memory: MemoryUsage
+  ) {
     self.text = text
     finish = summary.finish.name
     self.model = model.name
@@ -169,6 +178,8 @@ private struct RunReport: Encodable {
     tokens = summary.tokens
     time_to_first_token_ms = summary.timeToFirstToken / .milliseconds(1)
     tokens_per_second = summary.tokensPerSecond
+    allocated_bytes = memory.allocated
+    mapped_bytes = memory.mapped
   }
 }
 

@@ -53,9 +53,10 @@ package final class CPUDevice: Device {
   package func residentBytes(_ weight: Weight) -> Int { weight.bytes }
 
   package func load(
-    _ weight: Weight, _ bytes: UnsafeRawBufferPointer, to region: Region
+    _ weight: Weight, rows: Range<Int>, _ bytes: UnsafeRawBufferPointer, to region: Region
   ) throws(DeviceError) {
-    try write(bytes, to: region)
+    let offset = region.offset + rows.lowerBound * weight.rowBytes
+    try write(bytes, to: Region(buffer: region.buffer, offset: offset))
   }
 
   package func map(_ bytes: UnsafeRawBufferPointer, as id: BufferID) throws(DeviceError) {

@@ -22,10 +22,12 @@ package struct DeviceTraits: Sendable, Hashable {
   package var alignment: Int
   /// Whether weights are read where the file is mapped, instead of being loaded.
   package var readsMappedWeights: Bool
+  /// Bytes of the device's own memory, or nil where it computes in the host's.
+  package var ownMemory: Int?
 
   package init(
     kind: Kind, name: String, hardware: String, driver: String, largestAllocation: Int,
-    alignment: Int, readsMappedWeights: Bool
+    alignment: Int, readsMappedWeights: Bool, ownMemory: Int? = nil
   ) {
     self.kind = kind
     self.name = name
@@ -34,6 +36,7 @@ package struct DeviceTraits: Sendable, Hashable {
     self.largestAllocation = largestAllocation
     self.alignment = alignment
     self.readsMappedWeights = readsMappedWeights
+    self.ownMemory = ownMemory
   }
 }
 
@@ -53,9 +56,14 @@ package protocol Device: AnyObject {
   /// Bytes that a weight takes in this device's own layout.
   func residentBytes(_ weight: Weight) -> Int
 
-  /// Brings a weight from the file's layout into the device's own.
+  /// Bytes that `load` takes on the host for so many rows, beside those it is given.
+  func stagingBytes(_ weight: Weight, rows: Int) -> Int
+
+  /// Brings some rows of a weight from the file's layout into the device's own. `region` is the
+  /// place of the whole weight. Rows come in parts, so that loading takes little memory beside the
+  /// weight: a part starts at a multiple of `Weight.rowsInPart`.
   func load(
-    _ weight: Weight, _ bytes: UnsafeRawBufferPointer, to region: Region
+    _ weight: Weight, rows: Range<Int>, _ bytes: UnsafeRawBufferPointer, to region: Region
   ) throws(DeviceError)
 
   /// Makes mapped memory readable under an id, without a copy. Only called where
@@ -75,10 +83,42 @@ package protocol Device: AnyObject {
   var ledger: MemoryLedger { get }
 }
 
+extension Device {
+  /// Nothing: the device copies what it is given.
+  package func stagingBytes(_ weight: Weight, rows: Int) -> Int { 0 }
+
+  /// Brings a whole weight.
+  package func load(
+    _ weight: Weight, _ bytes: UnsafeRawBufferPointer, to region: Region
+  ) throws(DeviceError) {
+    try load(weight, rows: 0..<weight.rows, bytes, to: region)
+  }
+}
+
+extension Weight {
+  /// Rows that always come together, as many as a device may interleave.
+  package static let rowsInPart = 16
+
+  /// As many rows as fit into so many bytes, in whole parts and one part at least.
+  package func rows(within bytes: Int) -> Int {
+    min(rows, max(1, bytes / rowBytes / Self.rowsInPart) * Self.rowsInPart)
+  }
+
+  /// The first rows, to ask for the layout of so many.
+  package func part(rows: Int) -> Weight {
+    guard let part = slice(rows: 0..<rows) else {
+      preconditionFailure("a part is one row at least and the weight at most")
+    }
+    return part
+  }
+}
+
 /// What a device has allocated on behalf of Apus, in bytes; a driver's own memory is not in it.
 package struct MemoryLedger: Sendable, Hashable {
   package private(set) var current = 0
   package private(set) var peak = 0
+  /// The most that `load` took on the host for one part of a weight.
+  package private(set) var staging = 0
 
   package init() {}
 
@@ -88,6 +128,9 @@ package struct MemoryLedger: Sendable, Hashable {
   }
 
   package mutating func remove(_ bytes: Int) { current -= bytes }
+
+  /// Notes what one part of a weight took, which is given back by now.
+  package mutating func stage(_ bytes: Int) { staging = max(staging, bytes) }
 }
 
 /// A call that a device refused or that failed.

@@ -69,6 +69,9 @@ package final class GGUFFile: Sendable {
     tensorIndex = index
   }
 
+  /// The mapped files that the model lies in.
+  var mappings: [Mapping] { shards.map(\.mapping) }
+
   /// Bytes of all files.
   package var fileBytes: Int { shards.reduce(0) { $0 + $1.mapping.bytes.count } }
 
@@ -89,7 +92,7 @@ package final class GGUFFile: Sendable {
   }
 }
 
-extension GGUFFile: WeightSource {
+extension GGUFFile {
   package func weight(named name: String) -> Weight? {
     guard let tensor = tensor(named: name) else { return nil }
     // Vectors and matrices; a higher rank counts as a stack of rows.

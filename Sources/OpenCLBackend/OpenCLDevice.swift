@@ -86,7 +86,8 @@ package final class OpenCLDevice: Device {
     traits = DeviceTraits(
       kind: .opencl, name: name, hardware: description.name,
       driver: "\(description.platform) \(description.driver)",
-      largestAllocation: description.largestAllocation, alignment: 128, readsMappedWeights: false)
+      largestAllocation: description.largestAllocation, alignment: 128, readsMappedWeights: false,
+      ownMemory: description.sharesHostMemory ? nil : description.memory)
   }
 
   private let calls: CallCheck
@@ -136,14 +137,23 @@ package final class OpenCLDevice: Device {
 
   package func residentBytes(_ weight: Weight) -> Int { ResidentLayout.bytes(weight) }
 
+  package func stagingBytes(_ weight: Weight, rows: Int) -> Int {
+    ResidentLayout(weight.type) == nil ? 0 : ResidentLayout.bytes(weight.part(rows: rows))
+  }
+
   package func load(
-    _ weight: Weight, _ bytes: UnsafeRawBufferPointer, to region: Region
+    _ weight: Weight, rows: Range<Int>, _ bytes: UnsafeRawBufferPointer, to region: Region
   ) throws(DeviceError) {
-    precondition(bytes.count == weight.bytes, "\(weight.name) has other bytes than its shape")
-    guard let layout = ResidentLayout(weight.type) else { return try write(bytes, to: region) }
-    let tiles = layout.tiles(weight, bytes)
+    let part = weight.part(rows: rows.count)
+    precondition(bytes.count == part.bytes, "\(weight.name) has other bytes than its shape")
+    // Tiles follow one another, so those in front of a part are as long as a weight of those rows.
+    let front = rows.lowerBound == 0 ? 0 : residentBytes(weight.part(rows: rows.lowerBound))
+    let target = Region(buffer: region.buffer, offset: region.offset + front)
+    guard let layout = ResidentLayout(weight.type) else { return try write(bytes, to: target) }
+    let tiles = layout.tiles(part, bytes)
+    ledger.stage(tiles.count)
     let result = tiles.withUnsafeBytes { bytes in
-      Result { () throws(DeviceError) in try write(bytes, to: region) }
+      Result { () throws(DeviceError) in try write(bytes, to: target) }
     }
     try result.get()
   }

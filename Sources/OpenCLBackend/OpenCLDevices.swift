@@ -17,6 +17,8 @@ package enum OpenCLDevices {
     /// Whether a part of the compute units can be used alone.
     package var isDivisible: Bool
     package var memory: Int
+    /// Whether that memory is the host's.
+    package var sharesHostMemory: Bool
     package var largestAllocation: Int
   }
 
@@ -97,14 +99,16 @@ package enum OpenCLDevices {
       device, cl_device_info(CL_DEVICE_PARTITION_PROPERTIES),
       ways.count * MemoryLayout<cl_device_partition_property>.size, &ways, nil)
     let type = number(CL_DEVICE_TYPE, cl_device_type.self)
+    let isCPU = type & Int(CL_DEVICE_TYPE_CPU) != 0
     return Description(
       index: index, name: words(CL_DEVICE_NAME), platform: platform,
       driver: words(CL_DRIVER_VERSION), language: words(CL_DEVICE_OPENCL_C_VERSION),
-      isCPU: type & Int(CL_DEVICE_TYPE_CPU) != 0,
+      isCPU: isCPU,
       computeUnits: max(1, number(CL_DEVICE_MAX_COMPUTE_UNITS, cl_uint.self)),
       isDivisible: partition == CL_SUCCESS
         && ways.contains(cl_device_partition_property(CL_DEVICE_PARTITION_BY_COUNTS)),
       memory: number(CL_DEVICE_GLOBAL_MEM_SIZE, cl_ulong.self),
+      sharesHostMemory: isCPU || number(CL_DEVICE_HOST_UNIFIED_MEMORY, cl_bool.self) != 0,
       largestAllocation: number(CL_DEVICE_MAX_MEM_ALLOC_SIZE, cl_ulong.self))
   }
 

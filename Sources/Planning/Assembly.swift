@@ -72,7 +72,7 @@ struct Assembly {
       for weight in nodes.flatMap(\.weights) {
         let resident = Resident(device: device, weight: weight)
         if weights[resident] != nil { continue }
-        if devices[device].traits.readsMappedWeights {
+        if planner.mapsWeights && devices[device].traits.readsMappedWeights {
           let id = newID(on: device)
           plan.maps.append(ExecutionPlan.Map(device: device, weight: weight, id: id))
           weights[resident] = Region(buffer: id)
@@ -103,8 +103,12 @@ struct Assembly {
     guard !slab.content.isEmpty else { return }
     let label = slab.content.count == 1 ? "weight '\(slab.content[0].weight.name)'" : "weight slab"
     try reserve(slab.id, slab.bytes, on: device, .weights, label)
-    plan.loads += slab.content.map { weight, region in
-      ExecutionPlan.Load(device: device, weight: weight, region: region)
+    for (weight, region) in slab.content {
+      let rows = weight.rows(within: planner.partBytes)
+      plan.loads.append(
+        ExecutionPlan.Load(device: device, weight: weight, region: region, partRows: rows))
+      let bytes = rows * weight.rowBytes + devices[device].stagingBytes(weight, rows: rows)
+      plan.staging[device] = max(plan.staging[device] ?? 0, bytes)
     }
   }
 
@@ -114,8 +118,10 @@ struct Assembly {
       guard case .writeKV(let layout) = node.operation, case .pool(let layer) = node.output
       else { continue }
       let id = newID(on: placement.device)
+      // Widths come from the file; a product that no memory could hold is too large, not a trap.
+      let (bytes, overflow) = planner.pageCount.multipliedReportingOverflow(by: layout.pageBytes)
       try reserve(
-        id, planner.pageCount * layout.pageBytes, on: placement.device, .keyValueCache,
+        id, overflow ? .max : bytes, on: placement.device, .keyValueCache,
         "key-value cache of layer \(layer)", advice: "a shorter context (-c) needs less")
       pools[layer] = Operand(
         region: Region(buffer: id), rows: .fixed(planner.pageCount), width: 1,

@@ -21,11 +21,20 @@ package struct ExecutionPlan: Sendable {
     package var label: String
   }
 
-  /// A weight that is copied into a buffer.
+  /// A weight that is copied into a buffer, some rows at a time.
   package struct Load: Sendable, Hashable {
     package var device: Int
     package var weight: Weight
     package var region: Region
+    /// Rows of a part; the last one may be shorter.
+    package var partRows: Int
+
+    /// The parts in order.
+    package var parts: [Range<Int>] {
+      stride(from: 0, to: weight.rows, by: partRows).map {
+        $0..<min($0 + partRows, weight.rows)
+      }
+    }
   }
 
   /// A weight that is read where the file is mapped.
@@ -58,6 +67,9 @@ package struct ExecutionPlan: Sendable {
   /// The step buffer of each device that needs one.
   package internal(set) var stepBuffers: [Int: BufferID] = [:]
   package internal(set) var logits: (device: Int, operand: Operand)
+  /// For each device, the most that one part of a weight takes on the host while it is loaded: its
+  /// bytes as they lie in the file, and what the device needs to bring them into its own layout.
+  package internal(set) var staging: [Int: Int] = [:]
 
   /// What a step may hold at most.
   package let bounds: SymbolSizes

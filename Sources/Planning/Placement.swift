@@ -62,7 +62,8 @@ extension LoweredGraph {
 
   /// Why a device does not take a node, or nil where it does.
   private func declines(_ device: any Device, _ node: LoweredNode) -> String? {
-    for candidate in nodes where candidate.sharesCache(with: node) {
+    let sharing = node.pools.isEmpty ? [node] : nodes.filter { $0.sharesCache(with: node) }
+    for candidate in sharing {
       if case .declined(let reason) = device.support(
         candidate.operation, input: format(candidate))
       {
@@ -83,10 +84,13 @@ extension LoweredGraph {
 }
 
 extension LoweredNode {
-  /// Whether two nodes are the same, or use the same page pool.
+  /// The page pools that a node reads or writes.
+  fileprivate var pools: [Source] {
+    (inputs + [output]).filter { if case .pool = $0 { true } else { false } }
+  }
+
+  /// Whether two nodes use the same page pool.
   fileprivate func sharesCache(with other: LoweredNode) -> Bool {
-    if output == other.output { return true }
-    let pools = (inputs + [output]).filter { if case .pool = $0 { true } else { false } }
-    return pools.contains { other.inputs.contains($0) || other.output == $0 }
+    pools.contains { other.inputs.contains($0) || other.output == $0 }
   }
 }

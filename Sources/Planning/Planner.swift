@@ -9,6 +9,12 @@ package struct Planner {
   /// Pages of each layer's pool.
   package var pageCount: Int
   package var element: KVLayout.Element
+  /// Whether devices that can do so read weights where the file is mapped.
+  package var mapsWeights = true
+  /// Bytes of a weight that are brought to a device at once.
+  package var partBytes = Self.defaultPartBytes
+  /// Much more than a call costs, and little beside any model.
+  package static let defaultPartBytes = 4 << 20
 
   package init(bounds: SymbolSizes, pageCount: Int, element: KVLayout.Element) {
     self.bounds = bounds

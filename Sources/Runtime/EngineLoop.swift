@@ -58,6 +58,8 @@ package struct GenerationReport: Sendable {
 package enum EngineError: Error, Sendable, CustomStringConvertible {
   case device(DeviceError)
   case planning(PlanningError)
+  /// The model file cannot be read any more, or is not what it was.
+  case weights(WeightError)
   case scheduling(SchedulingError)
   case emptyPrompt
   case promptTooLong(tokens: Int, context: Int)
@@ -69,6 +71,7 @@ package enum EngineError: Error, Sendable, CustomStringConvertible {
     switch self {
     case .device(let error): error.description
     case .planning(let error): error.description
+    case .weights(let error): error.description
     case .scheduling(let error): error.description
     case .emptyPrompt: "the prompt is empty: there is nothing to continue"
     case .promptTooLong(let tokens, let context):
@@ -103,9 +106,7 @@ package final class EngineLoop {
     self.plan = plan
     self.contextLength = contextLength
     traits = devices.map(\.traits)
-    do throws(DeviceError) {
-      executor = try Executor(plan, devices: devices, weights: weights)
-    } catch { throw .device(error) }
+    executor = try Executor(plan, devices: devices, weights: weights)
     scheduler = Scheduler(rowBudget: plan.bounds.rows, outputBudget: plan.bounds.outputs)
     pool = PagePool(pageCount: plan.stepLayout.tableCapacity, pageTokens: KVLayout.pageTokens)
   }
@@ -115,7 +116,11 @@ package final class EngineLoop {
   /// Pages that nobody uses; all of them between requests, but for what a request was to keep.
   package var freePages: Int { pool.freeCount }
 
+  /// What was allocated so far.
+  package var memory: MemoryUse { executor.memory }
+
   private func check(_ tokens: [Int32]) throws(EngineError) {
+    if let complaint = executor.complaint { throw .weights(WeightError(complaint)) }
     if tokens.isEmpty { throw .emptyPrompt }
     if tokens.count > contextLength {
       throw .promptTooLong(tokens: tokens.count, context: contextLength)

@@ -17,31 +17,83 @@ package struct Logits: Sendable {
   }
 }
 
+/// What a run has allocated so far, in bytes, as the allocators counted it.
+package struct MemoryUse: Sendable, Hashable {
+  /// On one device of the plan.
+  package struct OnDevice: Sendable, Hashable {
+    /// The most that was in buffers.
+    package var buffers: Int
+    /// The most that loading took on the host beside them.
+    package var staging: Int
+  }
+
+  package var devices: [OnDevice]
+  /// The most that one value took on the host.
+  package var readBack: Int
+}
+
 /// Owns the memory of a plan and runs its steps.
 final class Executor {
   let plan: ExecutionPlan
   let devices: [any Device]
-  /// Keeps mapped weights readable.
-  private let source: any WeightSource
+  /// Keeps mapped weights readable; nil where there are none, so that the file can go.
+  private let mapped: (any WeightSource)?
+  /// For each device, the most bytes of a weight in the file's layout at one time while loading.
+  private var lent: [Int]
+  /// The most bytes that one value took on the host.
+  private var readBack = 0
 
   /// Makes every buffer and brings every weight to its device; where that fails, nothing stays.
   init(
     _ plan: ExecutionPlan, devices: [any Device], weights source: any WeightSource
-  ) throws(DeviceError) {
+  ) throws(EngineError) {
     self.plan = plan
     self.devices = devices
-    self.source = source
-    for buffer in plan.buffers {
-      try devices[buffer.device].allocate(buffer.id, bytes: buffer.bytes, label: buffer.label)
-    }
-    for map in plan.maps { try devices[map.device].map(source.bytes(of: map.weight), as: map.id) }
+    mapped = plan.maps.isEmpty ? nil : source
+    lent = devices.map { _ in 0 }
+    do throws(DeviceError) {
+      for buffer in plan.buffers {
+        try devices[buffer.device].allocate(buffer.id, bytes: buffer.bytes, label: buffer.label)
+      }
+      for map in plan.maps {
+        try devices[map.device].map(source.bytes(of: map.weight), as: map.id)
+      }
+      for fill in plan.fills {
+        try devices[fill.device].write(array: fill.values, to: fill.region)
+      }
+    } catch { throw .device(error) }
     for load in plan.loads {
-      try devices[load.device].load(load.weight, source.bytes(of: load.weight), to: load.region)
-    }
-    for fill in plan.fills {
-      try devices[fill.device].write(array: fill.values, to: fill.region)
+      for rows in load.parts { try bring(rows, of: load, from: source) }
     }
   }
+
+  /// Brings one part of a weight to its device.
+  private func bring(
+    _ rows: Range<Int>, of load: ExecutionPlan.Load, from source: any WeightSource
+  ) throws(EngineError) {
+    var failure: DeviceError?
+    do throws(WeightError) {
+      try source.lend(rows, of: load.weight) { bytes in
+        lent[load.device] = max(lent[load.device], bytes.count)
+        do throws(DeviceError) {
+          try devices[load.device].load(load.weight, rows: rows, bytes, to: load.region)
+        } catch { failure = error }
+      }
+    } catch { throw .weights(error) }
+    if let failure { throw .device(failure) }
+  }
+
+  /// What was allocated so far.
+  var memory: MemoryUse {
+    MemoryUse(
+      devices: zip(devices, lent).map { device, lent in
+        MemoryUse.OnDevice(
+          buffers: device.ledger.peak, staging: lent + device.ledger.staging)
+      }, readBack: readBack)
+  }
+
+  /// Why mapped weights can no longer be trusted, or nil.
+  var complaint: String? { mapped?.complaint() }
 
   deinit {
     for buffer in plan.buffers { devices[buffer.device].release(buffer.id) }
@@ -65,12 +117,14 @@ final class Executor {
       case .transfer(let source, let from, let target, let to):
         let bytes = try devices[from].array(
           of: UInt8.self, count: source.bytes(sizes), at: source.region)
+        readBack = max(readBack, bytes.count)
         try devices[to].write(array: bytes, to: target.region)
       }
     }
     let (device, operand) = plan.logits
     let values = try devices[device].array(
       of: Float.self, count: sizes.outputs * operand.width, at: operand.region)
+    readBack = max(readBack, operand.bytes(sizes))
     return Logits(values: values, width: operand.width)
   }
 }

@@ -57,12 +57,25 @@ package struct Weight: Sendable, Hashable, CustomStringConvertible {
   package var description: String { offset == 0 ? name : "\(name)[\(offset)…]" }
 }
 
-/// Where weights come from: names, shapes and bytes, without saying from which file format.
+/// Where the bytes of weights come from, without saying from which file format.
 package protocol WeightSource: AnyObject, Sendable {
-  /// The weight of that name, or nil.
-  func weight(named name: String) -> Weight?
-
-  /// Lends a weight's bytes, or of a slice its part. The memory stays valid as long as the source lives, so a backend that
-  /// computes in host memory may keep the pointer while it keeps the source.
+  /// Lends the bytes of a weight that is mapped, or of a slice its part. The memory stays valid as long
+  /// as the source lives, so a backend that computes in host memory may keep the pointer while it
+  /// keeps the source. A source that maps nothing must not be asked.
   func bytes(of weight: Weight) -> UnsafeRawBufferPointer
+
+  /// Lends some rows of a weight for the length of a call, and gives their memory back after it.
+  func lend(
+    _ rows: Range<Int>, of weight: Weight, to body: (UnsafeRawBufferPointer) -> Void
+  ) throws(WeightError)
+
+  /// A sentence about what has happened to the bytes since the source was opened, or nil.
+  func complaint() -> String?
+}
+
+/// Weights that cannot be read, in a sentence for the user.
+package struct WeightError: Error, Sendable, Hashable, CustomStringConvertible {
+  package let description: String
+
+  package init(_ description: String) { self.description = description }
 }

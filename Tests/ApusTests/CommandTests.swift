@@ -131,10 +131,8 @@ import Testing
   /// The editor on a terminal: keys are drawn, messages answered, and the terminal is as it was.
   @Test func aTerminalIsLeftAsItWasFound() throws {
     let disk = talker
-    let master = posix_openpt(O_RDWR | O_NOCTTY)
-    try #require(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0)
+    let (master, name) = try pseudoTerminal()
     defer { close(master) }
-    let name = String(cString: try #require(ptsname(master)))
     let slave = open(name, O_RDWR | O_NOCTTY)
     try #require(slave >= 0)
     defer { close(slave) }
@@ -174,4 +172,20 @@ import Testing
     type("\u{04}")
     #expect(exitCode(process) == 0 && mode() == before)
   }
+}
+
+/// The master end of a new terminal and the path of the other end.
+private func pseudoTerminal() throws -> (master: Int32, path: String) {
+  let master = open("/dev/ptmx", O_RDWR | O_NOCTTY)
+  try #require(master >= 0)
+  #if os(Linux)
+    // posix_openpt and its kin are not in what Swift sees of Glibc: TIOCSPTLCK, then TIOCGPTN.
+    var lock: Int32 = 0
+    var number: UInt32 = 0
+    try #require(ioctl(master, 0x4004_5431, &lock) == 0 && ioctl(master, 0x8004_5430, &number) == 0)
+    return (master, "/dev/pts/\(number)")
+  #else
+    try #require(grantpt(master) == 0 && unlockpt(master) == 0)
+    return (master, String(cString: try #require(ptsname(master))))
+  #endif
 }

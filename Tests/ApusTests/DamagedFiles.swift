@@ -85,7 +85,12 @@ struct DamagedFile: Sendable, CustomTestStringConvertible {
   ]
 
   private static let texts: [DamagedFile] = [
-    .init("a key of 2^63 bytes", says: "claims a length", .header(pairs: 1) { $0.u64(1 << 63) }),
+    .init(
+      "a key of 2^63 bytes", says: "claims a length",
+      .header(pairs: 1) { raw in
+        raw.u64(1 << 63)
+        raw.bytes += [UInt8](repeating: 0, count: 16)
+      }),
     .init(
       "a key longer than the file", says: "ends at byte",
       .header(pairs: 1) { raw in

@@ -36,12 +36,22 @@ extension DamagedFile {
     number("rope.dimension_count", .unsigned(0), says: "rope turns 0"),
     number("rope.dimension_count", .unsigned(7), says: "rope turns 7"),
     number("rope.dimension_count", .unsigned(1 << 40), says: "rope turns"),
-    number("rope.freq_base", .real(0), says: "base"),
-    number("rope.freq_base", .real(-.infinity), says: "base"),
-    number("rope.freq_base", .real(.nan), says: "base"),
-    .init("rope scaled by 0", says: "positions cannot be divided by 0.0") {
+    number("rope.freq_base", .real(0), says: "must be positive"),
+    number("rope.freq_base", .real(-.infinity), says: "which is no number"),
+    number("rope.freq_base", .real(.nan), says: "which is no number"),
+    number("expert_count", .unsigned(8), says: "mixtures of experts (here of 8)"),
+    .init("rope scaled by -1", says: "positions cannot be divided by -1.0") {
       $0.metadata["llama.rope.scaling.type"] = .string("linear")
-      $0.metadata["llama.rope.scaling.factor"] = .real(0)
+      $0.metadata["llama.rope.scaling.factor"] = .real(-1)
+    },
+    .init("fewer windows than layers", says: "1 entries for 2 layers") {
+      $0.metadata["general.architecture"] = .string("gemma3")
+      let numbers: [(String, UInt64)] = [
+        ("block_count", 2), ("context_length", 64), ("embedding_length", 32),
+        ("attention.head_count", 4), ("attention.sliding_window", 8),
+      ]
+      for (key, value) in numbers { $0.metadata["gemma3.\(key)"] = .unsigned(value) }
+      $0.metadata["gemma3.attention.sliding_window_pattern"] = .bools([true])
     },
     .init("no architecture", says: "'general.architecture' is missing") {
       $0.metadata["general.architecture"] = .some(nil)

@@ -12,11 +12,15 @@ package enum FuzzSeeds {
     var kinds = GGUFWriter()
     for (key, value) in kindsOfValues { kinds.set(key, value) }
     return [
-      ("bpe", model(bytePair + [template]).encoded()),
-      ("spm", model(sentencePiece + linear).encoded()),
-      ("wordpiece", model(wordPiece).encoded()),
-      ("first-shard", model(bytePair).encoded(shards: 2)[0]),
-      ("second-shard", model(bytePair).encoded(shards: 2)[1]),
+      ("bpe", model("llama", bytePair + [template]).encoded()),
+      ("qwen2", model("qwen2", bytePair, [("attn_q.bias", [4])]).encoded()),
+      ("qwen3", model("qwen3", bytePair + yarn, heads).encoded()),
+      ("gemma3", model("gemma3", sentencePiece + windows, heads + posts).encoded()),
+      ("phi3", model("phi3", sentencePiece + longRope, fused).encoded()),
+      ("spm", model("llama", sentencePiece + linear).encoded()),
+      ("wordpiece", model("llama", wordPiece).encoded()),
+      ("first-shard", model("llama", bytePair).encoded(shards: 2)[0]),
+      ("second-shard", model("llama", bytePair).encoded(shards: 2)[1]),
       ("metadata", kinds.encoded()),
       ("empty", GGUFWriter().encoded()),
     ]
@@ -28,16 +32,35 @@ package enum FuzzSeeds {
     }
   }
 
-  /// A `llama` of one layer, four wide.
-  private static func model(_ vocabulary: [(String, MetadataValue)]) -> GGUFWriter {
+  private static let yarn: [(String, MetadataValue)] = [
+    ("qwen3.rope.scaling.type", .string("yarn")), ("qwen3.rope.scaling.factor", .real(4)),
+    ("qwen3.rope.scaling.original_context_length", .unsigned(4)),
+  ]
+  private static let windows: [(String, MetadataValue)] = [
+    ("gemma3.attention.sliding_window", .unsigned(4)),
+    ("gemma3.attention.sliding_window_pattern", .bools([true])),
+  ]
+  private static let longRope: [(String, MetadataValue)] = [
+    ("phi3.rope.scaling.type", .string("longrope")), ("phi3.rope.scaling.attn_factor", .real(1.5)),
+  ]
+  // Tensors of a layer that not every architecture has.
+  private static let heads = [("attn_q_norm.weight", [4]), ("attn_k_norm.weight", [4])]
+  private static let posts = [("post_attention_norm.weight", [4]), ("post_ffw_norm.weight", [4])]
+  private static let fused = [("attn_qkv.weight", [4, 12])]
+
+  /// A model of one layer, four wide.
+  private static func model(
+    _ architecture: String, _ vocabulary: [(String, MetadataValue)],
+    _ more: [(name: String, shape: [Int])] = []
+  ) -> GGUFWriter {
     var writer = GGUFWriter()
     let sizes: [(String, UInt64)] = [
       ("block_count", 1), ("context_length", 8), ("embedding_length", 4),
       ("feed_forward_length", 4),
       ("attention.head_count", 1),
     ]
-    writer.set("general.architecture", .string("llama"))
-    for (key, value) in sizes { writer.set("llama.\(key)", .unsigned(value)) }
+    writer.set("general.architecture", .string(architecture))
+    for (key, value) in sizes { writer.set("\(architecture).\(key)", .unsigned(value)) }
     for (key, value) in vocabulary { writer.set(key, value) }
     var tokens = 8
     if case .strings(let texts)? = vocabulary.first(where: { $0.0.hasSuffix(".tokens") })?.1 {
@@ -45,13 +68,20 @@ package enum FuzzSeeds {
     }
     func add(_ name: String, _ shape: [Int]) {
       let values = [Float](repeating: 0.5, count: shape.reduce(1, *))
-      writer.add("\(name).weight", .f32, shape, ElementType.f32.encoded(values))
+      writer.add(name, .f32, shape, ElementType.f32.encoded(values))
     }
-    add("token_embd", [4, tokens])
-    for norm in ["blk.0.attn_norm", "blk.0.ffn_norm", "output_norm"] { add(norm, [4]) }
-    for name in ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"] {
-      add("blk.0.\(name)", [4, 4])
+    add("token_embd.weight", [4, tokens])
+    add("output_norm.weight", [4])
+    for norm in ["attn_norm", "ffn_norm"] { add("blk.0.\(norm).weight", [4]) }
+    let isFused = more.contains { $0.name == "attn_qkv.weight" }
+    for name in isFused ? [] : ["attn_q", "attn_k", "attn_v", "ffn_gate"] {
+      add("blk.0.\(name).weight", [4, 4])
     }
+    add("blk.0.attn_output.weight", [4, 4])
+    add("blk.0.ffn_up.weight", [4, isFused ? 8 : 4])
+    add("blk.0.ffn_down.weight", [4, 4])
+    for tensor in more { add("blk.0.\(tensor.name)", tensor.shape) }
+    for factors in ["long", "short"] where isFused { add("rope_factors_\(factors).weight", [2]) }
     return writer
   }
 

@@ -28,7 +28,7 @@ private final class PaperDevice: Device {
   func release(_ id: BufferID) {}
   func residentBytes(_ weight: Weight) -> Int { weight.bytes }
   func load(
-    _ weight: Weight, _ bytes: UnsafeRawBufferPointer, to region: Region
+    _ weight: Weight, rows: Range<Int>, _ bytes: UnsafeRawBufferPointer, to region: Region
   ) throws(DeviceError) {}
   func map(_ bytes: UnsafeRawBufferPointer, as id: BufferID) throws(DeviceError) {}
   func write(_ bytes: UnsafeRawBufferPointer, to region: Region) throws(DeviceError) {}

@@ -31,8 +31,8 @@ private final class PartialDevice: Device {
   func release(_ id: BufferID) { whole.release(id) }
   func residentBytes(_ weight: Weight) -> Int { whole.residentBytes(weight) }
   func load(
-    _ weight: Weight, _ bytes: UnsafeRawBufferPointer, to region: Region
-  ) throws(DeviceError) { try whole.load(weight, bytes, to: region) }
+    _ weight: Weight, rows: Range<Int>, _ bytes: UnsafeRawBufferPointer, to region: Region
+  ) throws(DeviceError) { try whole.load(weight, rows: rows, bytes, to: region) }
   func map(_ bytes: UnsafeRawBufferPointer, as id: BufferID) throws(DeviceError) {
     try whole.map(bytes, as: id)
   }

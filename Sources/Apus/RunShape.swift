@@ -1,0 +1,97 @@
+import Devices
+import GGUF
+import ModelGraph
+import Models
+import Planning
+
+/// The sizes of a run: what the user asked for, within what the model allows.
+struct RunShape {
+  /// Tokens that a conversation may hold.
+  var context: Int
+  private let batch: Int
+  private let outputs: Int
+  private let element: KVLayout.Element
+  private let mode: LoadMode
+
+  /// Context where the user says nothing; the whole of a long-context model would take much memory.
+  private static let defaultContext = 4096
+  /// A step of more rows would let a cancel wait for long.
+  private static let largestBatch = 1 << 16
+
+  /// Reads the model in a file for a run: what some models compute depends on the length of its
+  /// context.
+  static func read(
+    _ file: GGUFFile, _ options: LoadOptions
+  ) throws(ApusError) -> (model: Model, shape: RunShape) {
+    let trained: Int
+    do throws(ModelError) { trained = try Model.contextLength(of: file) } catch {
+      throw ApusError(error)
+    }
+    let shape = try RunShape(options, trained: trained)
+    do throws(ModelError) {
+      return (
+        try Model(
+          file, activations: ActivationFormat(options.activations), contextLength: shape.context),
+        shape
+      )
+    } catch { throw ApusError(error) }
+  }
+
+  private init(_ options: LoadOptions, trained: Int) throws(ApusError) {
+    guard (1...Self.largestBatch).contains(options.batch) else {
+      throw ApusError(.request, "a batch (-b) has 1 to \(Self.largestBatch) tokens")
+    }
+    context = try Self.context(options.contextLength, trained)
+    batch = options.batch
+    outputs = options.outputRows
+    // Half-precision keys and values would be the one coarse rounding left in f32 arithmetic.
+    element = options.activations == .f32 ? .f32 : .f16
+    mode = options.mode
+  }
+
+  private static func context(_ wanted: Int?, _ trained: Int) throws(ApusError) -> Int {
+    guard let wanted else { return min(trained, defaultContext) }
+    guard wanted > 0 else { throw ApusError(.request, "a context (-c) of \(wanted) holds nothing") }
+    guard wanted <= trained else {
+      throw ApusError(
+        .request,
+        "the model was trained for \(trained) tokens of context; -c \(wanted) is more")
+    }
+    // Positions are 32-bit numbers on every device.
+    guard wanted <= Int32.max else {
+      throw ApusError(.request, "a context (-c) of \(wanted) is more than \(Int32.max)")
+    }
+    return wanted
+  }
+
+  /// Tokens that are computed at once, at most.
+  var rows: Int { min(batch, context) }
+
+  /// The planner of this run.
+  var planner: Planner {
+    var planner = Planner(
+      bounds: SymbolSizes(rows: rows, outputs: min(outputs, rows)),
+      pageCount: (context + KVLayout.pageTokens - 1) / KVLayout.pageTokens, element: element)
+    planner.mapsWeights = mode == .mmap
+    return planner
+  }
+
+  /// The same run with a shorter context or smaller batches.
+  func with(context: Int? = nil, batch: Int? = nil) -> RunShape {
+    var shape = RunShape(
+      context: context ?? self.context, batch: batch ?? self.batch, outputs: outputs,
+      element: element, mode: mode)
+    shape.context = max(1, shape.context)
+    return shape
+  }
+
+  private init(
+    context: Int, batch: Int, outputs: Int, element: KVLayout.Element, mode: LoadMode
+  ) {
+    self.context = context
+    self.batch = batch
+    self.outputs = outputs
+    self.element = element
+    self.mode = mode
+  }
+}

@@ -1,0 +1,75 @@
+import Devices
+import Tensors
+
+/// What a plan takes on one device, in bytes.
+package struct MemoryNeed: Sendable, Hashable {
+  /// Weights and constants in buffers, in the device's own layout.
+  package var weights = 0
+  /// Weights that are read where the file is mapped.
+  package var mapped = 0
+  package var cache = 0
+  /// Values of a step, and the numbers that come with it.
+  package var scratch = 0
+  /// On the host while weights are loaded: one part in the file's layout, and in the device's own.
+  package var staging = 0
+
+  /// What is allocated, and stays until the model is closed.
+  package var buffers: Int { weights + cache + scratch }
+
+  /// The most at any time while the model is loaded.
+  package var loadPeak: Int {
+    MemoryFormulas.loadPeak(resident: buffers + mapped, inFlight: staging)
+  }
+}
+
+extension ExecutionPlan {
+  /// What the plan takes on a device.
+  package func need(on device: Int) -> MemoryNeed {
+    var need = MemoryNeed()
+    for buffer in buffers where buffer.device == device {
+      switch buffer.purpose {
+      case .weights: need.weights += buffer.bytes
+      case .keyValueCache: need.cache += buffer.bytes
+      case .scratch, .step: need.scratch += buffer.bytes
+      }
+    }
+    for map in maps where map.device == device { need.mapped += map.weight.bytes }
+    need.staging = staging[device] ?? 0
+    return need
+  }
+
+  /// The most at any time on all devices and the host together. Weights are loaded one after the
+  /// other, so only the largest part of one is under way.
+  package var peak: Int {
+    let used = Set(buffers.map(\.device) + maps.map(\.device))
+    let needs = used.map { need(on: $0) }
+    let resident = needs.reduce(0) { $0 + $1.buffers + $1.mapped }
+    return MemoryFormulas.loadPeak(
+      resident: resident, inFlight: max(readBack, needs.map(\.staging).max() ?? 0))
+  }
+
+  /// The largest value that a step copies to the host: logits, or what moves between devices.
+  package var readBack: Int {
+    steps.reduce(logits.operand.bytes(bounds)) { most, step in
+      if case .transfer(let value, _, _, _) = step { max(most, value.bytes(bounds)) } else { most }
+    }
+  }
+
+  /// Bytes that one token of context takes in the caches of all layers.
+  package var cacheBytesPerToken: Int {
+    var layouts: [Int: KVLayout] = [:]
+    for case .run(_, let instructions) in steps {
+      for instruction in instructions {
+        if case .writeKV(let layout) = instruction.operation, let layer = instruction.layer {
+          layouts[layer] = layout
+        }
+      }
+    }
+    return layouts.values.reduce(0) {
+      $0
+        + MemoryFormulas.cacheBytesPerToken(
+          layers: 1, kvHeads: $1.headCount, headWidth: $1.headWidth,
+          elementBytes: $1.element.bytes)
+    }
+  }
+}

@@ -1,0 +1,214 @@
+import Apus
+import COpenCL
+import TestSupport
+import Testing
+
+/// What a plan says of memory, held against what loading allocates; and refusals.
+@Suite(.serialized) struct MemoryTests {
+  /// Wide enough that its buffers outweigh those of the self-test before it.
+  private var tiny: TinyModel {
+    var tiny = TinyModel()
+    (tiny.width, tiny.feedForward, tiny.layers) = (256, 512, 3)
+    return tiny
+  }
+
+  private func options(
+    _ device: DeviceChoice, context: Int = 64, mode: LoadMode = .mmap
+  ) -> LoadOptions {
+    var options = LoadOptions()
+    (options.device, options.contextLength, options.mode) = (device, context, mode)
+    options.allowsFallback = false
+    return options
+  }
+
+  @Test(arguments: LoadMode.allCases)
+  func plansForetellWhatIsAllocated(mode: LoadMode) async throws {
+    let disk = tiny.write()
+    for device in [.reference] + SmolLM2.devices {
+      for context in [16, 33, 64] {
+        let options = options(device, context: context, mode: mode)
+        let plan = try MemoryPlan(path: disk.path, options: options)
+        let choice = try #require(plan.choices.first)
+        #expect(plan.choices.count == 1 && choice.shortage == nil && plan.problems.isEmpty)
+        let check = try await MemoryPlan.check(path: disk.path, options: options)
+        let ratio = Double(choice.allocated) / Double(check.usage.allocated)
+        #expect(abs(ratio - 1) < 0.05, "\(device) -c \(context): \(ratio)")
+        #expect(check.usage.mapped == choice.devices.reduce(0) { $0 + $1.mapped })
+        // One copy of the weights, in the file or in a buffer, and not both.
+        let copies = choice.devices.reduce(0) { $0 + $1.mapped + $1.weights }
+        #expect(copies >= plan.weightBytes && copies < plan.weightBytes * 11 / 10)
+      }
+    }
+    #expect(apus_cl_live_total() == 0)
+  }
+
+  #if os(Linux)
+    /// Mapped is what is read there, and nothing else once the model is loaded.
+    @Test func onlyDevicesThatReadTheFileKeepItMapped() async throws {
+      let disk = tiny.write()
+      func isMapped() throws -> Bool {
+        String(decoding: try Fixtures.bytes("/proc/self/maps"), as: UTF8.self).contains(disk.path)
+      }
+      for device in SmolLM2.devices {
+        for mode in LoadMode.allCases {
+          let model = try await LanguageModel.load(disk.path, options: options(device, mode: mode))
+          #expect(try isMapped() == (device == .cpu && mode == .mmap), "\(device) \(mode)")
+          await model.close()
+        }
+      }
+      #expect(try !isMapped())
+    }
+  #endif
+
+  @Test func theCacheGrowsByTheSameForEachToken() throws {
+    let disk = tiny.write()
+    let plans = try [16, 64].map {
+      try MemoryPlan(path: disk.path, options: options(.cpu, context: $0))
+    }
+    let caches = try plans.map { try #require($0.choices.first?.devices.first?.cache) }
+    #expect(caches[1] - caches[0] == 48 * plans[0].cacheBytesPerToken)
+    #expect(caches[0] == 16 * plans[0].cacheBytesPerToken)
+  }
+
+  @Test func bothModesAndAllBatchesWriteTheSameText() async throws {
+    let disk = tiny.write()
+    var texts: Set<String> = []
+    for device in SmolLM2.devices {
+      for mode in LoadMode.allCases {
+        for batch in [1, 7, 256] {
+          var options = self.options(device, mode: mode)
+          options.batch = batch
+          let model = try await LanguageModel.load(disk.path, options: options)
+          var generation = GenerationOptions()
+          (generation.temperature, generation.limit) = (0, 12)
+          var text = ""
+          for try await event in model.generate(
+            .raw(Array("HELLO WORLD".utf8)), options: generation)
+          {
+            if case .text(let piece) = event { text += piece }
+          }
+          texts.insert(text)
+          await model.close()
+        }
+      }
+    }
+    #expect(texts.count == 1 && texts.first?.isEmpty == false)
+  }
+
+  @Test func aLimitRefusesAndSaysWhatWouldFit() async throws {
+    let disk = tiny.write()
+    for device in SmolLM2.devices {
+      let need = try #require(
+        try MemoryPlan(path: disk.path, options: self.options(device)).choices.first?.peak)
+      var options = self.options(device)
+      options.memoryLimit = ByteCount(need)
+      await (try LanguageModel.load(disk.path, options: options)).close()
+
+      options.memoryLimit = ByteCount(need - 1)
+      let error = await #expect(throws: ApusError.self) {
+        try await LanguageModel.load(disk.path, options: options)
+      }
+      let sentence = error?.description ?? ""
+      #expect(sentence.contains("\(device) needs") && sentence.contains("--mem-limit"))
+      // What it names does fit, and one page more would not.
+      let match = try #require(sentence.firstMatch(of: /-c (\d+)/))
+      let advised = try #require(Int(match.1))
+      options.contextLength = advised
+      await (try LanguageModel.load(disk.path, options: options)).close()
+      options.contextLength = advised + 16
+      #expect(
+        try advised + 16 > 64
+          || MemoryPlan(path: disk.path, options: options).choices.first?.shortage != nil)
+
+      options.memoryLimit = ByteCount(1000)
+      let hopeless = await #expect(throws: ApusError.self) {
+        try await LanguageModel.load(disk.path, options: options)
+      }
+      #expect(hopeless?.description.contains("smaller model") == true)
+    }
+  }
+
+  /// An order to fail the next allocation is still there after a refusal.
+  @Test(.enabled(if: SmolLM2.hasOpenCL, "no OpenCL device"))
+  func aRefusalAllocatesNothing() async throws {
+    let disk = tiny.write()
+    apus_cl_inject(APUS_CL_ALLOCATION, 1, -5)
+    defer { apus_cl_inject_nothing() }
+    var options = self.options(.opencl(0))
+    options.memoryLimit = ByteCount(1000)
+    await #expect(throws: ApusError.self) {
+      try await LanguageModel.load(disk.path, options: options)
+    }
+    _ = try MemoryPlan(path: disk.path, options: options)
+    options.memoryLimit = nil
+    let error = await #expect(throws: ApusError.self) {
+      try await LanguageModel.load(disk.path, options: options)
+    }
+    #expect(error?.description.contains("clCreateBuffer") == true)
+  }
+
+  @Test func whatTheDeviceHasNoRoomForTheNextTakes() async throws {
+    let disk = tiny.write()
+    guard SmolLM2.hasOpenCL else { return }
+    let plans = try SmolLM2.devices.map {
+      try #require(try MemoryPlan(path: disk.path, options: self.options($0)).choices.first?.peak)
+    }
+    // On the CPU there is no second copy of a part while loading.
+    #expect(plans[0] < plans[1])
+    var options = self.options(.opencl(0))
+    options.allowsFallback = true
+    options.memoryLimit = ByteCount(plans[0])
+    let model = try await LanguageModel.load(disk.path, options: options)
+    #expect(model.device.name == "cpu" && model.notices.count == 1)
+    #expect(model.notices.first?.contains("opencl:0 needs") == true)
+    await model.close()
+  }
+
+  @Test func sizesAreReadAsPeopleWriteThem() throws {
+    let sizes = [
+      "12GiB": 12 << 30, "800MB": 800_000_000, "1": 1, "1.5 kib": 1536, "2TB": 2_000_000_000_000,
+      "10kB": 10_000, "7b": 7,
+    ]
+    for (text, value) in sizes { #expect(try ByteCount(text).value == value) }
+    for text in [
+      "", "GiB", "-1", "0", "12G", "1e3", "1.2.3", "9999999TiB", "nan", "inf", "12 GiB x",
+    ] {
+      let error = #expect(throws: ApusError.self) { try ByteCount(text) }
+      #expect(error?.description.contains("such as 12GiB") == true)
+    }
+    #expect("\(ByteCount(1023))" == "1023 B" && "\(ByteCount(1536))" == "1.5 KiB")
+    #expect("\(ByteCount(12 << 30))" == "12.0 GiB" && "\(ByteCount(.max))" == "8388608.0 TiB")
+  }
+
+  @Test func theSystemsFiguresAreRead() {
+    let text = "MemTotal:       24000 kB\nMemAvailable:\t  2048 kB\nfile 77\n"
+    #expect(SystemMemory.number("MemAvailable:", in: text) == 2048)
+    #expect(SystemMemory.number("file ", in: text) == 77)
+    #expect(SystemMemory.number("RssAnon:", in: text) == nil)
+    #if os(Linux)
+      #expect((SystemMemory.available ?? 0) > 0)
+      #expect((SystemMemory.footprint?.anonymous ?? 0) > 0)
+    #endif
+  }
+
+  @Test func sillySizesAreErrors() async throws {
+    let disk = tiny.write()
+    for batch in [0, -1, 1 << 40] {
+      var options = self.options(.cpu)
+      options.batch = batch
+      await #expect(throws: ApusError.self) {
+        try await LanguageModel.load(disk.path, options: options)
+      }
+    }
+    // A file may claim any length of context; what nobody has is refused, not tried.
+    var endless = tiny
+    endless.context = 1 << 50
+    let long = endless.write()
+    for context in [Int(Int32.max), 1 << 40] {
+      let error = await #expect(throws: ApusError.self) {
+        try await LanguageModel.load(long.path, options: options(.cpu, context: context))
+      }
+      #expect(error != nil)
+    }
+  }
+}
