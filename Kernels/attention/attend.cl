@@ -50,8 +50,10 @@ typedef float element;
 #define WINDOW 64
 #define PAGES (WINDOW / PAGE)
 
-// A window as floats: worth a copy where several rows read it.
-#if ROWS == 1
+// A window as floats: worth a copy where several rows read it, but of wide heads it is more than a
+// driver's private memory may hold.
+#define COPIES (ROWS > 1 && HEAD_WIDTH <= 128)
+#if !COPIES
 #define KEY(p, d) LOAD16(keys[p] + (d) * PAGE)
 #define VALUE(i, j) LOAD16(VALUES_OF(i) + 16 * (j))
 #else
@@ -85,7 +87,7 @@ kernel void attend(
   float peak[ROWS][HEADS], total[ROWS][HEADS];
   float16 sum[ROWS][HEADS][VECTORS + 1];
   float rest[ROWS][HEADS][REST + 1];
-#if ROWS > 1
+#if COPIES
   float16 key[PAGES][HEAD_WIDTH], value[WINDOW][VECTORS + 1];
 #endif
 
@@ -116,7 +118,7 @@ kernel void attend(
         const int page = tables[table[t] + clamp(w / PAGE + p, first_page, last_page)];
         keys[p] = pool + ((size_t)page * kv_heads + kv_head) * 2 * PAGE * HEAD_WIDTH;
       }
-#if ROWS > 1
+#if COPIES
       for (int p = 0; p < PAGES; p++)
         for (uint d = 0; d < HEAD_WIDTH; d++) key[p][d] = LOAD16(keys[p] + d * PAGE);
       for (int i = 0; i < WINDOW; i++)
@@ -177,7 +179,6 @@ kernel void attend(
           total[r][h] += sum16(window_sum);
         }
 
-#pragma unroll
         for (uint j = 0; j < VECTORS; j++) {
           float16 gathered[HEADS];
 #pragma unroll

@@ -115,7 +115,9 @@ package enum KernelTable {
         ],
         x: Extent(.kvHeads), y: Extent(.rows))
     ]
-      + [(1, 1), (8, Int.max)].map { tile, rowLimit in
+      // Wide heads in few rows: rusticl gives wrong sums where the queries of a work-item, rows by
+      // heads, take more than about 8 times 256 numbers.
+      + [(1, 1, Int.max), (8, .max, 128), (2, .max, .max)].map { tile, rowLimit, widestHead in
         KernelRow(
           kind: .attend(element), variant: "rows \(tile)", program: "attention/attend",
           entry: "attend",
@@ -127,7 +129,8 @@ package enum KernelTable {
             .input(0), .input(1), .input(2), .input(3), .input(4), .input(5), .output,
             .count(.rows), .count(.heads), .count(.kvHeads), .number(.scale),
           ],
-          x: Extent(.headGroups), y: Extent(.rows, step: tile), rowLimit: rowLimit)
+          x: Extent(.headGroups), y: Extent(.rows, step: tile), rowLimit: rowLimit,
+          widestHead: widestHead)
       }
   }
 

@@ -207,7 +207,7 @@ extension OpenCLDevice {
     guard let first = instruction.inputs.first,
       let kind = OperationKind(instruction.operation, input: first.format),
       let number = KernelTable.byKind[kind]?.first(where: {
-        rows <= KernelTable.rows[$0].rowLimit
+        KernelTable.rows[$0].serves(rows: rows, measures)
       })
     else {
       preconditionFailure("\(instruction.label) was placed on a device that declines it")
