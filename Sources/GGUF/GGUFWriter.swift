@@ -109,7 +109,9 @@ private struct Output {
       append(MetadataType.string.rawValue)
       append(text)
     case .unsigneds(let numbers): array(.uint64, numbers) { $0.append($1) }
-    case .signeds(let numbers): array(.int32, numbers) { $0.append(Int32(truncatingIfNeeded: $1)) }
+    case .signeds(let numbers) where numbers.allSatisfy({ Int32(exactly: $0) != nil }):
+      array(.int32, numbers) { $0.append(Int32(truncatingIfNeeded: $1)) }
+    case .signeds(let numbers): array(.int64, numbers) { $0.append($1) }
     case .reals(let numbers): array(.float32, numbers) { $0.append(Float($1).bitPattern) }
     case .bools(let flags): array(.bool, flags) { $0.append(UInt8($1 ? 1 : 0)) }
     case .strings(let texts): array(.string, texts) { $0.append($1) }

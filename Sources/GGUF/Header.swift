@@ -92,7 +92,9 @@ struct Header {
       let typeID = try cursor.number(UInt32.self, "the type of '\(name)'")
       guard let type = ElementType(rawValue: typeID) else {
         guard let known = namesOfOtherTypes[typeID] else {
-          throw cursor.malformed("tensor '\(name)' has the unknown type \(typeID)", at: start)
+          throw cursor.malformed(
+            "tensor '\(name)' has the unknown type \(typeID), which may also be newer than this Apus",
+            at: start)
         }
         throw GGUFError(
           path: cursor.path, reason: .unsupportedType(tensor: name, type: known))

@@ -54,16 +54,19 @@ struct RopeScaling: Sendable, Hashable {
       yarn = Yarn(
         fastTurns: try metadata.positive(key("yarn_beta_fast")) ?? 32,
         slowTurns: try metadata.positive(key("yarn_beta_slow")) ?? 1,
-        extrapolation: try metadata.real(key("yarn_ext_factor")) ?? 1)
+        // A negative one stands for the usual.
+        extrapolation: try metadata.real(key("yarn_ext_factor")).map { $0 < 0 ? 1 : $0 } ?? 1)
     case let type:
       throw metadata.inconsistent(
         "rope scaling of type '\(type)' is not supported; none, linear, yarn and longrope are")
     }
   }
 
-  /// Sine and cosine are multiplied by it. YaRN sharpens attention by 1 + 0.1 ln factor.
+  /// Sine and cosine are multiplied by it. YaRN, where it extrapolates at all, sharpens attention by
+  /// 1 + 0.1 ln factor.
   var magnitude: Float {
-    Float(attentionFactor * (yarn == nil ? 1 : max(1, 1 + 0.1 * logarithm(factor))))
+    let sharpens = yarn.map { $0.extrapolation != 0 } ?? false
+    return Float(attentionFactor * (sharpens ? max(1, 1 + 0.1 * logarithm(factor)) : 1))
   }
 
   /// Frequencies in radians per position: base^(−2i/d), divided by the model's own factors and

@@ -40,7 +40,7 @@ extension OpSuite {
     // rows, query heads, kv heads, head width, tokens held
     let shapes = [
       (1, 1, 1, 4, 1), (2, 2, 1, 32, 17), (3, 9, 3, 64, 100), (33, 4, 4, 80, 49),
-      (3, 2, 1, 256, 70),
+      (9, 4, 1, 128, 70), (3, 2, 1, 256, 70),
     ]
     return KVLayout.Element.allCases.flatMap { element in
       shapes.flatMap { shape in

@@ -16,14 +16,15 @@ package struct KernelRow: Sendable {
   var y = Extent(.one)
   /// The row serves launches of at most so many rows.
   var rowLimit = Int.max
-  /// And of attention, heads of at most this width.
-  var widestHead = Int.max
+  /// And of attention over at most so many numbers in the heads that a work-item takes.
+  var headLimit = Int.max
 }
 
 extension KernelRow {
   /// Whether the row is meant for a launch of so many rows.
   func serves(rows: Int, _ measures: Measures) -> Bool {
-    rows <= rowLimit && (widestHead == .max || measures[.headWidth] <= widestHead)
+    rows <= rowLimit
+      && (headLimit == .max || measures[.headsEach] * measures[.headWidth] <= headLimit)
   }
 }
 

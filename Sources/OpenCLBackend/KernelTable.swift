@@ -116,8 +116,9 @@ package enum KernelTable {
         x: Extent(.kvHeads), y: Extent(.rows))
     ]
       // Wide heads in few rows: rusticl gives wrong sums where the queries of a work-item, rows by
-      // heads, take more than about 8 times 256 numbers.
-      + [(1, 1, Int.max), (8, .max, 128), (2, .max, .max)].map { tile, rowLimit, widestHead in
+      // heads, take more than 8 times 256 numbers.
+      + [(1, 1, Int.max), (8, .max, 2048), (4, .max, 2048), (2, .max, 2048), (1, .max, .max)].map {
+        tile, rowLimit, queryLimit in
         KernelRow(
           kind: .attend(element), variant: "rows \(tile)", program: "attention/attend",
           entry: "attend",
@@ -130,7 +131,7 @@ package enum KernelTable {
             .count(.rows), .count(.heads), .count(.kvHeads), .number(.scale),
           ],
           x: Extent(.headGroups), y: Extent(.rows, step: tile), rowLimit: rowLimit,
-          widestHead: widestHead)
+          headLimit: queryLimit == .max ? .max : queryLimit / tile)
       }
   }
 

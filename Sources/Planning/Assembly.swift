@@ -52,10 +52,11 @@ struct Assembly {
     _ label: String, advice: String = "choose another device (--device cpu) or a smaller model"
   ) throws(PlanningError) {
     let traits = devices[device].traits
-    guard bytes <= traits.largestAllocation else {
+    // No process addresses more than 2⁴⁷ bytes; below that, sums over all buffers fit an `Int`.
+    let largest = min(traits.largestAllocation, 1 << 47)
+    guard bytes <= largest else {
       throw .tooLarge(
-        what: label, bytes: bytes, device: traits.name, largest: traits.largestAllocation,
-        advice: advice)
+        what: label, bytes: bytes, device: traits.name, largest: largest, advice: advice)
     }
     plan.buffers.append(
       ExecutionPlan.Buffer(device: device, id: id, bytes: bytes, purpose: purpose, label: label))

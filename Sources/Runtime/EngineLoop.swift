@@ -225,6 +225,7 @@ package final class EngineLoop {
     defer { sequence.release(to: &pool) }
     sequence.wantedFrom = wantedFrom
     try advance(&sequence, isCancelled: isCancelled) { token, logits throws(EngineError) in
+      if logits.contains(where: \.isNaN) { throw .notANumber(position: token) }
       body(token, logits)
     }
   }

@@ -94,7 +94,9 @@ import Testing
     for (index, position) in golden.positions.enumerated() where position < rows.count {
       let mine = logProbs(rows[position])
       for (token, theirs) in zip(golden.sample, figures.log_probs[index]) {
-        worst = max(worst, abs(mine[token] - theirs))
+        let difference = abs(mine[token] - theirs)
+        // Not a number is as far away as can be.
+        worst = difference.isNaN ? .infinity : max(worst, difference)
       }
       gap = max(gap, (mine.max() ?? 0) - mine[Int(figures.argmax[index])])
     }
