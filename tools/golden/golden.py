@@ -46,8 +46,10 @@ class Engine:
         # Quiet: the log of the engine is no part of what is recorded.
         self.log = llama.llama_log_callback(lambda level, text, data: None)
         llama.llama_log_set(self.log, None)
-        self.model = llama.llama_model_load_from_file(
-            str(path).encode(), llama.llama_model_default_params())
+        p = llama.llama_model_default_params()
+        # Else types that the engine repacks for its int8 kernels (Q4_0, IQ4_NL, Q4_K) never reach BLAS.
+        p.use_extra_bufts = False
+        self.model = llama.llama_model_load_from_file(str(path).encode(), p)
         assert self.model, f"cannot load {path}"
         self.vocab = llama.llama_model_get_vocab(self.model)
         self.size = llama.llama_vocab_n_tokens(self.vocab)
