@@ -80,10 +80,13 @@ import Testing
     model.flavour == .gemma3 ? 0.005 : 0.0001
   }
 
-  /// The reference is slow, and what it says of the first tokens does not depend on later ones. In
-  /// single precision it takes more than a sliding window has.
-  private func referenceTokens(_ activations: ActivationFormat) -> Int {
-    activations == .f32 ? 26 : 12
+  /// How many tokens a device takes. The reference is slow, and so is rusticl, which runs a model in
+  /// two seconds where others take a tenth; what is said of the first tokens does not depend on later
+  /// ones. In single precision they are more than a sliding window has.
+  private func tokenCount(_ device: any Device, _ activations: ActivationFormat) -> Int {
+    let isSlow =
+      device.traits.kind == .reference || device.traits.driver.hasPrefix("rusticl")
+    return isSlow ? (activations == .f32 ? 26 : 12) : .max
   }
 
   /// How far log-probabilities are from llama.cpp's.
@@ -122,9 +125,8 @@ import Testing
       for device in devices {
         let name = device.traits.driver
         func run(_ activations: ActivationFormat) throws -> [[Float]] {
-          let count = device.traits.kind == .reference ? referenceTokens(activations) : .max
-          return try logits(
-            file, activations, Array(golden.tokens.prefix(count)), on: device)
+          let tokens = golden.tokens.prefix(tokenCount(device, activations))
+          return try logits(file, activations, Array(tokens), on: device)
         }
         let start = clock.now
         let (worst, gap) = distance(try run(.f32), golden, figures)
@@ -141,7 +143,7 @@ import Testing
       for (device, rows) in zip(devices, int8).dropFirst() {
         let name = "\(model) on \(device.traits.driver)"
         #expect(rows.prefix(reference.count) == reference[...], "\(name) and the reference")
-        #expect(rows == int8[1], "\(name) and the CPU")
+        #expect(rows[...] == int8[1].prefix(rows.count), "\(name) and the CPU")
       }
     }
     #expect(RandomModel.all.count == 84 && compared == 84 * devices.count)
