@@ -22,6 +22,7 @@ package final class OpenCLDevice: Device {
 
   // Released in this order: what is made in a context before the context.
   private var buffers: [BufferID: OwnedBuffer] = [:]
+  private var prepared: [PreparedList] = []
   private let kernels: KernelCache
   private let queue: OwnedQueue
   private let context: OwnedContext
@@ -127,6 +128,7 @@ package final class OpenCLDevice: Device {
       dropped[number] = "without \(KernelTable.rows[number].needs?.rawValue ?? ""): \(reason)"
     }
     rows = KernelTable.reached(by: description.features, without: Set(dropped.keys))
+    prepared = []
     return !numbers.isEmpty
   }
 
@@ -149,6 +151,8 @@ package final class OpenCLDevice: Device {
 
   package func release(_ id: BufferID) {
     guard buffers[id] != nil else { return }
+    // They are bound to the buffer.
+    prepared = []
     if isBusy { isBusy = apus_cl_finish(queue.raw) != CL_SUCCESS }
     if let buffer = buffers.removeValue(forKey: id) { ledger.remove(buffer.bytes) }
   }
@@ -201,9 +205,8 @@ package final class OpenCLDevice: Device {
   }
 
   package func run(_ instructions: [Instruction], sizes: SymbolSizes) throws(DeviceError) {
-    for instruction in instructions {
-      try launch(Measures(instruction: instruction, sizes: sizes))
-    }
+    let list = prepare(instructions)
+    for index in instructions.indices { try launch(instructions[index], index, of: list, sizes) }
     try calls.check(apus_cl_flush(queue.raw), "clFlush", "a step")
   }
 
@@ -217,44 +220,55 @@ package final class OpenCLDevice: Device {
 
 // The one launch path.
 extension OpenCLDevice {
-  /// Submits one instruction.
-  private func launch(_ measures: Measures) throws(DeviceError) {
-    let rows = measures[.rows]
-    guard rows > 0 else { return }
+  /// What is kept of a list of instructions.
+  private func prepare(_ instructions: [Instruction]) -> PreparedList {
+    if let list = prepared.first(where: { $0.holds(instructions) }) { return list }
+    // Whoever runs ever new lists gains nothing from old ones.
+    if prepared.count >= 32 { prepared = [] }
+    let list = PreparedList(instructions)
+    prepared.append(list)
+    return list
+  }
+
+  /// Submits one instruction of a list.
+  private func launch(
+    _ instruction: Instruction, _ index: Int, of list: PreparedList, _ sizes: SymbolSizes
+  ) throws(DeviceError) {
+    if list.slots[index].sizes != sizes {
+      list.slots[index].sizes = nil
+      list.slots[index].current = try prepared(
+        Measures(instruction: instruction, sizes: sizes), &list.slots[index].launches)
+      list.slots[index].sizes = sizes
+    }
+    guard let launch = list.slots[index].current else { return }
+    isBusy = true
+    try launch.enqueue(on: queue.raw, singly: description.isCPU)
+  }
+
+  /// The launch of an instruction at some sizes, or nil where there are no rows.
+  private func prepared(
+    _ measures: Measures, _ launches: inout [PreparedLaunch]
+  ) throws(DeviceError) -> PreparedLaunch? {
+    let count = measures[.rows]
+    guard count > 0 else { return nil }
     let instruction = measures.instruction
     guard let first = instruction.inputs.first,
       let kind = OperationKind(instruction.operation, input: first.format),
-      let number = self.rows[kind]?.first(where: {
-        KernelTable.rows[$0].serves(rows: rows, measures)
+      let number = rows[kind]?.first(where: {
+        KernelTable.rows[$0].serves(rows: count, measures)
       })
     else {
       preconditionFailure("\(instruction.label) was placed on a device that declines it")
     }
-    let row = KernelTable.rows[number]
-    let kernel = try kernels.kernel(number, measures)
-    let range = LaunchRange(row, measures, items: description.isCPU ? computeUnits * 8 : nil)
-
-    var arguments = ArgumentWriter(kernel: kernel.raw, calls: calls, label: instruction.label)
-    for argument in row.arguments {
-      switch argument {
-      case .input(let index): try bind(instruction.inputs[index].region, &arguments)
-      case .weight(let index): try bind(instruction.weights[index], &arguments)
-      case .bias: try bind(instruction.weights[measures[.hasBias]], &arguments)
-      case .output: try bind(instruction.output.region, &arguments)
-      case .count(let measure): try arguments.count(measures[measure])
-      case .number(let parameter): try arguments.set(measures[parameter])
-      case .each: try arguments.count(range.each)
-      }
+    let items = description.isCPU ? measures.items(computeUnits) : nil
+    if let launch = launches.first(where: { $0.number == number }) {
+      try launch.resize(measures, items: items)
+      return launch
     }
-    isBusy = true
-    try calls.check(
-      range.enqueue(kernel.raw, on: queue.raw, singly: description.isCPU),
-      "clEnqueueNDRangeKernel", "\(row.entry) for \(instruction.label)")
-  }
-
-  /// A buffer's two arguments.
-  private func bind(_ region: Region, _ arguments: inout ArgumentWriter) throws(DeviceError) {
-    try arguments.set(Optional(buffer(region.buffer).raw))
-    try arguments.set(cl_ulong(region.offset))
+    let launch = try PreparedLaunch(
+      kernels.kernel(number, measures), number: number, measures, items: items, calls: calls
+    ) { buffer($0.buffer).raw }
+    launches.append(launch)
+    return launch
   }
 }
