@@ -40,6 +40,20 @@ struct Measures {
     }
   }
 
+  /// How many work-items keep a CPU device busy. A second worker is awake some 30 µs after the first,
+  /// and gains little where memory is the limit, so a short launch goes to one. Else each gets several
+  /// equal shares.
+  func items(_ computeUnits: Int) -> Int {
+    if case .pure(.linear(let linear)) = operation {
+      let weight = linear.weight
+      // Bytes a microsecond that one core reads, operations that it computes.
+      let reading = weight.bytes / 36_000
+      let computing = 2 * rows * weight.rows * weight.width / 600_000
+      if max(reading, computing) < 120 { return 1 }
+    }
+    return computeUnits * 8
+  }
+
   private var operation: Operation { instruction.operation }
 
   /// The output of a cache write counts pages, so its rows are those of its input.
