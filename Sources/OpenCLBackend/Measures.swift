@@ -7,9 +7,6 @@ struct Measures {
   var instruction: Instruction
   var sizes: SymbolSizes
 
-  /// The most query heads that a work-item of attention takes: their sums stay in registers.
-  private static let headsAtOnce = 4
-
   subscript(_ measure: Measure) -> Int {
     switch measure {
     case .one: 1
@@ -23,8 +20,11 @@ struct Measures {
     case .heads: heads.count
     case .kvHeads: heads.kv
     case .headWidth: heads.width
-    case .headsEach: headsEach
-    case .headGroups: heads.count / headsEach
+    case .headsShared: heads.count / heads.kv
+    case .spans: spans
+    case .kvHeadSpans: heads.kv * spans
+    case .tileRows: tileRows
+    case .rowTiles: (rows + tileRows - 1) / tileRows
     case .ropeDimensions: if case .pure(.rope(let rope)) = operation { rope.dimensions } else { 0 }
     case .hasBias: instruction.weights.count > 1 ? 1 : 0
     }
@@ -79,9 +79,19 @@ struct Measures {
     }
   }
 
-  /// The largest divisor of the query heads of a kv head that fits.
-  private var headsEach: Int {
-    let group = heads.count / heads.kv
-    return (1...min(group, Self.headsAtOnce)).last { group % $0 == 0 } ?? 1
+  /// Spans that the step's rows may see: those of the pool where nobody has counted.
+  private var spans: Int {
+    let held = sizes[instruction.inputs[1].rows] * KVLayout.pageTokens
+    return AttentionParts.spans(tokens: min(held, sizes.depth ?? held))
   }
+
+  /// Whether rows are few, each of a sequence of its own, and some see more than one span: then spans
+  /// are worked on apart.
+  var leavesParts: Bool {
+    guard instruction.workspace != nil, rows <= AttentionParts.rowLimit else { return false }
+    return (sizes.runs ?? (rows == 1 ? 1 : 0)) == rows && spans > 1
+  }
+
+  /// Enough to share what is read, few enough for the cache that is nearest.
+  private var tileRows: Int { max(1, min(24, 24 / (heads.count / heads.kv))) }
 }

@@ -234,41 +234,72 @@ extension OpenCLDevice {
   private func launch(
     _ instruction: Instruction, _ index: Int, of list: PreparedList, _ sizes: SymbolSizes
   ) throws(DeviceError) {
+    let sizes = instruction.operation.sizes(of: sizes)
     if list.slots[index].sizes != sizes {
       list.slots[index].sizes = nil
       list.slots[index].current = try prepared(
         Measures(instruction: instruction, sizes: sizes), &list.slots[index].launches)
       list.slots[index].sizes = sizes
     }
-    guard let launch = list.slots[index].current else { return }
-    isBusy = true
-    try launch.enqueue(on: queue.raw, singly: description.isCPU)
+    for launch in list.slots[index].current {
+      isBusy = true
+      try launch.enqueue(on: queue.raw, singly: description.isCPU)
+    }
   }
 
-  /// The launch of an instruction at some sizes, or nil where there are no rows.
+  /// The launches of an instruction at some sizes; none where there are no rows.
   private func prepared(
     _ measures: Measures, _ launches: inout [PreparedLaunch]
-  ) throws(DeviceError) -> PreparedLaunch? {
+  ) throws(DeviceError) -> [PreparedLaunch] {
     let count = measures[.rows]
-    guard count > 0 else { return nil }
     let instruction = measures.instruction
+    guard count > 0, let first = instruction.inputs.first else { return [] }
+    var next = OperationKind(instruction.operation, input: first.format)
+    var result: [PreparedLaunch] = []
+    while let kind = next {
+      guard
+        let number = rows[kind]?.first(where: {
+          KernelTable.rows[$0].serves(rows: count, measures)
+        })
+      else {
+        preconditionFailure("\(instruction.label) was placed on a device that declines it")
+      }
+      let items = description.isCPU ? measures.items(computeUnits) : nil
+      if let launch = launches.first(where: { $0.number == number }) {
+        try launch.resize(measures, items: items)
+        result.append(launch)
+      } else {
+        let launch = try PreparedLaunch(
+          kernels.kernel(number, measures), number: number, measures, items: items, calls: calls
+        ) { buffer($0.buffer).raw }
+        launches.append(launch)
+        result.append(launch)
+      }
+      next = KernelTable.rows[number].then
+    }
+    return result
+  }
+
+  /// Rows whose spans are worked on apart need a place for what each of them gathers.
+  package func workspaceBytes(_ instruction: Instruction, bounds: SymbolSizes) -> Int {
     guard let first = instruction.inputs.first,
       let kind = OperationKind(instruction.operation, input: first.format),
-      let number = rows[kind]?.first(where: {
-        KernelTable.rows[$0].serves(rows: count, measures)
-      })
-    else {
-      preconditionFailure("\(instruction.label) was placed on a device that declines it")
+      rows[kind]?.contains(where: { KernelTable.rows[$0].then != nil }) == true
+    else { return 0 }
+    return AttentionParts(instruction, bounds: bounds)?.bytes ?? 0
+  }
+}
+
+extension Operation {
+  /// What of a step's sizes a launch depends on: whose rows see no tokens need not know how many there
+  /// are, and the others count them in spans.
+  fileprivate func sizes(of sizes: SymbolSizes) -> SymbolSizes {
+    var sizes = sizes
+    if case .attend = self {
+      sizes.depth = sizes.depth.map { AttentionParts.spans(tokens: $0) * KVLayout.spanTokens }
+    } else {
+      (sizes.depth, sizes.runs) = (nil, nil)
     }
-    let items = description.isCPU ? measures.items(computeUnits) : nil
-    if let launch = launches.first(where: { $0.number == number }) {
-      try launch.resize(measures, items: items)
-      return launch
-    }
-    let launch = try PreparedLaunch(
-      kernels.kernel(number, measures), number: number, measures, items: items, calls: calls
-    ) { buffer($0.buffer).raw }
-    launches.append(launch)
-    return launch
+    return sizes
   }
 }

@@ -16,6 +16,8 @@ enum OperationKind: Sendable, Hashable {
   case quantize
   case writeKV(KVLayout.Element)
   case attend(KVLayout.Element)
+  /// What follows an attention that leaves parts.
+  case mergeParts(KVLayout.Element)
 
   /// The kind of an operation whose first input has the given format, or nil for one that no
   /// device runs as it stands.

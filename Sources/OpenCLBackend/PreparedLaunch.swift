@@ -40,12 +40,13 @@ final class PreparedLaunch {
         case .weight(let number): instruction.weights[number]
         case .bias: instruction.weights[measures[.hasBias]]
         case .output: instruction.output.region
+        case .workspace: instruction.workspace
         case .count, .number, .each: nil
         }
       switch argument {
       case .count, .each: counts.append(Count(index: index, argument: argument))
       case .number(let parameter): try set(measures[parameter], at: index)
-      case .input, .weight, .bias, .output:
+      case .input, .weight, .bias, .output, .workspace:
         if let region {
           try set(Optional(buffer(region)), at: index)
           try set(cl_ulong(region.offset), at: index + 1)
@@ -103,8 +104,8 @@ final class PreparedList {
   struct Slot {
     /// The sizes of the last step.
     var sizes: SymbolSizes?
-    /// Its launch, or nil where it had no rows.
-    var current: PreparedLaunch?
+    /// Its launches, none where it had no rows.
+    var current: [PreparedLaunch] = []
     /// The launches so far, by rows of the kernel table.
     var launches: [PreparedLaunch] = []
   }
