@@ -51,6 +51,10 @@ struct Measures {
       let computing = 2 * rows * weight.rows * weight.width / 600_000
       if max(reading, computing) < 120 { return 1 }
     }
+    if case .attend(_, let layout) = operation {
+      let reading = rows * spans * KVLayout.spanTokens * layout.tokenBytes / 36_000
+      if reading < 120 { return 1 }
+    }
     return computeUnits * 8
   }
 
