@@ -34,6 +34,9 @@ package struct OpCase: Sendable {
   /// Operation and element type.
   package var key: OperationKey { OperationKey(operation, input: inputs.first?.format) }
 
+  /// The format of the first input.
+  var format: Format { inputs.first?.format ?? .f32 }
+
   /// Small enough for an interpreter, and for the self-test at start.
   package var isTiny: Bool { flops <= 20_000 }
 

@@ -57,7 +57,7 @@ package enum KernelTable {
         type, int8: true, needs: .vnni, $0, program: "gemm/linear_int8",
         tiles($0) + [Define("VNNI", 1)])
     }
-    let plain = [Tile.one(16), Tile(outputs: 16, tokens: 8)].map {
+    let plain = [Tile.one(16), Tile(outputs: 32, tokens: 6)].map {
       linear(type, int8: true, $0, program: "gemm/linear_int8", tiles($0))
     }
     let float = [Tile.one(32), Tile(outputs: 16, tokens: 8)].map {

@@ -102,17 +102,34 @@ final class PreparedList {
 
   /// What is kept of one instruction.
   struct Slot {
-    /// The sizes of the last step.
+    /// Whether it matters how far rows see, which changes with each token.
+    let seesDepth: Bool
+    /// The sizes of the last step, as far as they matter.
     var sizes: SymbolSizes?
     /// Its launches, none where it had no rows.
     var current: [PreparedLaunch] = []
     /// The launches so far, by rows of the kernel table.
     var launches: [PreparedLaunch] = []
+
+    fileprivate init(_ instruction: Instruction) {
+      switch instruction.operation {
+      case .pure, .quantize, .writeKV: seesDepth = false
+      default: seesDepth = true
+      }
+    }
+
+    /// What matters of the sizes of a step: launches depend on depth in whole spans.
+    func relevant(_ sizes: SymbolSizes) -> SymbolSizes {
+      guard seesDepth else { return SymbolSizes(rows: sizes.rows, outputs: sizes.outputs) }
+      var sizes = sizes
+      sizes.depth = sizes.depth.map { AttentionParts.spans(tokens: $0) * KVLayout.spanTokens }
+      return sizes
+    }
   }
 
   init(_ instructions: [Instruction]) {
     self.instructions = instructions
-    slots = instructions.map { _ in Slot() }
+    slots = instructions.map(Slot.init)
   }
 
   /// Whether this is the very list.
