@@ -38,6 +38,9 @@ static const char embed_rows[] = {
 static const char embed_tiles[] = {
 #embed "quant/embed_tiles.cl" suffix(, 0)
 };
+static const char norm_quantize[] = {
+#embed "quant/norm_quantize.cl" suffix(, 0)
+};
 static const char quantize[] = {
 #embed "quant/quantize.cl" suffix(, 0)
 };
@@ -57,6 +60,7 @@ static const kernel_program programs[] = {
     PROGRAM(pointwise, select_rows),
     PROGRAM(quant, embed_rows),
     PROGRAM(quant, embed_tiles),
+    PROGRAM(quant, norm_quantize),
     PROGRAM(quant, quantize),
 };
 

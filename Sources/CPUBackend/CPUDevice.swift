@@ -74,9 +74,16 @@ package final class CPUDevice: Device {
   }
 
   package func run(_ instructions: [Instruction], sizes: SymbolSizes) throws(DeviceError) {
-    for instruction in instructions {
-      run(BoundInstruction(instruction, sizes: sizes, memory: memory))
+    for instruction in instructions { run(instruction, sizes) }
+  }
+
+  /// Runs an instruction, a fused one as its parts.
+  private func run(_ instruction: Instruction, _ sizes: SymbolSizes) {
+    guard instruction.expansion.isEmpty else {
+      for part in instruction.expansion { run(part, sizes) }
+      return
     }
+    run(BoundInstruction(instruction, sizes: sizes, memory: memory))
   }
 
   private func run(_ bound: borrowing BoundInstruction) {
@@ -92,6 +99,7 @@ package final class CPUDevice: Device {
     case .quantize: quantize(bound)
     case .writeKV(let layout): writeKV(layout, bound)
     case .attend(let attention, let layout): attend(attention, layout, bound)
+    case .fused: preconditionFailure("fused operations run as their parts")
     }
   }
 }

@@ -18,6 +18,8 @@ package enum Operation: Sendable, Hashable {
   /// Row r sees the tokens in the half-open interval [begin, end) of its sequence; token t lies in
   /// page `tables[table + t / 16]`. A row that sees nothing yields zeros.
   case attend(Attention, KVLayout)
+  /// Several operations at once; the instruction carries them as its expansion.
+  case fused(Fusion)
 
   /// The operation's name in reports.
   package var name: String {
@@ -26,6 +28,7 @@ package enum Operation: Sendable, Hashable {
     case .quantize: "quantize"
     case .writeKV: "write_kv"
     case .attend: "attend"
+    case .fused(let fusion): fusion.name
     }
   }
 
@@ -37,6 +40,7 @@ package enum Operation: Sendable, Hashable {
     case .pure(.embedRows(let embed)): embed.table.type.name
     case .writeKV(let layout), .attend(_, let layout): layout.element.rawValue
     case .quantize: "int8"
+    case .fused(let fusion): fusion.typeName
     case .pure: "f32"
     }
   }
@@ -64,10 +68,13 @@ package struct Instruction: Sendable, Hashable {
   package var output: Operand
   package var label: String
   package var layer: Int?
+  /// Of a fused operation, the instructions that it stands for, with memory for what passes between
+  /// them. It reads weights through them and has none of its own.
+  package var expansion: [Instruction]
 
   package init(
     _ operation: Operation, inputs: [Operand], weights: [Region] = [], output: Operand,
-    label: String, layer: Int? = nil
+    label: String, layer: Int? = nil, expansion: [Instruction] = []
   ) {
     self.operation = operation
     self.inputs = inputs
@@ -75,6 +82,12 @@ package struct Instruction: Sendable, Hashable {
     self.output = output
     self.label = label
     self.layer = layer
+    self.expansion = expansion
+  }
+
+  /// Itself, or what it stands for: no fused operation is among them.
+  package var parts: [Instruction] {
+    expansion.isEmpty ? [self] : expansion.flatMap(\.parts)
   }
 }
 

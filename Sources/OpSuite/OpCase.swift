@@ -19,12 +19,36 @@ package struct OpCase: Sendable {
     var bytes: [UInt8]
   }
 
+  typealias Shape = (rows: Dimension, width: Int, format: Format)
+
+  /// One of the operations that a fused one stands for.
+  struct Part: Sendable {
+    var operation: Operation
+    var inputs: [Place]
+    /// Places in `parameters`.
+    var parameters: [Int] = []
+    var output: Place
+    var parts: [Part] = []
+  }
+
+  /// Where a part finds an operand.
+  enum Place: Sendable {
+    case input(Int)
+    /// What passes between parts, by number.
+    case between(Int, Shape)
+    case output
+  }
+
   /// Says what is awkward about it: `rows 33, width 100`.
   package let title: String
   package let operation: Operation
   let inputs: [Input]
   let parameters: [Parameter]
-  let output: (rows: Dimension, width: Int, format: Format)
+  let output: Shape
+  /// An input that the operation writes to as well: a page pool.
+  var written: Int?
+  /// Of a fused operation, what it stands for.
+  var parts: [Part] = []
   let sizes: SymbolSizes
   /// The largest normalised mean squared error that passes; 0 asks for the same bytes.
   package let tolerance: Double

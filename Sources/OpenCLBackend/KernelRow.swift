@@ -49,6 +49,9 @@ package enum Argument: Sendable {
   /// The second weight where there is one, else the first; `hasBias` tells which.
   case bias
   case output
+  /// An argument of a part of a fused operation, as that one alone has it; parts are counted in
+  /// order, those of parts in their place.
+  indirect case part(Int, Argument)
   /// A 32-bit count.
   case count(Measure)
   /// A float.
@@ -60,6 +63,7 @@ package enum Argument: Sendable {
   package var parameterCount: Int {
     switch self {
     case .input, .weight, .bias, .output: 2
+    case .part(_, let argument): argument.parameterCount
     case .count, .number, .each: 1
     }
   }

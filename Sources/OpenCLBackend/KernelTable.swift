@@ -25,6 +25,12 @@ package enum KernelTable {
         kind: .quantize, variant: "block", program: "quant/quantize", entry: "quantize",
         arguments: [.input(0), .output, .count(.inputWidth), .each],
         x: Extent(.blocks, step: 32, spreads: true), y: Extent(.rows)),
+      KernelRow(
+        kind: .normQuantize, variant: "row", program: "quant/norm_quantize",
+        entry: "norm_quantize",
+        arguments: [
+          .input(0), .part(0, .weight(0)), .output, .count(.inputWidth), .part(0, .number(.epsilon)),
+        ], x: Extent(.rows)),
     ]
 
   /// What one work-item of a linear kernel computes at once: outputs × tokens, and the most rows

@@ -183,9 +183,7 @@ package final class OpenCLDevice: Device {
   }
 
   package func run(_ instructions: [Instruction], sizes: SymbolSizes) throws(DeviceError) {
-    for instruction in instructions {
-      try launch(Measures(instruction: instruction, sizes: sizes))
-    }
+    for instruction in instructions { try submit(instruction, sizes) }
     try calls.check(apus_cl_flush(queue.raw), "clFlush", "a step")
   }
 
@@ -199,39 +197,58 @@ package final class OpenCLDevice: Device {
 
 // The one launch path.
 extension OpenCLDevice {
-  /// Submits one instruction.
-  private func launch(_ measures: Measures) throws(DeviceError) {
+  /// Submits one instruction; a fused one that no kernel serves at this size as its parts.
+  private func submit(_ instruction: Instruction, _ sizes: SymbolSizes) throws(DeviceError) {
+    let measures = Measures(instruction: instruction, sizes: sizes)
     let rows = measures[.rows]
     guard rows > 0 else { return }
-    let instruction = measures.instruction
-    guard let first = instruction.inputs.first,
+    if let first = instruction.inputs.first,
       let kind = OperationKind(instruction.operation, input: first.format),
       let number = KernelTable.byKind[kind]?.first(where: {
         KernelTable.rows[$0].serves(rows: rows, measures)
       })
-    else {
-      preconditionFailure("\(instruction.label) was placed on a device that declines it")
+    {
+      try launch(number, measures)
+    } else {
+      precondition(
+        !instruction.expansion.isEmpty,
+        "\(instruction.label) was placed on a device that declines it")
+      for part in instruction.expansion { try submit(part, sizes) }
     }
+  }
+
+  /// Launches the kernel of a table row.
+  private func launch(_ number: Int, _ measures: Measures) throws(DeviceError) {
+    let instruction = measures.instruction
     let row = KernelTable.rows[number]
     let kernel = try kernels.kernel(number, measures)
     let range = LaunchRange(row, measures, items: description.isCPU ? computeUnits * 8 : nil)
 
     var arguments = ArgumentWriter(kernel: kernel.raw, calls: calls, label: instruction.label)
-    for argument in row.arguments {
-      switch argument {
-      case .input(let index): try bind(instruction.inputs[index].region, &arguments)
-      case .weight(let index): try bind(instruction.weights[index], &arguments)
-      case .bias: try bind(instruction.weights[measures[.hasBias]], &arguments)
-      case .output: try bind(instruction.output.region, &arguments)
-      case .count(let measure): try arguments.count(measures[measure])
-      case .number(let parameter): try arguments.set(measures[parameter])
-      case .each: try arguments.count(range.each)
-      }
-    }
+    for argument in row.arguments { try bind(argument, of: measures, range, &arguments) }
     isBusy = true
     try calls.check(
       range.enqueue(kernel.raw, on: queue.raw, singly: description.isCPU),
       "clEnqueueNDRangeKernel", "\(row.entry) for \(instruction.label)")
+  }
+
+  private func bind(
+    _ argument: Argument, of measures: Measures, _ range: LaunchRange,
+    _ arguments: inout ArgumentWriter
+  ) throws(DeviceError) {
+    let instruction = measures.instruction
+    switch argument {
+    case .input(let index): try bind(instruction.inputs[index].region, &arguments)
+    case .weight(let index): try bind(instruction.weights[index], &arguments)
+    case .bias: try bind(instruction.weights[measures[.hasBias]], &arguments)
+    case .output: try bind(instruction.output.region, &arguments)
+    case .part(let index, let argument):
+      let part = Measures(instruction: instruction.parts[index], sizes: measures.sizes)
+      try bind(argument, of: part, range, &arguments)
+    case .count(let measure): try arguments.count(measures[measure])
+    case .number(let parameter): try arguments.set(measures[parameter])
+    case .each: try arguments.count(range.each)
+    }
   }
 
   /// A buffer's two arguments.

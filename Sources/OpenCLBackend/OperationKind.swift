@@ -16,6 +16,7 @@ enum OperationKind: Sendable, Hashable {
   case quantize
   case writeKV(KVLayout.Element)
   case attend(KVLayout.Element)
+  case normQuantize
 
   /// The kind of an operation whose first input has the given format, or nil for one that no
   /// device runs as it stands.
@@ -33,6 +34,11 @@ enum OperationKind: Sendable, Hashable {
     case .quantize: self = .quantize
     case .writeKV(let layout): self = .writeKV(layout.element)
     case .attend(_, let layout): self = .attend(layout.element)
+    case .fused(let fusion):
+      switch fusion {
+      case .normQuantize: self = .normQuantize
+      default: return nil
+      }
     }
   }
 }

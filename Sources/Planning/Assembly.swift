@@ -115,7 +115,10 @@ struct Assembly {
 
   /// A page pool for each layer, on the device that attends there.
   mutating func placePools() throws(PlanningError) {
-    for (node, placement) in zip(lowered.nodes, placements) {
+    let parts = zip(lowered.nodes, placements).flatMap { node, placement in
+      node.parts.map { ($0, placement) }
+    }
+    for (node, placement) in parts {
       guard case .writeKV(let layout) = node.operation, case .pool(let layer) = node.output
       else { continue }
       let id = newID(on: placement.device)
@@ -184,10 +187,15 @@ struct Assembly {
             operand(Instance(value: value, device: to)), to: to))
       case .node(let node):
         let device = placements[node].device
-        if case .value(let value) = lowered.nodes[node].output {
-          take(Instance(value: value, device: device))
+        // What passes between the parts of a fused operation lives no longer than that.
+        let made = lowered.nodes[node].made.map { Instance(value: $0, device: device) }
+        for instance in made { take(instance) }
+        let instruction = instruction(lowered.nodes[node], on: device) {
+          operand(Instance(value: $0, device: device))
         }
-        let instruction = instruction(node) { operand(Instance(value: $0, device: device)) }
+        for instance in made where lowered.nodes[node].output != .value(instance.value) {
+          if let offset = offsets[instance] { arenas[device].giveBack(offset) }
+        }
         if case .run(device, var list)? = steps.last {
           list.append(instruction)
           steps[steps.count - 1] = .run(device: device, list)
@@ -248,9 +256,9 @@ struct Assembly {
     return last
   }
 
-  private func instruction(_ index: Int, _ value: (Int) -> Operand) -> Instruction {
-    let node = lowered.nodes[index]
-    let device = placements[index].device
+  private func instruction(
+    _ node: LoweredNode, on device: Int, _ value: (Int) -> Operand
+  ) -> Instruction {
     func bound(_ source: Source) -> Operand {
       switch source {
       case .value(let index): return value(index)
@@ -268,7 +276,9 @@ struct Assembly {
       node.weights.compactMap { weights[Resident(device: device, weight: $0)] }
       + node.constants.compactMap { constants[ResidentConstant(device: device, constant: $0)] }
     return Instruction(
-      node.operation, inputs: node.inputs.map(bound), weights: regions,
-      output: bound(node.output), label: node.label, layer: node.layer)
+      node.operation, inputs: node.inputs.map(bound),
+      weights: node.expansion.isEmpty ? regions : [], output: bound(node.output),
+      label: node.label, layer: node.layer,
+      expansion: node.expansion.map { instruction($0, on: device, value) })
   }
 }

@@ -110,6 +110,8 @@ package final class ReferenceDevice: Device {
         attention, layout, queries: floats(inputs[0]),
         pool: UnsafeRawBufferPointer(memory.bytes(inputs[1].region)), visible,
         into: floats(output))
+    case .fused:
+      for part in instruction.expansion { run(part, sizes) }
     }
   }
 }
