@@ -16,7 +16,8 @@ package enum Operation: Sendable, Hashable {
   /// q, page pool, begin, end, table (i32, rows × 1 each), page tables (i32) → attended values.
   ///
   /// Row r sees the tokens in the half-open interval [begin, end) of its sequence; token t lies in
-  /// page `tables[table + t / 16]`. A row that sees nothing yields zeros.
+  /// page `tables[table + t / 16]`. A row that sees nothing yields zeros. Sums are cut into spans of
+  /// `KVLayout.spanTokens`.
   case attend(Attention, KVLayout)
   /// Several operations at once; the instruction carries them as its expansion.
   case fused(Fusion)
@@ -66,6 +67,9 @@ package struct Instruction: Sendable, Hashable {
   /// Weights, then constants, in the order in which the op names them.
   package var weights: [Region]
   package var output: Operand
+  /// Scratch memory of `Device.workspaceBytes`, whose content means nothing before and after; nil
+  /// where the device asked for none.
+  package var workspace: Region?
   package var label: String
   package var layer: Int?
   /// Of a fused operation, the instructions that it stands for, with memory for what passes between
@@ -83,6 +87,19 @@ package struct Instruction: Sendable, Hashable {
     self.label = label
     self.layer = layer
     self.expansion = expansion
+  }
+
+  /// The most scratch memory that it or a part of it needs: parts run one after the other.
+  package func workspaceBytes(on device: any Device, bounds: SymbolSizes) -> Int {
+    expansion.reduce(device.workspaceBytes(self, bounds: bounds)) {
+      max($0, $1.workspaceBytes(on: device, bounds: bounds))
+    }
+  }
+
+  /// Gives it and its parts that memory.
+  package mutating func lend(_ workspace: Region) {
+    self.workspace = workspace
+    for index in expansion.indices { expansion[index].lend(workspace) }
   }
 
   /// Itself, or what it stands for: no fused operation is among them.

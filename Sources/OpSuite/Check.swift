@@ -99,22 +99,26 @@ extension OpCase {
     let whole = Part(
       operation: operation, inputs: inputs.indices.map { .input($0) },
       parameters: parts.isEmpty ? Array(weights.indices) : [], output: .output, parts: parts)
-    try device.run([try instruction(whole)], sizes: sizes)
-
-    func read(_ region: Region, _ count: Int) throws(DeviceError) -> GuardedBytes {
-      var bytes = [UInt8](repeating: 0, count: count + 2 * pad)
-      var failure: DeviceError?
-      bytes.withUnsafeMutableBytes { buffer in
-        do throws(DeviceError) {
-          try device.read(Region(buffer: region.buffer), into: buffer)
-        } catch { failure = error }
-      }
-      if let failure { throw failure }
-      return GuardedBytes(bytes: bytes, pad: pad)
+    var instruction = try instruction(whole)
+    // What scratch memory holds before means nothing: here it is NaN.
+    let scratch = instruction.workspaceBytes(on: device, bounds: sizes)
+    if scratch > 0 {
+      instruction.lend(try place([], capacity: scratch, label: "workspace"))
     }
-    var results = [try read(region, outputBytes)]
+    try device.run([instruction], sizes: sizes)
+    if let workspace = instruction.workspace {
+      let bytes = try guarded(workspace, capacity: scratch, pad: pad, on: device)
+      if let place = bytes.firstBrokenGuard {
+        throw DeviceError(
+          device: device.traits.name, call: "run", status: "broken guard",
+          detail: "wrote \(place.replacing("output", with: "workspace"))")
+      }
+    }
+    var results = [try guarded(region, capacity: outputBytes, pad: pad, on: device)]
     if let written {
-      results.append(try read(operands[written].region, inputs[written].bytes.count))
+      results.append(
+        try guarded(
+          operands[written].region, capacity: inputs[written].bytes.count, pad: pad, on: device))
     }
     return results
   }
@@ -158,6 +162,21 @@ private func write(
     } catch { failure = error }
   }
   if let failure { throw failure }
+}
+
+/// The content of a region with the guards around it.
+private func guarded(
+  _ region: Region, capacity: Int, pad: Int, on device: any Device
+) throws(DeviceError) -> GuardedBytes {
+  var bytes = [UInt8](repeating: 0, count: capacity + 2 * pad)
+  var failure: DeviceError?
+  bytes.withUnsafeMutableBytes { buffer in
+    do throws(DeviceError) {
+      try device.read(Region(buffer: region.buffer), into: buffer)
+    } catch { failure = error }
+  }
+  if let failure { throw failure }
+  return GuardedBytes(bytes: bytes, pad: pad)
 }
 
 /// An output with the poisoned bytes around it.

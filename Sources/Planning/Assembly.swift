@@ -190,8 +190,14 @@ struct Assembly {
         // What passes between the parts of a fused operation lives no longer than that.
         let made = lowered.nodes[node].made.map { Instance(value: $0, device: device) }
         for instance in made { take(instance) }
-        let instruction = instruction(lowered.nodes[node], on: device) {
+        var instruction = instruction(lowered.nodes[node], on: device) {
           operand(Instance(value: $0, device: device))
+        }
+        let workspace = instruction.workspaceBytes(on: devices[device], bounds: planner.bounds)
+        if workspace > 0 {
+          let offset = arenas[device].take(workspace)
+          instruction.lend(Region(buffer: scratch[device], offset: offset))
+          arenas[device].giveBack(offset)
         }
         for instance in made where lowered.nodes[node].output != .value(instance.value) {
           if let offset = offsets[instance] { arenas[device].giveBack(offset) }
