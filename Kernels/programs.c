@@ -5,11 +5,17 @@
 static const char prelude[] = {
 #embed "common/prelude.cl" suffix(, 0)
 };
+static const char tile_dot[] = {
+#embed "common/tile_dot.cl" suffix(, 0)
+};
 static const char attend[] = {
 #embed "attention/attend.cl" suffix(, 0)
 };
 static const char write_kv[] = {
 #embed "attention/write_kv.cl" suffix(, 0)
+};
+static const char linear_int8[] = {
+#embed "gemm/linear_int8.cl" suffix(, 0)
 };
 static const char linear_tiles[] = {
 #embed "gemm/linear_tiles.cl" suffix(, 0)
@@ -49,8 +55,10 @@ static const char quantize[] = {
 
 static const kernel_program programs[] = {
     PROGRAM(common, prelude),
+    PROGRAM(common, tile_dot),
     PROGRAM(attention, attend),
     PROGRAM(attention, write_kv),
+    PROGRAM(gemm, linear_int8),
     PROGRAM(gemm, linear_tiles),
     PROGRAM(gemm, linear_float),
     PROGRAM(pointwise, add),

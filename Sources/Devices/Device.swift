@@ -47,6 +47,10 @@ package protocol Device: AnyObject {
   /// Whether the device runs `operation` when its first input has the given format.
   func support(_ operation: Operation, input: Format) -> Support
 
+  /// Goes on with a plainer kernel for an operation whose results are wrong or whose kernel does not
+  /// build; `reason` says so in reports. False where there is none.
+  func fallBack(_ operation: Operation, input: Format, reason: String) -> Bool
+
   /// Makes a buffer under an id that is free.
   func allocate(_ id: BufferID, bytes: Int, label: String) throws(DeviceError)
 
@@ -88,6 +92,9 @@ package protocol Device: AnyObject {
 }
 
 extension Device {
+  /// There is one kernel for each operation.
+  package func fallBack(_ operation: Operation, input: Format, reason: String) -> Bool { false }
+
   /// Nothing: the device copies what it is given.
   package func stagingBytes(_ weight: Weight, rows: Int) -> Int { 0 }
 

@@ -49,7 +49,7 @@ final class KernelCache {
       }
     }
     let words = ([row.program] + defines.map { "\($0.name)=\($0.value)" }).joined(separator: " ")
-    let text = KernelSource.program(row.program, defines: defines)
+    let text = KernelSource.program(row.program, shared: row.shared, defines: defines)
 
     var status = CL_SUCCESS
     let raw = text.withCString {

@@ -7,6 +7,10 @@ package struct KernelRow: Sendable {
   package var program: String
   /// The kernel function.
   package var entry: String
+  /// What it needs of the device and driver, or nil where plain OpenCL C 1.2 is enough.
+  package var needs: Feature?
+  /// Texts under `Kernels/` that stand between the prelude and the program.
+  package var shared: [String] = []
   /// Parameters of the program.
   package var defines: [Define] = []
   package var arguments: [Argument]
@@ -21,6 +25,9 @@ package struct KernelRow: Sendable {
 }
 
 extension KernelRow {
+  /// Whether no launch is beyond the row, so that rows after it are not reached.
+  var isUnlimited: Bool { rowLimit == .max && headLimit == .max }
+
   /// Whether the row is meant for a launch of so many rows.
   func serves(rows: Int, _ measures: Measures) -> Bool {
     rows <= rowLimit

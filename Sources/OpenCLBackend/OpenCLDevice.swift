@@ -15,6 +15,11 @@ package final class OpenCLDevice: Device {
   private let description: OpenCLDevices.Description
   private let computeUnits: Int
 
+  /// The table's rows for each kind of operation that this device may reach, in order.
+  private var rows: [OperationKind: [Int]]
+  /// Rows that it could have taken but fails with, and what went wrong.
+  private var dropped: [Int: String] = [:]
+
   // Released in this order: what is made in a context before the context.
   private var buffers: [BufferID: OwnedBuffer] = [:]
   private let kernels: KernelCache
@@ -82,6 +87,7 @@ package final class OpenCLDevice: Device {
     self.queue = queue
     self.description = description
     self.declined = declined
+    rows = KernelTable.reached(by: description.features, without: [])
     self.calls = calls
     traits = DeviceTraits(
       kind: .opencl, name: name, hardware: description.name,
@@ -99,7 +105,7 @@ package final class OpenCLDevice: Device {
 
   package func support(_ operation: Operation, input: Format) -> Support {
     guard let kind = OperationKind(operation, input: input),
-      let rows = KernelTable.byKind[kind]
+      let numbers = rows[kind]
     else {
       let type = operation.typeName(input)
       return .declined(reason: "no OpenCL kernel for \(operation.name) \(type)")
@@ -107,9 +113,21 @@ package final class OpenCLDevice: Device {
     if let reason = declined[OperationKey(operation, input: input)] {
       return .declined(reason: reason)
     }
-    let table = rows.map { KernelTable.rows[$0] }
+    let table = numbers.map { KernelTable.rows[$0] }
     let variants = table.map(\.variant).joined(separator: "|")
-    return .native(variant: "\(table[0].program) \(variants)")
+    let failures = Set(dropped.filter { KernelTable.rows[$0.key].kind == kind }.values)
+    return .native(
+      variant: (["\(table[0].program) \(variants)"] + failures.sorted()).joined(separator: "; "))
+  }
+
+  package func fallBack(_ operation: Operation, input: Format, reason: String) -> Bool {
+    guard let kind = OperationKind(operation, input: input) else { return false }
+    let numbers = (rows[kind] ?? []).filter { KernelTable.rows[$0].needs != nil }
+    for number in numbers {
+      dropped[number] = "without \(KernelTable.rows[number].needs?.rawValue ?? ""): \(reason)"
+    }
+    rows = KernelTable.reached(by: description.features, without: Set(dropped.keys))
+    return !numbers.isEmpty
   }
 
   package func allocate(_ id: BufferID, bytes: Int, label: String) throws(DeviceError) {
@@ -204,7 +222,7 @@ extension OpenCLDevice {
     guard rows > 0 else { return }
     if let first = instruction.inputs.first,
       let kind = OperationKind(instruction.operation, input: first.format),
-      let number = KernelTable.byKind[kind]?.first(where: {
+      let number = self.rows[kind]?.first(where: {
         KernelTable.rows[$0].serves(rows: rows, measures)
       })
     {
