@@ -44,6 +44,15 @@ static const char embed_rows[] = {
 static const char embed_tiles[] = {
 #embed "quant/embed_tiles.cl" suffix(, 0)
 };
+static const char normed_row[] = {
+#embed "common/normed_row.cl" suffix(, 0)
+};
+static const char attention_inputs[] = {
+#embed "fused/attention_inputs.cl" suffix(, 0)
+};
+static const char gated_unit[] = {
+#embed "fused/gated_unit.cl" suffix(, 0)
+};
 static const char norm_quantize[] = {
 #embed "quant/norm_quantize.cl" suffix(, 0)
 };
@@ -55,6 +64,9 @@ static const char quantize[] = {
 
 static const kernel_program programs[] = {
     PROGRAM(common, prelude),
+    PROGRAM(common, normed_row),
+    PROGRAM(fused, attention_inputs),
+    PROGRAM(fused, gated_unit),
     PROGRAM(common, tile_dot),
     PROGRAM(attention, attend),
     PROGRAM(attention, write_kv),

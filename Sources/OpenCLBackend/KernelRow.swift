@@ -63,6 +63,8 @@ package enum Argument: Sendable {
   case count(Measure)
   /// A float.
   case number(Parameter)
+  /// A float that the kernel does not use.
+  case zero
   /// The units of `x` that one work-item takes: a 32-bit count.
   case each
 
@@ -71,7 +73,7 @@ package enum Argument: Sendable {
     switch self {
     case .input, .weight, .bias, .output: 2
     case .part(_, let argument): argument.parameterCount
-    case .count, .number, .each: 1
+    case .count, .number, .zero, .each: 1
     }
   }
 }
@@ -90,12 +92,16 @@ package enum Measure: Sendable {
   case elements
   /// Blocks of 32 in a row of the input.
   case blocks
+  /// Blocks of 32 in a row of the output.
+  case outputBlocks
   case heads
   case kvHeads
   case headWidth
   /// Query heads that one work-item of attention takes, and how many such groups there are.
   case headsEach
   case headGroups
+  /// Heads of queries, keys and values together.
+  case headUnits
   case ropeDimensions
   /// 1 or 0.
   case hasBias

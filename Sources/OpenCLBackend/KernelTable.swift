@@ -6,7 +6,7 @@ import Tensors
 package enum KernelTable {
   /// Rows of one kind stand in order of preference.
   package static let rows: [KernelRow] =
-    linear + ElementType.allCases.map(embedRows)
+    linear + fused + ElementType.allCases.map(embedRows)
     + [true, false].map(rope) + GatedActivation.allCases.map(gated)
     + KVLayout.Element.allCases.flatMap(attention)
     + [
@@ -25,12 +25,6 @@ package enum KernelTable {
         kind: .quantize, variant: "block", program: "quant/quantize", entry: "quantize",
         arguments: [.input(0), .output, .count(.inputWidth), .each],
         x: Extent(.blocks, step: 32, spreads: true), y: Extent(.rows)),
-      KernelRow(
-        kind: .normQuantize, variant: "row", program: "quant/norm_quantize",
-        entry: "norm_quantize",
-        arguments: [
-          .input(0), .part(0, .weight(0)), .output, .count(.inputWidth), .part(0, .number(.epsilon)),
-        ], x: Extent(.rows)),
     ]
 
   /// What one work-item of a linear kernel computes at once: outputs × tokens, and the most rows
@@ -58,13 +52,11 @@ package enum KernelTable {
         Define("TILES", tile.outputs / ResidentLayout.tileRows), Define("TOKENS", tile.tokens),
       ]
     }
-    let vnni = [Tile.one(16), Tile(outputs: 32, tokens: 4)].map {
-      linear(
-        type, int8: true, needs: .vnni, $0, program: "gemm/linear_int8",
-        tiles($0) + [Define("VNNI", 1)])
+    let vnni = [Tile.one(16), Tile(outputs: 32, tokens: 4)].flatMap {
+      sums(type, needs: .vnni, $0, tiles($0) + [Define("VNNI", 1)])
     }
-    let plain = [Tile.one(16), Tile(outputs: 16, tokens: 8)].map {
-      linear(type, int8: true, $0, program: "gemm/linear_int8", tiles($0))
+    let plain = [Tile.one(16), Tile(outputs: 16, tokens: 8)].flatMap {
+      sums(type, $0, tiles($0))
     }
     let float = [Tile.one(32), Tile(outputs: 16, tokens: 8)].map {
       linear(type, $0, program: "gemm/linear_tiles", tiles($0))
@@ -75,6 +67,22 @@ package enum KernelTable {
   /// How a program learns what its weights are.
   private static func weight(_ type: ElementType) -> [Define] {
     ResidentLayout(type)?.defines ?? [Define("WEIGHT", Int(type.rawValue))]
+  }
+
+  /// A row for the layer alone and one for a sum with something else on top.
+  private static func sums(
+    _ type: ElementType, needs: Feature? = nil, _ tile: Tile, _ defines: [Define]
+  ) -> [KernelRow] {
+    let plain = linear(
+      type, int8: true, needs: needs, tile, program: "gemm/linear_int8", defines)
+    var adding = plain
+    adding.kind = .linearAdd(type)
+    adding.defines.append(Define("ADDS", 1))
+    adding.arguments = [
+      .input(0), .part(0, .weight(0)), .part(0, .bias), .part(0, .count(.hasBias)), .input(1),
+      .output,
+    ] + plain.arguments.suffix(4)
+    return [plain, adding]
   }
 
   private static func linear(

@@ -26,6 +26,8 @@ struct Measures {
     case .headsEach: headsEach
     case .headGroups: heads.count / headsEach
     case .ropeDimensions: if case .pure(.rope(let rope)) = operation { rope.dimensions } else { 0 }
+    case .headUnits: heads.count + 2 * heads.kv
+    case .outputBlocks: instruction.output.width / Int8Activations.blockLength
     case .hasBias: instruction.weights.count > 1 ? 1 : 0
     }
   }
@@ -38,6 +40,11 @@ struct Measures {
     case (.magnitude, .pure(.rope(let rope))): rope.magnitude
     default: preconditionFailure("\(operation.name) has no \(parameter)")
     }
+  }
+
+  /// The measures of a part of a fused operation.
+  func part(_ index: Int) -> Measures {
+    Measures(instruction: instruction.parts[index], sizes: sizes)
   }
 
   private var operation: Operation { instruction.operation }
@@ -59,6 +66,8 @@ struct Measures {
     switch operation {
     case .pure(.rope(let rope)): (rope.headCount, rope.headCount, rope.headWidth)
     case .writeKV(let layout): (layout.headCount, layout.headCount, layout.headWidth)
+    case .fused(.attentionInputs(let inputs)):
+      (inputs.rope.headCount, inputs.layout.headCount, inputs.layout.headWidth)
     case .attend(let attention, _):
       (attention.headCount, attention.kvHeadCount, attention.headWidth)
     default: preconditionFailure("\(operation.name) has no heads")

@@ -261,10 +261,10 @@ extension OpenCLDevice {
     case .bias: try bind(instruction.weights[measures[.hasBias]], &arguments)
     case .output: try bind(instruction.output.region, &arguments)
     case .part(let index, let argument):
-      let part = Measures(instruction: instruction.parts[index], sizes: measures.sizes)
-      try bind(argument, of: part, range, &arguments)
+      try bind(argument, of: measures.part(index), range, &arguments)
     case .count(let measure): try arguments.count(measures[measure])
     case .number(let parameter): try arguments.set(measures[parameter])
+    case .zero: try arguments.set(Float(0))
     case .each: try arguments.count(range.each)
     }
   }
