@@ -47,6 +47,20 @@ struct Measures {
     Measures(instruction: instruction.parts[index], sizes: sizes)
   }
 
+  /// How many work-items keep a CPU device busy. A second worker is awake some 30 µs after the first,
+  /// and gains little where memory is the limit, so a short launch goes to one. Else each gets several
+  /// equal shares.
+  func items(_ computeUnits: Int) -> Int {
+    let weights = operation.multiplied
+    if !weights.isEmpty {
+      // Bytes a microsecond that one core reads, operations that it computes.
+      let reading = weights.reduce(0) { $0 + $1.bytes } / 36_000
+      let computing = weights.reduce(0) { $0 + 2 * rows * $1.rows * $1.width } / 600_000
+      if max(reading, computing) < 120 { return 1 }
+    }
+    return computeUnits * 8
+  }
+
   private var operation: Operation { instruction.operation }
 
   /// The output of a cache write counts pages, so its rows are those of its input.
@@ -78,5 +92,18 @@ struct Measures {
   private var headsEach: Int {
     let group = heads.count / heads.kv
     return (1...min(group, Self.headsAtOnce)).last { group % $0 == 0 } ?? 1
+  }
+}
+
+extension Operation {
+  /// The matrices that an operation multiplies by.
+  fileprivate var multiplied: [Weight] {
+    switch self {
+    case .pure(.linear(let layer)), .fused(.linearAdd(let layer)): [layer.weight]
+    case .fused(.gatedUnit(let unit)): [unit.gate.weight, unit.up.weight]
+    case .fused(.attentionInputs(let inputs)):
+      [inputs.queries.weight, inputs.keys.weight, inputs.values.weight]
+    default: []
+    }
   }
 }

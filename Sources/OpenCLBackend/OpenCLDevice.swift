@@ -22,6 +22,7 @@ package final class OpenCLDevice: Device {
 
   // Released in this order: what is made in a context before the context.
   private var buffers: [BufferID: OwnedBuffer] = [:]
+  private var prepared: [PreparedList] = []
   private let kernels: KernelCache
   private let queue: OwnedQueue
   private let context: OwnedContext
@@ -127,6 +128,7 @@ package final class OpenCLDevice: Device {
       dropped[number] = "without \(KernelTable.rows[number].needs?.rawValue ?? ""): \(reason)"
     }
     rows = KernelTable.reached(by: description.features, without: Set(dropped.keys))
+    prepared = []
     return !numbers.isEmpty
   }
 
@@ -149,6 +151,8 @@ package final class OpenCLDevice: Device {
 
   package func release(_ id: BufferID) {
     guard buffers[id] != nil else { return }
+    // They are bound to the buffer.
+    prepared = []
     if isBusy { isBusy = apus_cl_finish(queue.raw) != CL_SUCCESS }
     if let buffer = buffers.removeValue(forKey: id) { ledger.remove(buffer.bytes) }
   }
@@ -201,7 +205,8 @@ package final class OpenCLDevice: Device {
   }
 
   package func run(_ instructions: [Instruction], sizes: SymbolSizes) throws(DeviceError) {
-    for instruction in instructions { try submit(instruction, sizes) }
+    let list = prepare(instructions)
+    for index in instructions.indices { try submit(instructions[index], index, of: list, sizes) }
     try calls.check(apus_cl_flush(queue.raw), "clFlush", "a step")
   }
 
@@ -215,63 +220,66 @@ package final class OpenCLDevice: Device {
 
 // The one launch path.
 extension OpenCLDevice {
-  /// Submits one instruction; a fused one that no kernel serves at this size as its parts.
-  private func submit(_ instruction: Instruction, _ sizes: SymbolSizes) throws(DeviceError) {
-    let measures = Measures(instruction: instruction, sizes: sizes)
-    let rows = measures[.rows]
-    guard rows > 0 else { return }
-    if let first = instruction.inputs.first,
+  /// What is kept of a list of instructions.
+  private func prepare(_ instructions: [Instruction]) -> PreparedList {
+    if let list = prepared.first(where: { $0.holds(instructions) }) { return list }
+    // Whoever runs ever new lists gains nothing from old ones.
+    if prepared.count >= 32 { prepared = [] }
+    let list = PreparedList(instructions)
+    prepared.append(list)
+    return list
+  }
+
+  /// Submits one instruction of a list.
+  private func submit(
+    _ instruction: Instruction, _ index: Int, of list: PreparedList, _ sizes: SymbolSizes
+  ) throws(DeviceError) {
+    if list.slots[index].sizes != sizes {
+      list.slots[index].sizes = nil
+      list.slots[index].current = []
+      try prepare(Measures(instruction: instruction, sizes: sizes), 0, &list.slots[index])
+      list.slots[index].sizes = sizes
+    }
+    for launch in list.slots[index].current {
+      isBusy = true
+      try launch.enqueue(on: queue.raw, singly: description.isCPU)
+    }
+  }
+
+  /// Adds the launch of an instruction at some sizes to its slot, or none where there are no rows; a
+  /// fused one that no kernel serves at these sizes is launched as its parts. `place` tells those apart.
+  private func prepare(
+    _ measures: Measures, _ place: Int, _ slot: inout PreparedList.Slot
+  ) throws(DeviceError) {
+    let count = measures[.rows]
+    guard count > 0 else { return }
+    let instruction = measures.instruction
+    guard let first = instruction.inputs.first,
       let kind = OperationKind(instruction.operation, input: first.format),
-      let number = self.rows[kind]?.first(where: {
-        KernelTable.rows[$0].serves(rows: rows, measures)
+      let number = rows[kind]?.first(where: {
+        KernelTable.rows[$0].serves(rows: count, measures)
       })
-    {
-      try launch(number, measures)
-    } else {
+    else {
       precondition(
         !instruction.expansion.isEmpty,
         "\(instruction.label) was placed on a device that declines it")
-      for part in instruction.expansion { try submit(part, sizes) }
+      for (index, part) in instruction.expansion.enumerated() {
+        let measures = Measures(instruction: part, sizes: measures.sizes)
+        try prepare(measures, place * 16 + index + 1, &slot)
+      }
+      return
     }
-  }
-
-  /// Launches the kernel of a table row.
-  private func launch(_ number: Int, _ measures: Measures) throws(DeviceError) {
-    let instruction = measures.instruction
-    let row = KernelTable.rows[number]
-    let kernel = try kernels.kernel(number, measures)
-    let range = LaunchRange(row, measures, items: description.isCPU ? computeUnits * 8 : nil)
-
-    var arguments = ArgumentWriter(kernel: kernel.raw, calls: calls, label: instruction.label)
-    for argument in row.arguments { try bind(argument, of: measures, range, &arguments) }
-    isBusy = true
-    try calls.check(
-      range.enqueue(kernel.raw, on: queue.raw, singly: description.isCPU),
-      "clEnqueueNDRangeKernel", "\(row.entry) for \(instruction.label)")
-  }
-
-  private func bind(
-    _ argument: Argument, of measures: Measures, _ range: LaunchRange,
-    _ arguments: inout ArgumentWriter
-  ) throws(DeviceError) {
-    let instruction = measures.instruction
-    switch argument {
-    case .input(let index): try bind(instruction.inputs[index].region, &arguments)
-    case .weight(let index): try bind(instruction.weights[index], &arguments)
-    case .bias: try bind(instruction.weights[measures[.hasBias]], &arguments)
-    case .output: try bind(instruction.output.region, &arguments)
-    case .part(let index, let argument):
-      try bind(argument, of: measures.part(index), range, &arguments)
-    case .count(let measure): try arguments.count(measures[measure])
-    case .number(let parameter): try arguments.set(measures[parameter])
-    case .zero: try arguments.set(Float(0))
-    case .each: try arguments.count(range.each)
+    let items = description.isCPU ? measures.items(computeUnits) : nil
+    if let launch = slot.launches.first(where: { $0.number == number && $0.place == place }) {
+      try launch.resize(measures, items: items)
+      slot.current.append(launch)
+      return
     }
-  }
-
-  /// A buffer's two arguments.
-  private func bind(_ region: Region, _ arguments: inout ArgumentWriter) throws(DeviceError) {
-    try arguments.set(Optional(buffer(region.buffer).raw))
-    try arguments.set(cl_ulong(region.offset))
+    let launch = try PreparedLaunch(
+      kernels.kernel(number, measures), number: number, place: place, measures, items: items,
+      calls: calls
+    ) { buffer($0.buffer).raw }
+    slot.launches.append(launch)
+    slot.current.append(launch)
   }
 }
