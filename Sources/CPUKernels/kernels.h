@@ -19,11 +19,9 @@ struct cpu_kernels {
   cpu_range gated_gelu;  // elements
   cpu_range quantize;    // rows
   cpu_range write_kv;    // rows
-  cpu_range attend;      // row tile * kv heads + kv head
+  cpu_range attend;      // (row tile * spans + span) * kv heads + kv head, the last tile first
+  cpu_range merge_parts; // row * heads + head
 };
-
-// Rows of a tile of attention.
-enum { ATTEND_ROWS = 8 };
 
 extern const cpu_kernels cpu_kernels_portable;
 extern const cpu_kernels cpu_kernels_avx2;

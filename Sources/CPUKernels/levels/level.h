@@ -24,5 +24,5 @@
     .name = level, .decode = decode, .linear = linear, .linear_int8 = linear_int8,             \
     .embed = embed, .rms_norm = rms_norm, .rope = rope, .add = add,                            \
     .gated_silu = gated_silu, .gated_gelu = gated_gelu,                                        \
-    .quantize = quantize, .write_kv = write_kv, .attend = attend                               \
+    .quantize = quantize, .write_kv = write_kv, .attend = attend, .merge_parts = merge_parts   \
   }
