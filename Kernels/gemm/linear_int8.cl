@@ -21,7 +21,7 @@
 #ifndef TOKENS
 #define TOKENS 4
 #endif
-// Whether a comes on top: y = a + (x Wᵀ + bias), a as y.
+// Whether a comes on top: y = a + (x Wᵀ + bias), a as y. Else it is not read.
 #ifndef ADDS
 #define ADDS 0
 #endif
@@ -85,20 +85,14 @@ kernel void linear(
     global const uchar *x_buffer, ulong x_offset,
     global const uchar *w_buffer, ulong w_offset,
     global const uchar *bias_buffer, ulong bias_offset, uint has_bias,
-#if ADDS
     global const uchar *a_buffer, ulong a_offset,
-#endif
     global uchar *y_buffer, ulong y_offset,
     uint tokens, uint inputs, uint outputs, uint outputs_each)
 {
   global const uchar *w = w_buffer + w_offset;
   global const float *bias = (global const float *)(bias_buffer + bias_offset);
   global float *y = (global float *)(y_buffer + y_offset);
-#if ADDS
   global const float *a = (global const float *)(a_buffer + a_offset);
-#else
-  global const float *a = 0;
-#endif
 
   const uint begin = get_global_id(0) * outputs_each;
   const uint end = min(begin + outputs_each, outputs);
