@@ -234,6 +234,7 @@ extension OpenCLDevice {
   private func submit(
     _ instruction: Instruction, _ index: Int, of list: PreparedList, _ sizes: SymbolSizes
   ) throws(DeviceError) {
+    let sizes = instruction.operation.sizes(of: sizes)
     if list.slots[index].sizes != sizes {
       list.slots[index].sizes = nil
       list.slots[index].current = []
@@ -246,40 +247,66 @@ extension OpenCLDevice {
     }
   }
 
-  /// Adds the launch of an instruction at some sizes to its slot, or none where there are no rows; a
+  /// Adds the launches of an instruction at some sizes to its slot, or none where there are no rows; a
   /// fused one that no kernel serves at these sizes is launched as its parts. `place` tells those apart.
   private func prepare(
     _ measures: Measures, _ place: Int, _ slot: inout PreparedList.Slot
   ) throws(DeviceError) {
     let count = measures[.rows]
-    guard count > 0 else { return }
     let instruction = measures.instruction
+    guard count > 0, let first = instruction.inputs.first else { return }
+    var next = OperationKind(instruction.operation, input: first.format)
+    repeat {
+      guard let kind = next,
+        let number = rows[kind]?.first(where: {
+          KernelTable.rows[$0].serves(rows: count, measures)
+        })
+      else {
+        precondition(
+          !instruction.expansion.isEmpty,
+          "\(instruction.label) was placed on a device that declines it")
+        for (index, part) in instruction.expansion.enumerated() {
+          let measures = Measures(instruction: part, sizes: measures.sizes)
+          try prepare(measures, place * 16 + index + 1, &slot)
+        }
+        return
+      }
+      let items = description.isCPU ? measures.items(computeUnits) : nil
+      if let launch = slot.launches.first(where: { $0.number == number && $0.place == place }) {
+        try launch.resize(measures, items: items)
+        slot.current.append(launch)
+      } else {
+        let launch = try PreparedLaunch(
+          kernels.kernel(number, measures), number: number, place: place, measures, items: items,
+          calls: calls
+        ) { buffer($0.buffer).raw }
+        slot.launches.append(launch)
+        slot.current.append(launch)
+      }
+      next = KernelTable.rows[number].then
+    } while next != nil
+  }
+
+  /// Rows whose spans are worked on apart need a place for what each of them gathers.
+  package func workspaceBytes(_ instruction: Instruction, bounds: SymbolSizes) -> Int {
     guard let first = instruction.inputs.first,
       let kind = OperationKind(instruction.operation, input: first.format),
-      let number = rows[kind]?.first(where: {
-        KernelTable.rows[$0].serves(rows: count, measures)
-      })
-    else {
-      precondition(
-        !instruction.expansion.isEmpty,
-        "\(instruction.label) was placed on a device that declines it")
-      for (index, part) in instruction.expansion.enumerated() {
-        let measures = Measures(instruction: part, sizes: measures.sizes)
-        try prepare(measures, place * 16 + index + 1, &slot)
-      }
-      return
+      rows[kind]?.contains(where: { KernelTable.rows[$0].then != nil }) == true
+    else { return 0 }
+    return AttentionParts(instruction, bounds: bounds)?.bytes ?? 0
+  }
+}
+
+extension Operation {
+  /// What of a step's sizes a launch depends on: whose rows see no tokens need not know how many there
+  /// are, and the others count them in spans.
+  fileprivate func sizes(of sizes: SymbolSizes) -> SymbolSizes {
+    var sizes = sizes
+    switch self {
+    case .attend, .fused(.attendQuantize):
+      sizes.depth = sizes.depth.map { AttentionParts.spans(tokens: $0) * KVLayout.spanTokens }
+    default: (sizes.depth, sizes.runs) = (nil, nil)
     }
-    let items = description.isCPU ? measures.items(computeUnits) : nil
-    if let launch = slot.launches.first(where: { $0.number == number && $0.place == place }) {
-      try launch.resize(measures, items: items)
-      slot.current.append(launch)
-      return
-    }
-    let launch = try PreparedLaunch(
-      kernels.kernel(number, measures), number: number, place: place, measures, items: items,
-      calls: calls
-    ) { buffer($0.buffer).raw }
-    slot.launches.append(launch)
-    slot.current.append(launch)
+    return sizes
   }
 }

@@ -44,13 +44,14 @@ final class PreparedLaunch {
         case .weight(let number): instruction.weights[number]
         case .bias: instruction.weights[measures[.hasBias]]
         case .output: instruction.output.region
+        case .workspace: instruction.workspace
         case .count, .number, .zero, .each, .part: nil
         }
       switch argument {
       case .count, .each, .part: counts.append(Count(index: index, argument: whole))
       case .number(let parameter): try set(measures[parameter], at: index)
       case .zero: try set(Float(0), at: index)
-      case .input, .weight, .bias, .output:
+      case .input, .weight, .bias, .output, .workspace:
         if let region {
           try set(Optional(buffer(region)), at: index)
           try set(cl_ulong(region.offset), at: index + 1)
