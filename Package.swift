@@ -62,6 +62,7 @@ let package = Package(
 
     // From a graph to tokens.
     room("Planning", "ModelGraph", "Devices", "Tensors"),
+    room("Profiling", "Devices", "ModelGraph", "Tensors"),
     room("Residency"),
     room("Scheduling", "Residency"),
     room("Sampling"),
@@ -72,8 +73,8 @@ let package = Package(
     // What users touch.
     room(
       "Apus", "Runtime", "Models", "GGUF", "Tokenization", "OpSuite", "ReferenceBackend",
-      "CPUBackend", "OpenCLBackend", "Planning", "Scheduling", "Residency", "Sampling", "Devices",
-      "ModelGraph", "Tensors"),
+      "CPUBackend", "OpenCLBackend", "Planning", "Profiling", "Scheduling", "Residency", "Sampling",
+      "Devices", "ModelGraph", "Tensors"),
     .executableTarget(
       name: "CLI",
       dependencies: [
