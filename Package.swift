@@ -103,6 +103,7 @@ let package = Package(
     tests("ModelGraphTests", "ModelGraph", "Tensors"),
     tests("ModelsTests", "Models", "ModelGraph", "GGUF", "Tensors", "TestSupport"),
     tests("PlanningTests", "Planning", "Devices", "ModelGraph", "Tensors"),
+    tests("ProfilingTests", "Profiling", "Devices", "ModelGraph", "Tensors", "TestSupport"),
     tests("ResidencyTests", "Residency"),
     tests("SchedulingTests", "Scheduling", "Residency"),
     tests("SamplingTests", "Sampling", "TestSupport"),
@@ -118,7 +119,8 @@ let package = Package(
       "CPUKernels", "Devices", "ModelGraph", "Tensors"),
     tests("CLITests", "CLI", "Apus"),
     tests(
-      "ApusTests", "Apus", "COpenCL", "Runtime", "Sampling", "Tokenization", "GGUF", "Tensors",
+      "ApusTests", "Apus", "COpenCL", "Devices", "Profiling", "Runtime", "Sampling", "Tokenization",
+      "GGUF", "Tensors",
       "Models", "ModelGraph", "FuzzTargets", "TestSupport"),
   ],
   swiftLanguageModes: [.v6],

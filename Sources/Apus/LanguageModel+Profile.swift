@@ -98,6 +98,13 @@ public struct ProfileReport: Sendable {
     }
   }
 
+  /// The whole recording in the trace format of Chrome, which Perfetto opens too.
+  public var trace: String { Trace(profile).text }
+
+  /// The whole recording as one HTML page that needs nothing else: a roofline plot, the time of each
+  /// layer, and the tables.
+  public var html: String { Page(profile).text }
+
   private func table(_ phase: Profile.Phase, _ grouping: Grouping) -> ProfileTable {
     let kind: ProfileTable.Grouping =
       switch grouping {
@@ -167,27 +174,32 @@ extension LanguageModel {
 
   /// Stops noting.
   ///
+  /// - Parameter measuresDevices: Whether devices whose limits are not known are measured, which takes a
+  ///   few seconds.
   /// - Returns: What was noted since ``startRecording()``.
   /// - Throws: ``ApusError`` where a device refuses, or has no room for being measured.
-  public func stopRecording() async throws(ApusError) -> ProfileReport {
+  public func stopRecording(
+    measuresDevices: Bool = true
+  ) async throws(ApusError) -> ProfileReport {
     let recording: Recording
     do throws(EngineError) {
       recording = try await engine.perform { loop throws(EngineError) in
         try loop.stopRecording()
       }
     } catch { throw ApusError(error) }
-    return ProfileReport(profile: Profile(recording, model: name, devices: devices))
+    return ProfileReport(
+      profile: Profile(
+        recording, model: name,
+        devices: devices.map {
+          Profile.OnDevice(
+            traits: $0, roofline: measuresDevices ? DeviceInventory.roofline(of: $0) : nil)
+        }))
   }
 }
 
 extension Profile {
-  fileprivate init(_ recording: Recording, model: String, devices: [DeviceTraits]) {
-    self.init(
-      model: model,
-      devices: devices.map {
-        OnDevice(traits: $0, roofline: DeviceInventory.roofline(of: $0))
-      },
-      summaries: [:], spans: [], launches: [])
+  fileprivate init(_ recording: Recording, model: String, devices: [OnDevice]) {
+    self.init(model: model, devices: devices, summaries: [:], spans: [], launches: [])
     for (index, request) in recording.requests.enumerated() {
       let name = "request \(index)"
       spans.append(

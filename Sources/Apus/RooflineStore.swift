@@ -1,4 +1,4 @@
-import Devices
+package import Devices
 
 #if canImport(Glibc)
   import Glibc
@@ -10,7 +10,7 @@ import Devices
 
 /// What devices reach at best, kept in the user's cache folder, a file for each device, driver and
 /// number of threads. A file that is not as it was written is not there.
-struct RooflineStore {
+package struct RooflineStore {
   private let folder: String
 
   /// The folder `roofline` in `$APUS_CACHE`, or in `apus` in the user's cache folder; nil where there is
@@ -25,10 +25,10 @@ struct RooflineStore {
     return cache.map { RooflineStore(folder: "\($0)/roofline") }
   }
 
-  init(folder: String) { self.folder = folder }
+  package init(folder: String) { self.folder = folder }
 
   /// What was kept for a device, or nil.
-  subscript(_ traits: DeviceTraits) -> Roofline? {
+  package subscript(_ traits: DeviceTraits) -> Roofline? {
     guard let text = read(path(traits)) else { return nil }
     let head = Self.head(traits)
     guard text.hasPrefix(head) else { return nil }
@@ -42,7 +42,7 @@ struct RooflineStore {
   }
 
   /// Keeps what was measured; whether that could be done.
-  func keep(_ roofline: Roofline, for traits: DeviceTraits) -> Bool {
+  package func keep(_ roofline: Roofline, for traits: DeviceTraits) -> Bool {
     for end in folder.indices.dropFirst() where folder[end] == "/" {
       mkdir(String(folder[..<end]), 0o700)
     }

@@ -45,8 +45,20 @@ struct ProfileCommand: AsyncParsableCommand {
   @Option(help: "What makes launches one row: kernel, layer or op.")
   var by = ProfileReport.Grouping.kernel
 
+  @Option(
+    help: ArgumentHelp("Write a trace for ui.perfetto.dev or chrome://tracing.", valueName: "file"))
+  var trace: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Write a page with a roofline plot, the time of each layer and the tables.", valueName: "file"
+    ))
+  var html: String?
+
   @Flag(help: "Print JSON.")
   var json = false
+
+  @OptionGroup var dump: DumpArguments
 
   @OptionGroup var load: LoadArguments
 
@@ -68,11 +80,16 @@ struct ProfileCommand: AsyncParsableCommand {
     for notice in model.notices { Terminal.note("apus: \(notice)") }
     let result: Result<ProfileReport, ApusError>
     do throws(ApusError) {
-      result = .success(
-        try await model.profile(.raw(bytes), tokens: limit, until: { Interrupt.isRaised }))
+      let report = try await model.profile(
+        .raw(bytes), tokens: limit, until: { Interrupt.isRaised })
+      try await dump.write(model)
+      result = .success(report)
     } catch { result = .failure(error) }
     await model.close()
-    try show(result.get())
+    let report = try result.get()
+    if let trace { try Output.replace(trace, with: Array(report.trace.utf8), mode: 0o644) }
+    if let html { try Output.replace(html, with: Array(report.html.utf8), mode: 0o644) }
+    try show(report)
   }
 
   private func show(_ report: ProfileReport) throws(ApusError) {
@@ -122,9 +139,11 @@ private struct ProfileJSON: Encodable {
     var roofline: Double?
   }
 
+  var title: String
   var phases: [Phase]
 
   init(_ report: ProfileReport, _ grouping: ProfileReport.Grouping) {
+    title = report.title
     phases = ProfileReport.Phase.allCases.compactMap { phase in
       report.summary(phase).map { summary in
         Phase(

@@ -94,6 +94,11 @@ package protocol Device: AnyObject {
   /// Measures what the device reaches at best; nil where that says nothing. Takes a second or two.
   func measureRoofline() throws(DeviceError) -> Roofline?
 
+  /// The programs that were built so far and that `isWanted`, by their path and entry.
+  func programs(
+    _ isWanted: (_ program: String, _ entry: String) -> Bool
+  ) throws(DeviceError) -> [ProgramText]
+
   /// Bytes that are allocated now, and at most so far.
   var ledger: MemoryLedger { get }
 }
@@ -104,6 +109,9 @@ extension Device {
   package func takeRecords() throws(DeviceError) -> [LaunchRecord] { [] }
   package func stopRecording() throws(DeviceError) {}
   package func measureRoofline() throws(DeviceError) -> Roofline? { nil }
+  package func programs(
+    _ isWanted: (_ program: String, _ entry: String) -> Bool
+  ) throws(DeviceError) -> [ProgramText] { [] }
 
   /// Nothing: the device copies what it is given.
   package func stagingBytes(_ weight: Weight, rows: Int) -> Int { 0 }
@@ -131,6 +139,26 @@ extension Weight {
       preconditionFailure("a part is one row at least and the weight at most")
     }
     return part
+  }
+}
+
+/// A program as a device's compiler gets it, and what the compiler said.
+package struct ProgramText: Sendable, Hashable {
+  /// Its path without the ending: `gemm/linear_tiles`.
+  package var program: String
+  /// The kernel function.
+  package var entry: String
+  /// Defines, and all the text after them.
+  package var source: String
+  package var options: String
+  package var log: String
+
+  package init(program: String, entry: String, source: String, options: String, log: String) {
+    self.program = program
+    self.entry = entry
+    self.source = source
+    self.options = options
+    self.log = log
   }
 }
 

@@ -41,6 +41,8 @@ package struct LaunchRecord: Sendable, Hashable {
   /// The kernel: `gemm/linear_tiles 16×8`, `avx512-vnni`, …
   package var variant: String
   package var times: Times
+  /// Whether the host waited for it, since the device keeps no times.
+  package var isWaitedFor = false
   /// What attention saw; whoever planned the step knows it, and the device does not.
   package var sight = Sight()
 

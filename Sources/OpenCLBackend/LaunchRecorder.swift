@@ -3,7 +3,7 @@ import Devices
 
 /// Notes the launches of one queue: events while they run, records once they have ended.
 ///
-/// Where the driver keeps no times, each launch is waited for between two looks at the host's clock.
+/// Where the driver keeps no times, or none to go by (rusticl 22.3), each launch is waited for between two looks at the host's clock.
 final class LaunchRecorder {
   /// Kernels by their row of the table, as records name them.
   private static let names = KernelTable.rows.map { "\($0.program) \($0.variant)" }
@@ -56,6 +56,7 @@ final class LaunchRecorder {
     apus_cl_release_event(event)
     try calls.check(apus_cl_finish(queue), "clFinish", "a launch of \(measures.instruction.label)")
     launch.record.times.ended = HostClock.now()
+    launch.record.isWaitedFor = true
     records.append(launch.record)
   }
 
@@ -102,14 +103,28 @@ struct DeviceClock {
   /// fifty parts in a million drift apart by 2.5 µs.
   private static let lifetime: Int64 = 50_000_000
   private static let trials = 8
+  /// The first measuring takes this long at least: a driver that makes times up is found out by then.
+  private static let probation: Int64 = 2_000_000
+  /// By how much two measurements may contradict each other.
+  private static let allowance: Int64 = 200_000
 
-  /// Measures the distance, or is nil where the driver keeps no times.
+  /// Measures the distance, or is nil where the driver keeps no times, or such as have nothing to do
+  /// with time.
   init?(_ queue: cl_command_queue, _ calls: CallCheck) throws(DeviceError) {
     var best: ClosedRange<Int64>?
-    for _ in 0..<Self.trials {
+    let start = HostClock.now()
+    var trial = 0
+    while trial < Self.trials || HostClock.now() - start < Self.probation {
       guard let range = try Self.measure(queue, calls) else { return nil }
-      if let known = best, known.count <= range.count { continue }
-      best = range
+      trial += 1
+      guard let known = best else {
+        best = range
+        continue
+      }
+      guard range.lowerBound < known.upperBound &+ Self.allowance,
+        known.lowerBound < range.upperBound &+ Self.allowance
+      else { return nil }
+      if range.count < known.count { best = range }
     }
     guard let best else { return nil }
     distance = best.lowerBound + (best.upperBound - best.lowerBound) / 2

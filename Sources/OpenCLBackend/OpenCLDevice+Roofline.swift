@@ -4,9 +4,11 @@ package import Devices
 extension OpenCLDevice {
   package func measureRoofline() throws(DeviceError) -> Roofline? {
     let probe = try RooflineProbe(self)
+    let floatRate = try probe.floatRate()
+    // Floats hold the products of bytes and their sums exactly, so a kernel may use them instead.
     return Roofline(
-      bandwidth: try probe.bandwidth(), floatRate: try probe.floatRate(),
-      integerRate: try probe.integerRate())
+      bandwidth: try probe.bandwidth(), floatRate: floatRate,
+      integerRate: max(floatRate, try probe.integerRate()))
   }
 }
 

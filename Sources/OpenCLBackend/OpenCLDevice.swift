@@ -22,7 +22,7 @@ package final class OpenCLDevice: Device {
 
   // Released in this order: what is made in a context before the context.
   private var buffers: [BufferID: OwnedBuffer] = [:]
-  private let kernels: KernelCache
+  let kernels: KernelCache
   var queue: OwnedQueue
   let context: OwnedContext
   private let part: OwnedSubDevice?

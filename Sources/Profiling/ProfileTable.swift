@@ -112,7 +112,10 @@ package struct ProfileTable: Sendable {
   }
 
   /// The table as text.
-  package var text: String {
+  package var text: String { lines(columns) }
+
+  /// The columns, with a last row for the sum.
+  var columns: [Column] {
     let isByLayer = grouping == .layer
     var columns = [Column(grouping.rawValue, isText: true)]
     if !isByLayer { columns.append(Column("operation", isText: true)) }
@@ -132,6 +135,6 @@ package struct ProfileTable: Sendable {
       ]
       for (index, cell) in cells.enumerated() { columns[index].cells.append(cell) }
     }
-    return lines(columns)
+    return columns
   }
 }

@@ -12,10 +12,21 @@ extension Profile {
       + "which cover \(percent(coverage(phase))) of the time\n"
   }
 
+  /// Devices whose launches the host waited for.
+  var waitedFor: Set<Int> { Set(launches.lazy.filter(\.record.isWaitedFor).map(\.device)) }
+
+  /// About a device whose driver keeps no times.
+  static let waitingRemark =
+    "its driver keeps no times: each launch was waited for, and the whole is slower than without"
+
   /// The model, its devices, and what those reach at best.
   package var title: String {
-    devices.reduce("\(model)\n") { text, device in
-      text + "\(device.traits.name): \(device.traits.hardware), \(device.traits.driver)\n"
+    let waiting = waitedFor
+    return devices.enumerated().reduce("\(model)\n") { text, item in
+      let (index, device) = item
+      return text
+        + "\(device.traits.name): \(device.traits.hardware), \(device.traits.driver)\n"
+        + (waiting.contains(index) ? "  \(Self.waitingRemark)\n" : "")
         + (device.roofline.map { "  at best \($0.summary)\n" } ?? "")
     }
   }

@@ -120,6 +120,9 @@ final class Recorder {
 }
 
 extension EngineLoop {
+  /// The devices of the plan, for whoever asks them on this thread.
+  package var devices: [any Device] { executor.devices }
+
   /// Notes requests, steps and launches from now on.
   package func startRecording() throws(EngineError) {
     do throws(DeviceError) {
