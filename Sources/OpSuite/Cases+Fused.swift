@@ -86,8 +86,7 @@ extension OpSuite {
         title: "rows \(rows), width \(width)", operation: whole.operation,
         inputs: [input(rows, width, asBlocks: false, &data)], parameters: [weight],
         output: shape(width, .int8Blocks), parts: whole.parts,
-        sizes: SymbolSizes(rows: rows, outputs: 0), tolerance: roundingTolerance,
-        flops: 8 * rows * width)
+        sizes: SymbolSizes(rows: rows, outputs: 0), tolerance: roundingTolerance)
     }
   }
 
@@ -118,8 +117,7 @@ extension OpSuite {
           parameters: Array(parameters.indices), output: sum),
         .init(operation: .pure(.add), inputs: [.input(1), sum], output: .output),
       ],
-      sizes: SymbolSizes(rows: rows, outputs: 0), tolerance: tolerance,
-      flops: 2 * rows * outputs * inputs)
+      sizes: SymbolSizes(rows: rows, outputs: 0), tolerance: tolerance)
   }
 
   private static func gatedCase(
@@ -153,8 +151,7 @@ extension OpSuite {
         .init(operation: .pure(.gated(activation)), inputs: [gate, up], output: gated),
         .init(operation: .quantize, inputs: [gated], output: .output),
       ],
-      sizes: SymbolSizes(rows: rows, outputs: 0), tolerance: roundingTolerance,
-      flops: 4 * rows * outputs * inputs)
+      sizes: SymbolSizes(rows: rows, outputs: 0), tolerance: roundingTolerance)
   }
 
   private static func inputsCase(
@@ -226,8 +223,7 @@ extension OpSuite {
             operation: .writeKV(layout), inputs: [turnedKeys, outputs[2], .input(2)],
             output: .input(3)),
         ],
-      sizes: SymbolSizes(rows: rows, outputs: 0), tolerance: tolerance,
-      flops: 2 * rows * (queries + 2 * keys) * inputs)
+      sizes: SymbolSizes(rows: rows, outputs: 0), tolerance: tolerance)
   }
 
   /// The cases of attention whose heads are whole blocks: others are quantised apart.
@@ -246,7 +242,7 @@ extension OpSuite {
             output: between),
           .init(operation: .quantize, inputs: [between], output: .output),
         ],
-        sizes: test.sizes, tolerance: roundingTolerance, flops: test.flops)
+        sizes: test.sizes, tolerance: roundingTolerance)
     }
   }
 }

@@ -26,6 +26,9 @@ package struct KernelRow: Sendable {
 }
 
 extension KernelRow {
+  /// Whether it finishes what another launch of the same instruction began.
+  var isSequel: Bool { if case .mergeParts = kind { true } else { false } }
+
   /// Whether no launch is beyond the row, so that rows after it are not reached.
   var isUnlimited: Bool { rowLimit == .max && then == nil }
 

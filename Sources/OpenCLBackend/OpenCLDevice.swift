@@ -12,8 +12,13 @@ package final class OpenCLDevice: Device {
   package private(set) var ledger = MemoryLedger()
 
   private let declined: [OperationKey: String]
-  private let description: OpenCLDevices.Description
-  private let computeUnits: Int
+  /// The device, or its part.
+  let handle: cl_device_id
+  let description: OpenCLDevices.Description
+  let computeUnits: Int
+
+  /// Notes launches while somebody wants them.
+  var recorder: LaunchRecorder?
 
   /// The table's rows for each kind of operation that this device may reach, in order.
   private var rows: [OperationKind: [Int]]
@@ -23,13 +28,13 @@ package final class OpenCLDevice: Device {
   // Released in this order: what is made in a context before the context.
   private var buffers: [BufferID: OwnedBuffer] = [:]
   private var prepared: [PreparedList] = []
-  private let kernels: KernelCache
-  private let queue: OwnedQueue
-  private let context: OwnedContext
+  let kernels: KernelCache
+  var queue: OwnedQueue
+  let context: OwnedContext
   private let part: OwnedSubDevice?
 
   /// Whether commands may still run that use a buffer.
-  private var isBusy = false
+  var isBusy = false
 
   /// Takes the device `opencl:<index>`.
   ///
@@ -86,6 +91,7 @@ package final class OpenCLDevice: Device {
     kernels = KernelCache(context: context.raw, device: device, calls: calls)
     self.context = context
     self.queue = queue
+    self.handle = device
     self.description = description
     self.declined = declined
     rows = KernelTable.reached(by: description.features, without: [])
@@ -94,10 +100,10 @@ package final class OpenCLDevice: Device {
       kind: .opencl, name: name, hardware: description.name,
       driver: "\(description.platform) \(description.driver)",
       largestAllocation: description.largestAllocation, alignment: 128, readsMappedWeights: false,
-      ownMemory: description.sharesHostMemory ? nil : description.memory)
+      ownMemory: description.sharesHostMemory ? nil : description.memory, units: computeUnits)
   }
 
-  private let calls: CallCheck
+  let calls: CallCheck
 
   deinit {
     // A buffer must not go while a command uses it; some drivers abort.
@@ -243,7 +249,7 @@ extension OpenCLDevice {
     }
     for launch in list.slots[index].current {
       isBusy = true
-      try launch.enqueue(on: queue.raw, singly: description.isCPU)
+      try launch.enqueue(on: queue.raw, singly: description.isCPU, recorder)
     }
   }
 
