@@ -1,9 +1,9 @@
-import Apus
-import ArgumentParser
+package import Apus
+package import ArgumentParser
 
 /// `apus bench`: how fast a model runs, in the rows that llama-bench prints.
-struct BenchCommand: AsyncParsableCommand {
-  static let configuration = CommandConfiguration(
+package struct BenchCommand: AsyncParsableCommand {
+  package static let configuration = CommandConfiguration(
     commandName: "bench", abstract: "Measure how fast a model runs.",
     discussion: """
       Tests are named as llama-bench names them: pp512 computes a prompt of 512 tokens, tg128 \
@@ -62,7 +62,7 @@ struct BenchCommand: AsyncParsableCommand {
   var batches: List<Int> = [LoadOptions().batch]
 
   @Option(help: "Where to run: auto, cpu, reference, opencl:N (see 'apus devices').")
-  var device: List<DeviceChoice> = [.auto]
+  package var device: List<DeviceChoice> = [.auto]
 
   @Option(name: [.short, .customLong("repetitions")], help: "How often each test is measured.")
   var repetitions = 5
@@ -86,7 +86,12 @@ struct BenchCommand: AsyncParsableCommand {
       visibility: .hidden))
   var paced = false
 
-  func validate() throws {
+  package init() {}
+
+  /// The command that these words give, or an error where they are wrong usage.
+  package static func reading(_ words: [String]) throws -> BenchCommand { try parse(words) }
+
+  package func validate() throws {
     func check(_ list: List<Int>, _ name: String, atLeast least: Int) throws {
       guard let value = list.values.first(where: { $0 < least || $0 > 1 << 24 }) else { return }
       throw ValidationError("\(name) takes numbers from \(least) to \(1 << 24), not \(value)")
@@ -117,7 +122,7 @@ struct BenchCommand: AsyncParsableCommand {
   }
 
   /// Every combination of depth and length.
-  var tests: [BenchmarkTest] {
+  package var tests: [BenchmarkTest] {
     depths.values.flatMap { depth in
       prompts.values.filter { $0 > 0 }.map { BenchmarkTest(prompt: $0, depth: depth) }
         + generated.values.filter { $0 > 0 }.map { BenchmarkTest(generated: $0, depth: depth) }
@@ -139,7 +144,7 @@ struct BenchCommand: AsyncParsableCommand {
     }
   }
 
-  func run() async throws {
+  package func run() async throws {
     Interrupt.install()
     if random == "list" { return listShapes() }
     let subject: Subject =
@@ -148,7 +153,7 @@ struct BenchCommand: AsyncParsableCommand {
       } else {
         .file(try Input.model(modelOption ?? model))
       }
-    var report = BenchReport(output)
+    var report = BenchReport(output, showsBatch: batches.values.count > 1)
     var failure: ApusError?
     do throws(ApusError) {
       for setting in settings where !Interrupt.isRaised {
