@@ -32,6 +32,9 @@ static const char rope[] = {
 static const char select_rows[] = {
 #embed "pointwise/select_rows.cl" suffix(, 0)
 };
+static const char roofline[] = {
+#embed "probe/roofline.cl" suffix(, 0)
+};
 static const char embed_rows[] = {
 #embed "quant/embed_rows.cl" suffix(, 0)
 };
@@ -55,6 +58,7 @@ static const kernel_program programs[] = {
     PROGRAM(pointwise, rms_norm),
     PROGRAM(pointwise, rope),
     PROGRAM(pointwise, select_rows),
+    PROGRAM(probe, roofline),
     PROGRAM(quant, embed_rows),
     PROGRAM(quant, embed_tiles),
     PROGRAM(quant, quantize),

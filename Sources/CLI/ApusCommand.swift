@@ -16,5 +16,6 @@ struct ApusCommand: AsyncParsableCommand {
     subcommands: [
       RunCommand.self, ChatCommand.self, DevicesCommand.self, InspectCommand.self,
       TokenizeCommand.self, PerplexityCommand.self, PlanCommand.self, BenchCommand.self,
+      ProfileCommand.self,
     ])
 }

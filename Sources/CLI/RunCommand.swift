@@ -49,6 +49,13 @@ struct RunCommand: AsyncParsableCommand {
   @Flag(help: "Print where each operation runs, and why, and stop.")
   var placement = false
 
+  @Option(
+    help: ArgumentHelp(
+      "Write a trace of every launch for ui.perfetto.dev or chrome://tracing.", valueName: "file"))
+  var trace: String?
+
+  @OptionGroup var dump: DumpArguments
+
   @Flag(help: "Print one JSON object at the end instead of streaming.")
   var json = false
 
@@ -98,7 +105,13 @@ struct RunCommand: AsyncParsableCommand {
     let model = try result.get()
     for notice in model.notices { Terminal.note("apus: \(notice)") }
     do {
+      if trace != nil { try await model.startRecording() }
       try await answer(model, bytes)
+      if let trace {
+        let report = try await model.stopRecording(measuresDevices: false)
+        try Output.replace(trace, with: Array(report.trace.utf8), mode: 0o644)
+      }
+      try await dump.write(model)
     } catch {
       await model.close()
       throw error

@@ -21,6 +21,7 @@ package final class CPUDevice: Device {
   let threads: ThreadPool
   let blas: BLAS?
   private var memory = HostMemory(device: "cpu")
+  private var log: LaunchLog?
 
   /// - Parameters:
   ///   - threads: How many threads compute, or nil for one on each CPU that the process may use.
@@ -39,7 +40,8 @@ package final class CPUDevice: Device {
       kind: .cpu, name: "cpu", hardware: String(cString: cpu_brand()),
       driver: "Apus C kernels (\(self.instructions.name)), "
         + (self.blas?.description ?? (blas ? "OpenBLAS not found" : "without OpenBLAS")),
-      largestAllocation: .max, alignment: HostMemory.alignment, readsMappedWeights: true)
+      largestAllocation: .max, alignment: HostMemory.alignment, readsMappedWeights: true,
+      units: self.threads.count)
   }
 
   package var ledger: MemoryLedger { memory.ledger }
@@ -75,9 +77,21 @@ package final class CPUDevice: Device {
 
   package func run(_ instructions: [Instruction], sizes: SymbolSizes) throws(DeviceError) {
     for instruction in instructions {
-      run(BoundInstruction(instruction, sizes: sizes, memory: memory))
+      guard log != nil else {
+        run(BoundInstruction(instruction, sizes: sizes, memory: memory))
+        continue
+      }
+      log?.note(instruction, sizes, variant: variant(instruction, sizes)) {
+        run(BoundInstruction(instruction, sizes: sizes, memory: memory))
+      }
     }
   }
+
+  package func startRecording() { log = LaunchLog() }
+
+  package func takeRecords() -> [LaunchRecord] { log?.take() ?? [] }
+
+  package func stopRecording() { log = nil }
 
   private func run(_ bound: borrowing BoundInstruction) {
     switch bound.operation {

@@ -31,4 +31,15 @@ extension CPUDevice {
     guard type == .f32, let blas else { return .native(variant: instructions.name) }
     return .native(variant: "\(instructions.name), from \(rowsForBLAS) rows \(blas)")
   }
+
+  /// The kernel that an instruction takes, for records.
+  func variant(_ instruction: Instruction, _ sizes: SymbolSizes) -> String {
+    switch instruction.operation {
+    case .pure(.selectRows): "memcpy"
+    case .pure(.linear(let layer))
+    where layer.weight.type == .f32 && blas != nil && sizes[instruction.output.rows] >= rowsForBLAS:
+      "OpenBLAS"
+    default: instructions.name
+    }
+  }
 }

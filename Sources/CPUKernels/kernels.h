@@ -20,6 +20,10 @@ struct cpu_kernels {
   cpu_range quantize;    // rows
   cpu_range write_kv;    // rows
   cpu_range attend;      // row tile * kv heads + kv head
+  cpu_range probe_read;  // chunks
+  cpu_range probe_float; // chunks
+  cpu_range probe_int8;  // chunks
+  size_t probe_operations; // of a round of probe_float; probe_int8 has four times as many
 };
 
 // Rows of a tile of attention.

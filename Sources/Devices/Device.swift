@@ -24,10 +24,12 @@ package struct DeviceTraits: Sendable, Hashable {
   package var readsMappedWeights: Bool
   /// Bytes of the device's own memory, or nil where it computes in the host's.
   package var ownMemory: Int?
+  /// Threads or compute units that it uses.
+  package var units: Int
 
   package init(
     kind: Kind, name: String, hardware: String, driver: String, largestAllocation: Int,
-    alignment: Int, readsMappedWeights: Bool, ownMemory: Int? = nil
+    alignment: Int, readsMappedWeights: Bool, ownMemory: Int? = nil, units: Int = 1
   ) {
     self.kind = kind
     self.name = name
@@ -37,6 +39,7 @@ package struct DeviceTraits: Sendable, Hashable {
     self.alignment = alignment
     self.readsMappedWeights = readsMappedWeights
     self.ownMemory = ownMemory
+    self.units = units
   }
 }
 
@@ -76,16 +79,49 @@ package protocol Device: AnyObject {
   /// Waits for the work that was submitted and copies bytes back.
   func read(_ region: Region, into bytes: UnsafeMutableRawBufferPointer) throws(DeviceError)
 
+  /// Bytes of scratch memory that an instruction needs while it runs, at sizes up to these. The
+  /// regions of its operands need not exist yet.
+  func workspaceBytes(_ instruction: Instruction, bounds: SymbolSizes) -> Int
+
   /// Submits instructions in order; each sees the results of those before it.
   func run(_ instructions: [Instruction], sizes: SymbolSizes) throws(DeviceError)
+
+  /// Notes a record of every launch from now on. Costs nothing before.
+  func startRecording() throws(DeviceError)
+
+  /// The records since the start or the last call, in order; waits for the work that was submitted.
+  func takeRecords() throws(DeviceError) -> [LaunchRecord]
+
+  /// Notes nothing any more and forgets what was not taken.
+  func stopRecording() throws(DeviceError)
+
+  /// Measures what the device reaches at best; nil where that says nothing. Takes a second or two.
+  func measureRoofline() throws(DeviceError) -> Roofline?
+
+  /// The programs that were built so far and that `isWanted`, by their path and entry.
+  func programs(
+    _ isWanted: (_ program: String, _ entry: String) -> Bool
+  ) throws(DeviceError) -> [ProgramText]
 
   /// Bytes that are allocated now, and at most so far.
   var ledger: MemoryLedger { get }
 }
 
 extension Device {
+  /// Nothing: a device that keeps no records has none to give.
+  package func startRecording() throws(DeviceError) {}
+  package func takeRecords() throws(DeviceError) -> [LaunchRecord] { [] }
+  package func stopRecording() throws(DeviceError) {}
+  package func measureRoofline() throws(DeviceError) -> Roofline? { nil }
+  package func programs(
+    _ isWanted: (_ program: String, _ entry: String) -> Bool
+  ) throws(DeviceError) -> [ProgramText] { [] }
+
   /// Nothing: the device copies what it is given.
   package func stagingBytes(_ weight: Weight, rows: Int) -> Int { 0 }
+
+  /// Nothing: operations work in registers, or on the device's own stack.
+  package func workspaceBytes(_ instruction: Instruction, bounds: SymbolSizes) -> Int { 0 }
 
   /// Brings a whole weight.
   package func load(
@@ -110,6 +146,26 @@ extension Weight {
       preconditionFailure("a part is one row at least and the weight at most")
     }
     return part
+  }
+}
+
+/// A program as a device's compiler gets it, and what the compiler said.
+package struct ProgramText: Sendable, Hashable {
+  /// Its path without the ending: `gemm/linear_tiles`.
+  package var program: String
+  /// The kernel function.
+  package var entry: String
+  /// Defines, and all the text after them.
+  package var source: String
+  package var options: String
+  package var log: String
+
+  package init(program: String, entry: String, source: String, options: String, log: String) {
+    self.program = program
+    self.entry = entry
+    self.source = source
+    self.options = options
+    self.log = log
   }
 }
 

@@ -10,6 +10,13 @@ package struct OpCase: Sendable {
     var width: Int
     var format: Format
     var bytes: [UInt8]
+
+    /// The bytes as 32-bit integers.
+    var integers: [Int32] {
+      bytes.withUnsafeBytes { raw in
+        (0..<raw.count / 4).map { raw.loadUnaligned(fromByteOffset: 4 * $0, as: Int32.self) }
+      }
+    }
   }
 
   /// A weight in the file's layout, or a constant.
@@ -28,14 +35,28 @@ package struct OpCase: Sendable {
   let sizes: SymbolSizes
   /// The largest normalised mean squared error that passes; 0 asks for the same bytes.
   package let tolerance: Double
-  /// Multiplications and additions, to tell tiny cases.
-  package let flops: Int
 
   /// Operation and element type.
   package var key: OperationKey { OperationKey(operation, input: inputs.first?.format) }
 
+  /// What the operation costs on this data.
+  package var work: Work {
+    func operand(_ rows: Dimension, _ width: Int, _ format: Format) -> Operand {
+      Operand(
+        region: Region(buffer: BufferID(index: 0)), rows: rows, width: width, format: format)
+    }
+    var sight = Sight()
+    if case .attend = operation {
+      sight = Sight(
+        begin: inputs[2].integers, end: inputs[3].integers, table: inputs[4].integers)
+    }
+    return operation.work(
+      inputs: inputs.map { operand($0.rows, $0.width, $0.format) },
+      output: operand(output.rows, output.width, output.format), sizes: sizes, sight: sight)
+  }
+
   /// Small enough for an interpreter, and for the self-test at start.
-  package var isTiny: Bool { flops <= 20_000 }
+  package var isTiny: Bool { max(work.flops, work.bytes / 4) <= 20_000 }
 
   var outputBytes: Int { sizes[output.rows] * output.format.rowBytes(output.width) }
 }

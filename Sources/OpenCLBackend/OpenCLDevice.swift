@@ -12,18 +12,23 @@ package final class OpenCLDevice: Device {
   package private(set) var ledger = MemoryLedger()
 
   private let declined: [OperationKey: String]
-  private let description: OpenCLDevices.Description
-  private let computeUnits: Int
+  /// The device, or its part.
+  let handle: cl_device_id
+  let description: OpenCLDevices.Description
+  let computeUnits: Int
+
+  /// Notes launches while somebody wants them.
+  var recorder: LaunchRecorder?
 
   // Released in this order: what is made in a context before the context.
   private var buffers: [BufferID: OwnedBuffer] = [:]
-  private let kernels: KernelCache
-  private let queue: OwnedQueue
-  private let context: OwnedContext
+  let kernels: KernelCache
+  var queue: OwnedQueue
+  let context: OwnedContext
   private let part: OwnedSubDevice?
 
   /// Whether commands may still run that use a buffer.
-  private var isBusy = false
+  var isBusy = false
 
   /// Takes the device `opencl:<index>`.
   ///
@@ -80,6 +85,7 @@ package final class OpenCLDevice: Device {
     kernels = KernelCache(context: context.raw, device: device, calls: calls)
     self.context = context
     self.queue = queue
+    self.handle = device
     self.description = description
     self.declined = declined
     self.calls = calls
@@ -87,10 +93,10 @@ package final class OpenCLDevice: Device {
       kind: .opencl, name: name, hardware: description.name,
       driver: "\(description.platform) \(description.driver)",
       largestAllocation: description.largestAllocation, alignment: 128, readsMappedWeights: false,
-      ownMemory: description.sharesHostMemory ? nil : description.memory)
+      ownMemory: description.sharesHostMemory ? nil : description.memory, units: computeUnits)
   }
 
-  private let calls: CallCheck
+  let calls: CallCheck
 
   deinit {
     // A buffer must not go while a command uses it; some drivers abort.
@@ -229,6 +235,11 @@ extension OpenCLDevice {
       }
     }
     isBusy = true
+    if let recorder {
+      return try recorder.launch(measures, row: number, "\(row.entry) for \(instruction.label)") {
+        range.enqueue(kernel.raw, on: queue.raw, singly: description.isCPU, event: $0)
+      }
+    }
     try calls.check(
       range.enqueue(kernel.raw, on: queue.raw, singly: description.isCPU),
       "clEnqueueNDRangeKernel", "\(row.entry) for \(instruction.label)")

@@ -13,6 +13,7 @@ package final class ReferenceDevice: Device {
     driver: "plain Swift", largestAllocation: .max,
     alignment: HostMemory.alignment, readsMappedWeights: true)
   private var memory = HostMemory(device: "reference")
+  private var log: LaunchLog?
 
   package init() {}
 
@@ -55,8 +56,20 @@ package final class ReferenceDevice: Device {
   }
 
   package func run(_ instructions: [Instruction], sizes: SymbolSizes) throws(DeviceError) {
-    for instruction in instructions { run(instruction, sizes) }
+    for instruction in instructions {
+      guard log != nil else {
+        run(instruction, sizes)
+        continue
+      }
+      log?.note(instruction, sizes, variant: "swift") { run(instruction, sizes) }
+    }
   }
+
+  package func startRecording() { log = LaunchLog() }
+
+  package func takeRecords() -> [LaunchRecord] { log?.take() ?? [] }
+
+  package func stopRecording() { log = nil }
 
   private func run(_ instruction: Instruction, _ sizes: SymbolSizes) {
     func floats(_ operand: Operand) -> Matrix<Float> {

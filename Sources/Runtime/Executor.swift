@@ -36,6 +36,8 @@ package struct MemoryUse: Sendable, Hashable {
 final class Executor {
   let plan: ExecutionPlan
   let devices: [any Device]
+  /// Notes what happens, while somebody wants to know.
+  var recorder: Recorder?
   /// Keeps mapped weights readable; nil where there are none, so that the file can go.
   private let mapped: (any WeightSource)?
   /// For each device, the most bytes of a weight in the file's layout at one time while loading.
@@ -102,7 +104,8 @@ final class Executor {
 
   /// Runs one step and waits for its logits.
   func run(_ step: StepPlan) throws(DeviceError) -> Logits {
-    let sizes = SymbolSizes(rows: step.rowCount, outputs: step.outputRows.count)
+    let sizes = SymbolSizes(
+      rows: step.rowCount, outputs: step.outputRows.count, depth: step.depth, runs: step.runs)
     precondition(
       sizes.rows <= plan.bounds.rows && sizes.outputs <= plan.bounds.outputs
         && step.tables.count <= plan.stepLayout.tableCapacity, "a step within the plan's bounds")
@@ -110,6 +113,7 @@ final class Executor {
     for (device, id) in plan.stepBuffers {
       try devices[device].write(array: bytes, to: Region(buffer: id))
     }
+    recorder?.mark(.write)
     for item in plan.steps {
       switch item {
       case .run(let device, let instructions):
@@ -121,10 +125,14 @@ final class Executor {
         try devices[to].write(array: bytes, to: target.region)
       }
     }
+    recorder?.mark(.submit)
     let (device, operand) = plan.logits
     let values = try devices[device].array(
       of: Float.self, count: sizes.outputs * operand.width, at: operand.region)
     readBack = max(readBack, operand.bytes(sizes))
+    recorder?.mark(.wait)
+    try recorder?.collect(step, from: devices)
+    recorder?.mark(.record)
     return Logits(values: values, width: operand.width)
   }
 }

@@ -80,6 +80,56 @@ import Testing
     #expect(answer.notes.contains("version 1 is not supported"))
   }
 
+  @Test func kernelsAreWrittenIntoFiles() throws {
+    let disk = TinyModel().write()
+    let folder = TemporaryFile([])
+    let arguments = ["run", disk.path, "-p", "HELLO", "-n", "2", "--dump-kernel", "add"]
+    let none = try run(arguments + ["--device", "cpu"])
+    #expect(none.status == 1 && none.notes.contains("no kernel of this run is named 'add'"))
+    #expect(none.notes.contains("(cpu) build no programs"))
+    guard SmolLM2.hasOpenCL else { return }
+    let wrong = try run([
+      "run", disk.path, "-p", "HELLO", "-n", "2", "--device", "opencl:0", "--dump-kernel",
+      "subtract",
+    ])
+    #expect(wrong.status == 1 && wrong.notes.contains("there are "))
+    #expect(wrong.notes.contains("pointwise/add (add)"))
+    unlink(folder.path)
+    mkdir(folder.path, 0o700)
+    let right = try run(arguments + ["--device", "opencl:0", "--dump-folder", folder.path])
+    #expect(right.status == 0, "\(right.notes)")
+    let stem = "\(folder.path)/opencl-0-pointwise-add-0"
+    let source = String(decoding: try Fixtures.bytes("\(stem).cl"), as: UTF8.self)
+    let about = String(decoding: try Fixtures.bytes("\(stem).txt"), as: UTF8.self)
+    #expect(source.contains("kernel void add("))
+    #expect(about.contains("options: -cl-std=CL1.2") && about.contains("build: CL_SUCCESS"))
+    unlink("\(stem).cl")
+    unlink("\(stem).txt")
+    rmdir(folder.path)
+  }
+
+  @Test func aProfileIsPrintedAndWritten() throws {
+    let disk = TinyModel().write()
+    let (trace, page) = (TemporaryFile([]), TemporaryFile([]))
+    let answer = try run([
+      "profile", disk.path, "-p", "HELLO", "-n", "3", "--device", "cpu", "--by", "op",
+      "--trace", trace.path, "--html", page.path,
+    ])
+    #expect(answer.status == 0, "\(answer.notes)")
+    for words in [
+      "at best ", "prefill: 5 tokens in 1 steps", "decode: 2 tokens in 2 steps", "ffn_up",
+    ] {
+      #expect(answer.output.contains(words), "\(words)")
+    }
+    #expect(try Fixtures.bytes(trace.path).starts(with: Array("{\"displayTimeUnit\"".utf8)))
+    #expect(try Fixtures.bytes(page.path).starts(with: Array("<!DOCTYPE html>".utf8)))
+    let json = try run([
+      "profile", disk.path, "-p", "HELLO", "-n", "3", "--device", "cpu", "--json",
+    ])
+    #expect(json.status == 0 && json.output.contains("\"phase\":\"decode\""))
+    #expect(json.output.contains("\"title\":"))
+  }
+
   /// A model that can hold a conversation: each message behind a mark, an answer behind another.
   private var talker: TemporaryFile {
     var tiny = TinyModel()

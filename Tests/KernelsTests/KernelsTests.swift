@@ -67,7 +67,7 @@ import Testing
 
   @Test func everyProgramIsUsed() {
     let used = Set(KernelTable.rows.map(\.program))
-    #expect(used.union(["common/prelude"]) == Set(Self.programs.keys))
+    #expect(used.union(["common/prelude", "probe/roofline"]) == Set(Self.programs.keys))
   }
 
   /// A text without its comments.
