@@ -11,12 +11,17 @@ package struct BenchCommand: AsyncParsableCommand {
       are not counted. Nothing is sampled, but logits are read back. A run that is not counted goes \
       first; the figure is the mean over the repetitions and their standard deviation.
 
+      Generating reads all weights for each token. So beside it the device's own speed of reading is \
+      measured (--no-probe leaves it out): 'GB/s read' are the weights, and keys and values at a \
+      depth, that were read, and 'of probe' is the share of what the device reads in order.
+
       Options with lists take several values with commas between, and every combination is measured.
 
       Examples:
         apus bench -p 512 -n 128 -d 0,2048 --device cpu,opencl:0
         apus bench model.gguf -t 1,2 -o json > bench.json
         apus bench --random llama-1b-q4_0 --device opencl:0
+        apus bench --ops --filter attention --device cpu
       """)
 
   @Argument(help: "A GGUF file (default: SmolLM2-135M-Instruct from the cache).")
@@ -76,6 +81,17 @@ package struct BenchCommand: AsyncParsableCommand {
   @Option(help: "Where weights lie: mmap or copy.")
   var load: LoadMode = .mmap
 
+  @Flag(
+    inversion: .prefixedNo,
+    help: "Measure beside generation how fast the device reads memory, and print the share of it.")
+  var probe = true
+
+  @Flag(help: "Time single operations at the sizes of known models instead of a model.")
+  var ops = false
+
+  @Option(help: "With --ops: only operations whose name, type or shape contains this.")
+  var filter: String?
+
   @Flag(help: "Measure at once, without a run that is not counted.")
   var noWarmup = false
 
@@ -103,6 +119,10 @@ package struct BenchCommand: AsyncParsableCommand {
     if let threads { try check(threads, "-t", atLeast: 1) }
     if paced && (tests.count != 1 || settings.count != 1) {
       throw ValidationError("--paced goes with one test on one device")
+    }
+    if filter != nil && !ops { throw ValidationError("--filter goes with --ops") }
+    if ops && (random ?? model ?? modelOption) != nil {
+      throw ValidationError("--ops times operations without a model; leave the model out")
     }
     if tests.isEmpty { throw ValidationError("nothing to measure: -p and -n are both 0") }
     if !(1...10_000).contains(repetitions) {
@@ -147,6 +167,12 @@ package struct BenchCommand: AsyncParsableCommand {
   package func run() async throws {
     Interrupt.install()
     if random == "list" { return listShapes() }
+    if ops {
+      return try await OperationBench(
+        devices: device.values, threads: threads?.values ?? [], filter: filter ?? "",
+        format: output
+      ).run()
+    }
     let subject: Subject =
       if let random {
         .random(try RandomModelShape(random))
@@ -230,10 +256,13 @@ package struct BenchCommand: AsyncParsableCommand {
         Terminal.progress("")
         if paced { continue }
         guard !times.durations.isEmpty else { break }
+        let reads = probe && test.prompt == 0
+        let bandwidth = reads ? try await benchmark.measureBandwidth() : nil
         report.add(
           BenchRow(
             benchmark, times, subject: "\(subject)", threads: setting.threads,
-            activations: activations))
+            activations: activations,
+            bandwidth: bandwidth))
       }
       result = .success(())
     } catch { result = .failure(error) }

@@ -81,6 +81,9 @@ package struct BenchReport {
     Column(name: "GB/s read", width: 9, isRight: true) {
       $0.readRate.map { decimals($0, 1) } ?? ""
     },
+    Column(name: "of probe", width: 8, isRight: true) {
+      $0.readShare.map { "\(decimals($0 * 100, 0)) %" } ?? ""
+    },
   ]
 
   package var header: String {

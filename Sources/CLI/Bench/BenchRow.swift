@@ -25,10 +25,12 @@ package struct BenchRow: Sendable {
   var time: Date
   /// Bytes that a token reads in the middle of the test, where tokens come one by one.
   var bytesRead: Int?
+  /// Bytes a second that the device read from memory right behind the test.
+  var bandwidth: Double?
 
   package init(
     _ benchmark: Benchmark, _ result: BenchmarkResult, subject: String, threads: Int?,
-    activations: Activations
+    activations: Activations, bandwidth: Double? = nil
   ) {
     self.result = result
     self.subject = subject
@@ -43,6 +45,7 @@ package struct BenchRow: Sendable {
     cacheType = activations == .f32 ? "f32" : "f16"
     self.activations = activations
     time = Date()
+    self.bandwidth = bandwidth
     if result.test.prompt == 0 {
       bytesRead = benchmark.bytesRead(byTokenAt: result.test.depth + result.test.generated / 2)
     }
@@ -54,6 +57,12 @@ package struct BenchRow: Sendable {
   /// Gigabytes that decoding read in a second.
   var readRate: Double? {
     bytesRead.map { Double($0) * Statistic(result.tokensPerSecond).mean * 1e-9 }
+  }
+
+  /// The share of what it could read at best.
+  var readShare: Double? {
+    guard let readRate, let bandwidth, bandwidth > 0 else { return nil }
+    return readRate * 1e9 / bandwidth
   }
 
   /// Names and values in the order of llama-bench, and behind them what only Apus says.
@@ -82,6 +91,8 @@ package struct BenchRow: Sendable {
       ("activations", .text(activations.rawValue)),
       ("bytes_read_per_token", bytesRead.map { .integer($0) } ?? .none),
       ("read_gb_per_s", readRate.map { .real($0) } ?? .none),
+      ("probe_gb_per_s", bandwidth.map { .real($0 * 1e-9) } ?? .none),
+      ("probe_share", readShare.map { .real($0) } ?? .none),
     ]
   }
 }
