@@ -13,13 +13,14 @@ import os
 import pathlib
 import platform
 import re
+import shlex
 import statistics
 import subprocess
 import sys
 import time
 
 DEVICES = ["opencl:0", "cpu"]
-TEXT = "The quick brown fox jumps over the lazy dog while the sun sets behind the old stone"
+TEXT = "The quick brown fox jumps over the lazy dog while the sun sets behind the old stone wall of town"
 
 
 class Worker:
@@ -110,16 +111,18 @@ class Lab:
 
     def llama(self, row, cores):
         """llama.cpp with flash attention or without it, whichever is faster here."""
-        workers = [
-            Worker([self.arguments.llama, self.models[row.model], cores, 512, flash, row.kind,
-                    row.count, row.depth], cores) for flash in (1, 0)]
-        times = [[], []]
-        for _ in range(2):
-            for worker, seen in zip(workers, times):
-                seen.append(worker.measure())
-        best = 0 if min(times[0]) <= min(times[1]) else 1
+        def start(flash):
+            return Worker([self.arguments.llama, self.models[row.model], cores, 512, flash,
+                           row.kind, row.count, row.depth], cores)
+
+        if self.arguments.flash != "auto":
+            flash = int(self.arguments.flash == "on")
+            return start(flash), f"flash attention {self.arguments.flash}"
+        workers = [start(1), start(0)]
+        times = [min(worker.measure() for _ in range(2)) for worker in workers]
+        best = times.index(min(times))
         workers[1 - best].close()
-        return workers[best], f"flash attention {'on' if best == 0 else 'off'}"
+        return workers[best], f"flash attention {['on', 'off'][best]}"
 
     def openvino(self, row, cores):
         return Worker(
@@ -202,7 +205,7 @@ class Lab:
 def verdict(value, goal, at_most=False):
     must, aim = goal
     if at_most:
-        return "aim" if value <= aim else "must" if value <= must else "**below**"
+        return "must" if value <= must else "**above**"
     return "aim" if value >= aim else "must" if value >= must else "**below**"
 
 
@@ -280,6 +283,8 @@ def main():
     parser.add_argument("--rows", default="", help="only rows whose title contains this")
     parser.add_argument("--cores", default="1,2", help="numbers of cores")
     parser.add_argument("--device", default="opencl:0,cpu", help="devices of Apus")
+    parser.add_argument("--flash", choices=["auto", "on", "off"], default="auto",
+                        help="flash attention of llama.cpp; auto tries both")
     parser.add_argument("--apus", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--llama", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--models", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
@@ -287,12 +292,12 @@ def main():
     arguments.device = arguments.device.split(",")
     wanted = [int(c) for c in arguments.cores.split(",")]
     lab = Lab(arguments)
-    command = " ".join(["tools/peers"] + [w for w in os.environ.get("PEERS_ARGUMENTS", "").split()])
+    command = shlex.join(["tools/peers", *sys.argv[7:]])  # Behind what tools/peers puts in front.
     print(f"Measured on {datetime.date.today()}: {machine()}; {versions(arguments)}. Medians of "
           f"{arguments.rounds} rounds in turns, tokens per second. `{command}`\n", flush=True)
     table = Table(arguments.device)
     chosen = re.compile(re.escape(arguments.rows), re.IGNORECASE)
-    remarks = []
+    remarks = {}
     for row in ROWS:
         if not chosen.search(f"{row.title} × {row.peer}") or (arguments.quick and not row.quick):
             continue
@@ -300,7 +305,7 @@ def main():
             if cores not in wanted:
                 continue
             speeds, ratios, setting = lab.measure(row, cores)
-            remarks.append(f"{row.title}, {cores}: {row.peer} with {setting}")
+            remarks.setdefault(f"{row.peer} with {setting}", []).append(f"{row.title}, {cores}")
             cells = [f"{row.title}, × {row.peer}", str(cores), number(speeds[row.peer])]
             for device in arguments.device:
                 goal = row.goal(device, cores)
@@ -326,7 +331,8 @@ def main():
         for device, share in lab.memory().items():
             cells += ["", f"{share:.2f}", "≤ 1.2", verdict(share, (1.2, 1.2), at_most=True)]
         table.line(cells)
-    print("\n" + "; ".join(remarks) + ".")
+    for setting, rows in remarks.items():
+        print(f"\n{setting}: {'; '.join(rows)}.")
 
 
 if sys.argv[1:2] == ["--openvino-worker"]:
