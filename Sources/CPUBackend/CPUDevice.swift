@@ -92,7 +92,6 @@ package final class CPUDevice: Device {
     log?.note(instruction, sizes, variant: variant(instruction, sizes)) {
       run(BoundInstruction(instruction, sizes: sizes, memory: memory))
     }
-    }
   }
 
   package func startRecording() { log = LaunchLog() }

@@ -100,7 +100,7 @@ private final class RooflineProbe {
 
   private func build(_ entry: String) throws(DeviceError) -> OwnedKernel {
     let text = KernelSource.program(
-      "probe/roofline",
+      "probe/roofline", shared: [],
       defines: [(name: "WIDTH", value: width), (name: "CHAINS", value: Self.chains)])
     let calls = device.calls
     var status = CL_SUCCESS
@@ -116,4 +116,30 @@ private final class RooflineProbe {
         apus_cl_create_kernel(program.raw, entry, &status), status, "clCreateKernel",
         "\(entry) of probe/roofline"))
   }
+}
+
+/// Sets a kernel's arguments one after the other.
+private struct ArgumentWriter {
+  let kernel: cl_kernel
+  let calls: CallCheck
+  let label: String
+  private var index: cl_uint = 0
+
+  init(kernel: cl_kernel, calls: CallCheck, label: String) {
+    self.kernel = kernel
+    self.calls = calls
+    self.label = label
+  }
+
+  /// A value as the kernel's parameter stores it.
+  mutating func set<Value: BitwiseCopyable>(_ value: Value) throws(DeviceError) {
+    let status = withUnsafeBytes(of: value) {
+      apus_cl_set_argument(kernel, index, $0.count, $0.baseAddress)
+    }
+    try calls.check(status, "clSetKernelArg", "argument \(index) for \(label)")
+    index += 1
+  }
+
+  /// A count of 32 bits.
+  mutating func count(_ value: Int) throws(DeviceError) { try set(cl_uint(clamping: value)) }
 }

@@ -38,8 +38,11 @@ package struct StepRecord: Sendable {
 
   /// What an instruction's rows saw, where it is attention.
   package func sight(of instruction: Instruction) -> Sight {
-    guard case .attend(let attention, _) = instruction.operation else { return Sight() }
-    return sights[attention.window] ?? Sight()
+    switch instruction.operation {
+    case .attend(let attention, _), .fused(.attendQuantize(let attention, _)):
+      sights[attention.window] ?? Sight()
+    default: Sight()
+    }
   }
 }
 
