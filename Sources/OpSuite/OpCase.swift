@@ -99,6 +99,9 @@ package struct OpCase: Sendable {
     return instruction(whole).work(sizes: sizes, sight: sight)
   }
 
+  /// The format of the first input.
+  var format: Format { inputs.first?.format ?? .f32 }
+
   /// Small enough for an interpreter, and for the self-test at start.
   package var isTiny: Bool { max(work.flops, work.bytes / 4) <= 20_000 }
 

@@ -55,7 +55,7 @@ package enum KernelTable {
     let vnni = [Tile.one(16), Tile(outputs: 32, tokens: 4)].flatMap {
       sums(type, needs: .vnni, $0, tiles($0) + [Define("VNNI", 1)])
     }
-    let plain = [Tile.one(16), Tile(outputs: 16, tokens: 8)].flatMap {
+    let plain = [Tile.one(16), Tile(outputs: 32, tokens: 6)].flatMap {
       sums(type, $0, tiles($0))
     }
     let float = [Tile.one(32), Tile(outputs: 16, tokens: 8)].map {

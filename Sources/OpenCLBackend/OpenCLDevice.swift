@@ -20,6 +20,7 @@ package final class OpenCLDevice: Device {
   /// Notes launches while somebody wants them.
   var recorder: LaunchRecorder?
 
+  private let features: Set<Feature>
   /// The table's rows for each kind of operation that this device may reach, in order.
   private var rows: [OperationKind: [Int]]
   /// Rows that it could have taken but fails with, and what went wrong.
@@ -42,9 +43,11 @@ package final class OpenCLDevice: Device {
   ///   - index: its place in ``OpenCLDevices/list()``.
   ///   - threads: compute units to use of a CPU device; nil or more than there are takes all.
   ///   - declined: operations that failed the self-test on this driver, and what went wrong.
+  ///   - features: what rows of the kernel table may use; nil for all that the device offers.
   /// - Throws: ``DeviceError`` where there is no such device or the driver refuses.
   package init(
-    index: Int, threads: Int? = nil, declined: [OperationKey: String] = [:]
+    index: Int, threads: Int? = nil, declined: [OperationKey: String] = [:],
+    features: Set<Feature>? = nil
   ) throws(DeviceError) {
     let name = "opencl:\(index)"
     let handle: OpenCLDevices.Handle
@@ -94,7 +97,8 @@ package final class OpenCLDevice: Device {
     self.handle = device
     self.description = description
     self.declined = declined
-    rows = KernelTable.reached(by: description.features, without: [])
+    self.features = features ?? description.features
+    rows = KernelTable.reached(by: self.features, without: [])
     self.calls = calls
     traits = DeviceTraits(
       kind: .opencl, name: name, hardware: description.name,
@@ -133,7 +137,7 @@ package final class OpenCLDevice: Device {
     for number in numbers {
       dropped[number] = "without \(KernelTable.rows[number].needs?.rawValue ?? ""): \(reason)"
     }
-    rows = KernelTable.reached(by: description.features, without: Set(dropped.keys))
+    rows = KernelTable.reached(by: features, without: Set(dropped.keys))
     prepared = []
     return !numbers.isEmpty
   }
@@ -240,7 +244,7 @@ extension OpenCLDevice {
   private func submit(
     _ instruction: Instruction, _ index: Int, of list: PreparedList, _ sizes: SymbolSizes
   ) throws(DeviceError) {
-    let sizes = instruction.operation.sizes(of: sizes)
+    let sizes = list.slots[index].relevant(sizes)
     if list.slots[index].sizes != sizes {
       list.slots[index].sizes = nil
       list.slots[index].current = []
@@ -300,19 +304,5 @@ extension OpenCLDevice {
       rows[kind]?.contains(where: { KernelTable.rows[$0].then != nil }) == true
     else { return 0 }
     return AttentionParts(instruction, bounds: bounds)?.bytes ?? 0
-  }
-}
-
-extension Operation {
-  /// What of a step's sizes a launch depends on: whose rows see no tokens need not know how many there
-  /// are, and the others count them in spans.
-  fileprivate func sizes(of sizes: SymbolSizes) -> SymbolSizes {
-    var sizes = sizes
-    switch self {
-    case .attend, .fused(.attendQuantize):
-      sizes.depth = sizes.depth.map { AttentionParts.spans(tokens: $0) * KVLayout.spanTokens }
-    default: (sizes.depth, sizes.runs) = (nil, nil)
-    }
-    return sizes
   }
 }

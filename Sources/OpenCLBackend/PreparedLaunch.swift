@@ -128,17 +128,34 @@ final class PreparedList {
 
   /// What is kept of one instruction.
   struct Slot {
-    /// The sizes of the last step.
+    /// Whether it matters how far rows see, which changes with each token.
+    let seesDepth: Bool
+    /// The sizes of the last step, as far as they matter.
     var sizes: SymbolSizes?
     /// Its launches: none where it had no rows, many where its parts were launched.
     var current: [PreparedLaunch] = []
     /// The launches so far, by rows of the kernel table and places.
     var launches: [PreparedLaunch] = []
+
+    fileprivate init(_ instruction: Instruction) {
+      switch instruction.operation {
+      case .attend, .fused(.attendQuantize): seesDepth = true
+      default: seesDepth = false
+      }
+    }
+
+    /// What matters of the sizes of a step: launches count in spans what rows see.
+    func relevant(_ sizes: SymbolSizes) -> SymbolSizes {
+      guard seesDepth else { return SymbolSizes(rows: sizes.rows, outputs: sizes.outputs) }
+      var sizes = sizes
+      sizes.depth = sizes.depth.map { AttentionParts.spans(tokens: $0) * KVLayout.spanTokens }
+      return sizes
+    }
   }
 
   init(_ instructions: [Instruction]) {
     self.instructions = instructions
-    slots = instructions.map { _ in Slot() }
+    slots = instructions.map(Slot.init)
   }
 
   /// Whether this is the very list.
