@@ -1,10 +1,10 @@
 // y = softmax(scale × q kᵀ) v, a row at a time; common/attention.cl says how. For CPU devices, where
 // private memory is cheap.
 //
-// A work-item takes the HEADS query heads of a kv head, so that keys and values are read once.
-// `attend_rows` goes through all spans of a row: global ids (kv head, row). `attend_parts` takes one span
-// and leaves what it gathers in `parts`, for which `merge_parts` follows: global ids (kv head + kv heads
-// × span, row), then (head, row).
+// The HEADS query heads of a kv head go together, so that keys and values are read once. `attend_rows`
+// goes through all spans of a row; a work-item takes `each` kv heads: global ids (share of kv heads, row).
+// `attend_parts` takes `each` pairs of kv head and span and leaves what it gathers in `parts`: global ids
+// (share of the pairs, row). `merge_parts` follows: global ids (share of the heads, row).
 
 // Heads whose scores and sums stay in registers: groups of more are worked on in turns. The last turn
 // may do a head twice, which has the same result twice.
@@ -130,49 +130,52 @@ kernel void attend_rows(
     global const uchar *end_buffer, ulong end_offset,
     global const uchar *table_buffer, ulong table_offset,
     global const uchar *tables_buffer, ulong tables_offset,
-    global uchar *y_buffer, ulong y_offset, uint heads, uint kv_heads, float scale)
+    global uchar *y_buffer, ulong y_offset, uint kv_heads, float scale, uint each)
 {
-  const uint kv_head = get_global_id(0), head = kv_head * HEADS, t = get_global_id(1);
-  const size_t place = ((size_t)t * heads + head) * HEAD_WIDTH;
+  const size_t t = get_global_id(1);
+  const uint start = get_global_id(0) * each, limit = min(start + each, kv_heads);
   global const int *table = (global const int *)(tables_buffer + tables_offset)
       + ((global const int *)(table_buffer + table_offset))[t];
   global const element *pool = (global const element *)(pool_buffer + pool_offset);
   const int begin = ((global const int *)(begin_buffer + begin_offset))[t];
   const int end = ((global const int *)(end_buffer + end_offset))[t];
-  float q[HEADS * HEAD_WIDTH];
-  scale_queries((global const float *)(q_buffer + q_offset) + place, scale, q);
+  for (uint kv_head = start; kv_head < limit; kv_head++) {
+    const size_t place = (t * kv_heads + kv_head) * HEADS * HEAD_WIDTH;
+    float q[HEADS * HEAD_WIDTH];
+    scale_queries((global const float *)(q_buffer + q_offset) + place, scale, q);
 
-  // Sums of the spans before.
-  float y[HEADS * HEAD_WIDTH];
-  gathering g;
-  float peak[HEADS], total[HEADS];
-  for (uint i = 0; i < HEADS * HEAD_WIDTH; i++) y[i] = 0.0f;
-  for (int span = begin / SPAN; span * SPAN < end; span++) {
-    const int first = max(begin, span * SPAN), last = min(end, span * SPAN + SPAN);
-    if (first >= last) break;
-    gather_span(&g, q, pool, table, kv_heads, kv_head, first, last);
-    for (uint h = 0; h < HEADS; h++) {
-      float *sums = y + h * HEAD_WIDTH;
-      if (first == begin) {
-        peak[h] = g.peak[h];
-        total[h] = g.total[h];
-        for (uint j = 0; j < VECTORS; j++) vstore16(g.sum[h][j], j, sums);
-        for (uint j = 0; j < REST; j++) sums[16 * VECTORS + j] = g.rest[h][j];
-        continue;
+    // Sums of the spans before.
+    float y[HEADS * HEAD_WIDTH];
+    for (uint i = 0; i < HEADS * HEAD_WIDTH; i++) y[i] = 0.0f;
+    gathering g;
+    float peak[HEADS], total[HEADS];
+    for (int span = begin / SPAN; span * SPAN < end; span++) {
+      const int first = max(begin, span * SPAN), last = min(end, span * SPAN + SPAN);
+      if (first >= last) break;
+      gather_span(&g, q, pool, table, kv_heads, kv_head, first, last);
+      for (uint h = 0; h < HEADS; h++) {
+        float *sums = y + h * HEAD_WIDTH;
+        if (first == begin) {
+          peak[h] = g.peak[h];
+          total[h] = g.total[h];
+          for (uint j = 0; j < VECTORS; j++) vstore16(g.sum[h][j], j, sums);
+          for (uint j = 0; j < REST; j++) sums[16 * VECTORS + j] = g.rest[h][j];
+          continue;
+        }
+        const float3 s = scales(peak[h], g.peak[h]);
+        peak[h] = s.x;
+        total[h] = FUSED(g.total[h], s.z, total[h] * s.y);
+        for (uint j = 0; j < VECTORS; j++)
+          vstore16(FUSED(g.sum[h][j], (float16)(s.z), vload16(j, sums) * s.y), j, sums);
+        for (uint j = 0; j < REST; j++)
+          sums[16 * VECTORS + j] = FUSED(g.rest[h][j], s.z, sums[16 * VECTORS + j] * s.y);
       }
-      const float3 s = scales(peak[h], g.peak[h]);
-      peak[h] = s.x;
-      total[h] = FUSED(g.total[h], s.z, total[h] * s.y);
-      for (uint j = 0; j < VECTORS; j++)
-        vstore16(FUSED(g.sum[h][j], (float16)(s.z), vload16(j, sums) * s.y), j, sums);
-      for (uint j = 0; j < REST; j++)
-        sums[16 * VECTORS + j] = FUSED(g.rest[h][j], s.z, sums[16 * VECTORS + j] * s.y);
     }
+    for (uint h = 0; h < HEADS; h++)
+      finish(
+          y + h * HEAD_WIDTH, begin < end ? reciprocal1(total[h]) : 0.0f, y_buffer + y_offset, t,
+          kv_heads * HEADS, kv_head * HEADS + h);
   }
-  for (uint h = 0; h < HEADS; h++)
-    finish(
-        y + h * HEAD_WIDTH, begin < end ? reciprocal1(total[h]) : 0.0f, y_buffer + y_offset, t, heads,
-        head + h);
 }
 
 kernel void attend_parts(
@@ -182,31 +185,33 @@ kernel void attend_parts(
     global const uchar *end_buffer, ulong end_offset,
     global const uchar *table_buffer, ulong table_offset,
     global const uchar *tables_buffer, ulong tables_offset,
-    global uchar *parts_buffer, ulong parts_offset, uint spans, uint heads, uint kv_heads,
-    float scale)
+    global uchar *parts_buffer, ulong parts_offset, uint spans, uint kv_heads, float scale,
+    uint each)
 {
-  const uint kv_head = get_global_id(0) % kv_heads, head = kv_head * HEADS, t = get_global_id(1);
-  const int span = get_global_id(0) / kv_heads;
-  const int first = max(((global const int *)(begin_buffer + begin_offset))[t], span * SPAN);
-  const int last = min(((global const int *)(end_buffer + end_offset))[t], span * SPAN + SPAN);
-  if (first >= last) return;
-
+  const size_t t = get_global_id(1);
+  const uint start = get_global_id(0) * each, limit = min(start + each, kv_heads * spans);
   global const int *table = (global const int *)(tables_buffer + tables_offset)
       + ((global const int *)(table_buffer + table_offset))[t];
-  const size_t place = (size_t)t * heads + head;
-  float q[HEADS * HEAD_WIDTH];
-  scale_queries((global const float *)(q_buffer + q_offset) + place * HEAD_WIDTH, scale, q);
-  gathering g;
-  gather_span(
-      &g, q, (global const element *)(pool_buffer + pool_offset), table, kv_heads, kv_head, first,
-      last);
-  for (uint h = 0; h < HEADS; h++) {
-    global float *part =
-        (global float *)(parts_buffer + parts_offset) + ((place + h) * spans + span) * PART;
-    for (uint j = 0; j < VECTORS; j++) vstore16(g.sum[h][j], j, part);
-    for (uint j = 0; j < REST; j++) part[16 * VECTORS + j] = g.rest[h][j];
-    part[HEAD_WIDTH] = g.peak[h];
-    part[HEAD_WIDTH + 1] = g.total[h];
+  global const element *pool = (global const element *)(pool_buffer + pool_offset);
+  const int begin = ((global const int *)(begin_buffer + begin_offset))[t];
+  const int end = ((global const int *)(end_buffer + end_offset))[t];
+  for (uint pair = start; pair < limit; pair++) {
+    const uint kv_head = pair % kv_heads, span = pair / kv_heads;
+    const int first = max(begin, (int)span * SPAN), last = min(end, (int)span * SPAN + SPAN);
+    if (first >= last) continue;
+    const size_t place = (t * kv_heads + kv_head) * HEADS;
+    float q[HEADS * HEAD_WIDTH];
+    scale_queries((global const float *)(q_buffer + q_offset) + place * HEAD_WIDTH, scale, q);
+    gathering g;
+    gather_span(&g, q, pool, table, kv_heads, kv_head, first, last);
+    for (uint h = 0; h < HEADS; h++) {
+      global float *part =
+          (global float *)(parts_buffer + parts_offset) + ((place + h) * spans + span) * PART;
+      for (uint j = 0; j < VECTORS; j++) vstore16(g.sum[h][j], j, part);
+      for (uint j = 0; j < REST; j++) part[16 * VECTORS + j] = g.rest[h][j];
+      part[HEAD_WIDTH] = g.peak[h];
+      part[HEAD_WIDTH + 1] = g.total[h];
+    }
   }
 }
 
@@ -214,34 +219,38 @@ kernel void merge_parts(
     global const uchar *begin_buffer, ulong begin_offset,
     global const uchar *end_buffer, ulong end_offset,
     global const uchar *parts_buffer, ulong parts_offset,
-    global uchar *y_buffer, ulong y_offset, uint spans, uint heads)
+    global uchar *y_buffer, ulong y_offset, uint spans, uint heads, uint each)
 {
-  const size_t t = get_global_id(1), place = t * heads + get_global_id(0);
+  const size_t t = get_global_id(1);
+  const uint start = get_global_id(0) * each, limit = min(start + each, heads);
   const int begin = ((global const int *)(begin_buffer + begin_offset))[t];
   const int end = ((global const int *)(end_buffer + end_offset))[t];
-  global const float *part =
-      (global const float *)(parts_buffer + parts_offset) + place * spans * PART;
-  float y[HEAD_WIDTH];
-  for (uint i = 0; i < HEAD_WIDTH; i++) y[i] = 0.0f;
-  if (begin >= end) {
-    finish(y, 0.0f, y_buffer + y_offset, t, heads, get_global_id(0));
-    return;
+  for (uint head = start; head < limit; head++) {
+    float y[HEAD_WIDTH];
+    for (uint i = 0; i < HEAD_WIDTH; i++) y[i] = 0.0f;
+    if (begin >= end) {
+      finish(y, 0.0f, y_buffer + y_offset, t, heads, head);
+      continue;
+    }
+    global const float *part = (global const float *)(parts_buffer + parts_offset)
+        + ((t * heads + head) * spans + begin / SPAN) * PART;
+    float16 sum[VECTORS + 1];
+    float rest[REST + 1];
+    float peak = part[HEAD_WIDTH], total = part[HEAD_WIDTH + 1];
+    for (uint j = 0; j < VECTORS; j++) sum[j] = vload16(j, part);
+    for (uint j = 0; j < REST; j++) rest[j] = part[16 * VECTORS + j];
+    for (int span = begin / SPAN + 1; span * SPAN < end; span++) {
+      part += PART;
+      const float3 s = scales(peak, part[HEAD_WIDTH]);
+      peak = s.x;
+      total = FUSED(part[HEAD_WIDTH + 1], s.z, total * s.y);
+      for (uint j = 0; j < VECTORS; j++)
+        sum[j] = FUSED(vload16(j, part), (float16)(s.z), sum[j] * s.y);
+      for (uint j = 0; j < REST; j++)
+        rest[j] = FUSED(part[16 * VECTORS + j], s.z, rest[j] * s.y);
+    }
+    for (uint j = 0; j < VECTORS; j++) vstore16(sum[j], j, y);
+    for (uint j = 0; j < REST; j++) y[16 * VECTORS + j] = rest[j];
+    finish(y, reciprocal1(total), y_buffer + y_offset, t, heads, head);
   }
-  part += begin / SPAN * PART;
-  float16 sum[VECTORS + 1];
-  float rest[REST + 1];
-  float peak = part[HEAD_WIDTH], total = part[HEAD_WIDTH + 1];
-  for (uint j = 0; j < VECTORS; j++) sum[j] = vload16(j, part);
-  for (uint j = 0; j < REST; j++) rest[j] = part[16 * VECTORS + j];
-  for (int span = begin / SPAN + 1; span * SPAN < end; span++) {
-    part += PART;
-    const float3 s = scales(peak, part[HEAD_WIDTH]);
-    peak = s.x;
-    total = FUSED(part[HEAD_WIDTH + 1], s.z, total * s.y);
-    for (uint j = 0; j < VECTORS; j++) sum[j] = FUSED(vload16(j, part), (float16)(s.z), sum[j] * s.y);
-    for (uint j = 0; j < REST; j++) rest[j] = FUSED(part[16 * VECTORS + j], s.z, rest[j] * s.y);
-  }
-  for (uint j = 0; j < VECTORS; j++) vstore16(sum[j], j, y);
-  for (uint j = 0; j < REST; j++) y[16 * VECTORS + j] = rest[j];
-  finish(y, reciprocal1(total), y_buffer + y_offset, t, heads, get_global_id(0));
 }

@@ -169,15 +169,14 @@ package enum KernelTable {
       type, Define("HEAD_WIDTH", .headWidth), Define("HEADS", .headsShared),
       Define("VNNI", needs == .vnni ? 1 : 0),
     ]
-    let scales: [Argument] = [.count(.heads), .count(.kvHeads), .number(.scale)]
     func row(
       _ kind: OperationKind, _ variant: String, _ program: String, _ entry: String,
-      _ arguments: [Argument], x: Measure, y: Measure
+      _ arguments: [Argument], x: Extent, y: Measure = .rows
     ) -> KernelRow {
       KernelRow(
         kind: kind, variant: prefix + variant, program: "attention/" + program, entry: entry,
         needs: needs, shared: ["common/attention"], defines: defines, arguments: arguments,
-        x: Extent(x), y: Extent(y))
+        x: x, y: Extent(y))
     }
     // With int8 blocks for what comes out where that is all that is wanted of it.
     let few = [false, true].flatMap { quantizes in
@@ -185,14 +184,17 @@ package enum KernelTable {
       let follow = OperationKind.mergeParts(element, quantizes: quantizes)
       var parts = row(
         attend, "spans", "attend_rows", "attend_parts",
-        seen + [.workspace, .count(.spans)] + scales, x: .kvHeadSpans, y: .rows)
+        seen + [.workspace, .count(.spans), .count(.kvHeads), .number(.scale), .each],
+        x: Extent(.kvHeadSpans, spreads: true))
       parts.then = follow
       let merge = row(
         follow, "spans", "attend_rows", "merge_parts",
-        [.input(2), .input(3), .workspace, .output, .count(.spans), .count(.heads)], x: .heads,
-        y: .rows)
+        [.input(2), .input(3), .workspace, .output, .count(.spans), .count(.heads), .each],
+        x: Extent(.heads, spreads: true))
       var one = row(
-        attend, "row", "attend_rows", "attend_rows", seen + [.output] + scales, x: .kvHeads, y: .rows)
+        attend, "row", "attend_rows", "attend_rows",
+        seen + [.output, .count(.kvHeads), .number(.scale), .each],
+        x: Extent(.kvHeads, spreads: true))
       one.rowLimit = 1
       return [parts, merge, one].map {
         var row = $0
@@ -202,7 +204,8 @@ package enum KernelTable {
     }
     var tiles = row(
       .attend(element), "rows", "attend_tiles", "attend_tiles",
-      seen + [.output, .count(.rows)] + scales, x: .kvHeads, y: .rowTiles)
+      seen + [.output, .count(.rows), .count(.heads), .count(.kvHeads), .number(.scale)],
+      x: Extent(.kvHeads), y: .rowTiles)
     tiles.defines.append(Define("ROWS", .tileRows))
     return few + [tiles]
   }

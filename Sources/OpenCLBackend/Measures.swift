@@ -59,6 +59,12 @@ struct Measures {
       let computing = weights.reduce(0) { $0 + 2 * rows * $1.rows * $1.width } / 600_000
       if max(reading, computing) < 120 { return 1 }
     }
+    switch operation {
+    case .attend(_, let layout), .fused(.attendQuantize(_, let layout)):
+      let reading = rows * spans * KVLayout.spanTokens * layout.tokenBytes / 36_000
+      if reading < 120 { return 1 }
+    default: break
+    }
     return computeUnits * 8
   }
 
