@@ -81,9 +81,15 @@ package protocol Device: AnyObject {
 
   /// Bytes that are allocated now, and at most so far.
   var ledger: MemoryLedger { get }
+
+  /// Counts anew what is taken at most: what came before belongs to somebody else.
+  func restartLedger()
 }
 
 extension Device {
+  /// Nothing, for a device whose ledger is another one's.
+  package func restartLedger() {}
+
   /// Nothing: the device copies what it is given.
   package func stagingBytes(_ weight: Weight, rows: Int) -> Int { 0 }
 
@@ -128,6 +134,12 @@ package struct MemoryLedger: Sendable, Hashable {
   }
 
   package mutating func remove(_ bytes: Int) { current -= bytes }
+
+  /// Forgets what was taken at most before now.
+  package mutating func restart() {
+    peak = current
+    staging = 0
+  }
 
   /// Notes what one part of a weight took, which is given back by now.
   package mutating func stage(_ bytes: Int) { staging = max(staging, bytes) }
