@@ -44,11 +44,12 @@ package enum SystemMemory {
   }
 
   /// What the process's control groups still allow, caches counted as free: the least of its own group
-  /// and of all around it, since each counts what is in the groups below. Nil where none is limited.
+  /// and of all around it, since each counts what is in the groups below.
   ///
   /// - Parameters:
   ///   - membership: What the system says of the process, as in `/proc/self/cgroup`.
   ///   - mount: Where groups are folders.
+  /// - Returns: Bytes, or nil where no group is limited.
   package static func room(inControlGroups membership: String, mount: String) -> Int? {
     var least: Int?
     for line in membership.split(separator: "\n") {
