@@ -24,7 +24,7 @@ struct ApusCommand: AsyncParsableCommand {
     version: "0.1.0",
     subcommands: [
       RunCommand.self, ChatCommand.self, DevicesCommand.self, InspectCommand.self,
-      TokenizeCommand.self, PerplexityCommand.self, PlanCommand.self,
+      TokenizeCommand.self, PerplexityCommand.self, PlanCommand.self, BenchCommand.self,
     ])
 
   /// What the package's own entry point does, but every word goes through ``Terminal``: names out of
