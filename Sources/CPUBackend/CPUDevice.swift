@@ -45,6 +45,7 @@ package final class CPUDevice: Device {
   }
 
   package var ledger: MemoryLedger { memory.ledger }
+  package func restartLedger() { memory.restartLedger() }
 
   package func allocate(_ id: BufferID, bytes: Int, label: String) throws(DeviceError) {
     try memory.allocate(id, bytes: bytes, label: label)

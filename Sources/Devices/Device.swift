@@ -109,6 +109,9 @@ package protocol Device: AnyObject {
 
   /// Bytes that are allocated now, and at most so far.
   var ledger: MemoryLedger { get }
+
+  /// Counts anew what is taken at most: what came before belongs to somebody else.
+  func restartLedger()
 }
 
 extension Device {
@@ -123,6 +126,9 @@ extension Device {
   package func programs(
     _ isWanted: (_ program: String, _ entry: String) -> Bool
   ) throws(DeviceError) -> [ProgramText] { [] }
+
+  /// Nothing, for a device whose ledger is another one's.
+  package func restartLedger() {}
 
   /// Nothing: the device copies what it is given.
   package func stagingBytes(_ weight: Weight, rows: Int) -> Int { 0 }
@@ -191,6 +197,12 @@ package struct MemoryLedger: Sendable, Hashable {
   }
 
   package mutating func remove(_ bytes: Int) { current -= bytes }
+
+  /// Forgets what was taken at most before now.
+  package mutating func restart() {
+    peak = current
+    staging = 0
+  }
 
   /// Notes what one part of a weight took, which is given back by now.
   package mutating func stage(_ bytes: Int) { staging = max(staging, bytes) }

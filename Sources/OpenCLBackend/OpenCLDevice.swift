@@ -167,6 +167,8 @@ package final class OpenCLDevice: Device {
     if let buffer = buffers.removeValue(forKey: id) { ledger.remove(buffer.bytes) }
   }
 
+  package func restartLedger() { ledger.restart() }
+
   package func residentBytes(_ weight: Weight) -> Int { ResidentLayout.bytes(weight) }
 
   package func stagingBytes(_ weight: Weight, rows: Int) -> Int {
