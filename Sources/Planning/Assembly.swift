@@ -73,7 +73,10 @@ struct Assembly {
       for weight in nodes.flatMap(\.weights) {
         let resident = Resident(device: device, weight: weight)
         if weights[resident] != nil { continue }
-        if planner.mapsWeights && devices[device].traits.readsMappedWeights {
+        let readers = nodes.filter { $0.weights.contains(weight) }.map(\.operation)
+        if planner.mapsWeights && devices[device].traits.readsMappedWeights
+          && devices[device].readsMapped(weight, by: readers)
+        {
           let id = newID(on: device)
           plan.maps.append(ExecutionPlan.Map(device: device, weight: weight, id: id))
           weights[resident] = Region(buffer: id)

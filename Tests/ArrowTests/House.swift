@@ -36,7 +36,8 @@ enum House {
   static let backends: Set = ["ReferenceBackend", "CPUBackend", "OpenCLBackend"]
   static let everythingButItself: Set = [
     "Tensors", "GGUF", "Tokenization", "ModelGraph", "Models", "Devices", "ReferenceBackend",
-    "CPUBackend", "CPUKernels", "COpenBLAS", "OpenCLBackend", "COpenCL", "Kernels", "OpSuite",
+    "CPUBackend", "CPUKernels", "WeightTiles", "COpenBLAS", "OpenCLBackend", "COpenCL", "Kernels",
+    "OpSuite",
     "Planning", "Residency", "Scheduling", "Sampling", "Runtime", "Apus", "CLI",
   ]
 
