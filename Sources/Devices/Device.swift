@@ -20,7 +20,8 @@ package struct DeviceTraits: Sendable, Hashable {
   package var largestAllocation: Int
   /// Offsets of operands and weights in a buffer are multiples of this.
   package var alignment: Int
-  /// Whether weights are read where the file is mapped, instead of being loaded.
+  /// Whether weights can be read where the file is mapped, instead of being loaded; of which ones,
+  /// `Device.readsMapped` says.
   package var readsMappedWeights: Bool
   /// Bytes of the device's own memory, or nil where it computes in the host's.
   package var ownMemory: Int?
@@ -72,6 +73,10 @@ package protocol Device: AnyObject {
   func load(
     _ weight: Weight, rows: Range<Int>, _ bytes: UnsafeRawBufferPointer, to region: Region
   ) throws(DeviceError)
+
+  /// Whether a weight is read where the file is mapped, if it is for these operations only. Not asked
+  /// where `traits.readsMappedWeights` is false.
+  func readsMapped(_ weight: Weight, by operations: [Operation]) -> Bool
 
   /// Makes mapped memory readable under an id, without a copy. Only called where
   /// `traits.readsMappedWeights`; the caller keeps the memory valid until `release`.
@@ -129,6 +134,9 @@ extension Device {
 
   /// Nothing, for a device whose ledger is another one's.
   package func restartLedger() {}
+
+  /// All are.
+  package func readsMapped(_ weight: Weight, by operations: [Operation]) -> Bool { true }
 
   /// Nothing: the device copies what it is given.
   package func stagingBytes(_ weight: Weight, rows: Int) -> Int { 0 }

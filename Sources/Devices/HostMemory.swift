@@ -49,6 +49,9 @@ package struct HostMemory: ~Copyable {
     Self.free(block.bytes)
   }
 
+  /// Whether a buffer is foreign memory.
+  package func isMapped(_ id: BufferID) -> Bool { blocks[id]?.isOwned == false }
+
   /// The memory from a region to the end of its buffer.
   package func bytes(_ region: Region) -> UnsafeMutableRawBufferPointer {
     guard let block = blocks[region.buffer] else {

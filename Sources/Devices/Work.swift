@@ -116,8 +116,3 @@ extension Instruction {
     return total
   }
 }
-
-extension KVLayout {
-  /// Bytes of the keys and values of one token.
-  fileprivate var tokenBytes: Int { pageBytes / Self.pageTokens }
-}

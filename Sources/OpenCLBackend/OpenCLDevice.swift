@@ -184,7 +184,7 @@ package final class OpenCLDevice: Device {
     let front = rows.lowerBound == 0 ? 0 : residentBytes(weight.part(rows: rows.lowerBound))
     let target = Region(buffer: region.buffer, offset: region.offset + front)
     guard let layout = ResidentLayout(weight.type) else { return try write(bytes, to: target) }
-    let tiles = layout.tiles(part, bytes)
+    let tiles = layout.tiles(part, bytes, threads: max(1, computeUnits))
     ledger.stage(tiles.count)
     let result = tiles.withUnsafeBytes { bytes in
       Result { () throws(DeviceError) in try write(bytes, to: target) }
