@@ -14,7 +14,11 @@
 #endif
 // Chains that hide the latency of an instruction.
 #ifndef CHAINS
-#define CHAINS 8
+#define CHAINS 12
+#endif
+// Whether bytes are multiplied by AVX-512 VNNI, as kernels do where they can: WIDTH is 16 then.
+#ifndef VNNI
+#define VNNI 0
 #endif
 
 #define NAME2(name, width) name##width
@@ -75,10 +79,15 @@ kernel void floats(
 // Bytes of a lane, one after the other, as shifts bring them into place.
 static inline ints products(ints sum, ints w, ints x)
 {
+#if VNNI
+  __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(w), "v"(x));
+  return sum;
+#else
   sum += ((w << 24) >> 24) * ((x << 24) >> 24);
   sum += ((w << 16) >> 24) * ((x << 16) >> 24);
   sum += ((w << 8) >> 24) * ((x << 8) >> 24);
   return sum + (w >> 24) * (x >> 24);
+#endif
 }
 
 kernel void integers(

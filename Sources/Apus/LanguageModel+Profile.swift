@@ -200,6 +200,7 @@ extension LanguageModel {
 extension Profile {
   fileprivate init(_ recording: Recording, model: String, devices: [OnDevice]) {
     self.init(model: model, devices: devices, summaries: [:], spans: [], launches: [])
+    stepsWithoutLaunches = recording.stepsWithoutLaunches
     for (index, request) in recording.requests.enumerated() {
       let name = "request \(index)"
       spans.append(
@@ -225,8 +226,11 @@ extension Profile {
         spans.append(Span(.host, name.rawValue, started: reached, ended: ended))
         reached = ended
       }
-      for (device, record) in step.launches {
-        launches.append(Launch(device: device, step: index, phase: phase, record: record))
+      for (device, records) in step.launches.enumerated() {
+        for var record in records {
+          record.sight = step.sight(of: record.instruction)
+          launches.append(Launch(device: device, step: index, phase: phase, record: record))
+        }
       }
     }
     // A recording may hold several requests; a table is about the last one.

@@ -15,78 +15,93 @@ final class LaunchRecorder {
   private let calls: CallCheck
   /// Nil where the driver keeps no times.
   private var clock: DeviceClock?
-  private var pending: [Pending] = []
   private var records: [LaunchRecord] = []
-
-  /// A launch that may still run, and the event that tells.
-  private struct Pending {
-    var event: cl_event
-    var record: LaunchRecord
-  }
+  /// Events of the last records, whose times are not known yet.
+  private var events: [cl_event] = []
 
   /// A recorder of a queue that outlives it and is idle.
   init(queue: cl_command_queue, calls: CallCheck) throws(DeviceError) {
     self.queue = queue
     self.calls = calls
     clock = try DeviceClock(queue, calls)
+    events.reserveCapacity(Self.most)
   }
 
-  deinit { for launch in pending { apus_cl_release_event(launch.event) } }
+  deinit { for event in events { apus_cl_release_event(event) } }
 
   /// Enqueues a launch by `enqueue`, which hands over its event.
   func launch(
-    _ measures: Measures, row: Int, _ call: @autoclosure () -> String,
+    _ measures: Measures, row: Int, _ detail: @autoclosure () -> String,
     enqueue: (UnsafeMutablePointer<cl_event?>) -> cl_int
   ) throws(DeviceError) {
-    if pending.count >= Self.most { try collect() }
+    if events.count >= Self.most { try collect() }
     let enqueued = HostClock.now()
     var event: cl_event?
-    let status = enqueue(&event)
-    try calls.check(status, "clEnqueueNDRangeKernel", call())
+    try calls.check(enqueue(&event), "clEnqueueNDRangeKernel", detail())
     guard let event else { return }
-    let submitted = HostClock.now()
-    var launch = Pending(
-      event: event,
-      record: LaunchRecord(
+    records.append(
+      LaunchRecord(
         measures.instruction, sizes: measures.sizes, variant: Self.names[row],
-        times: LaunchRecord.Times(
-          enqueued: enqueued, queued: enqueued, submitted: submitted, started: submitted,
-          ended: submitted)))
-    guard clock == nil else { return pending.append(launch) }
-    apus_cl_release_event(event)
-    try calls.check(apus_cl_finish(queue), "clFinish", "a launch of \(measures.instruction.label)")
-    launch.record.times.ended = HostClock.now()
-    launch.record.isWaitedFor = true
-    records.append(launch.record)
+        times: LaunchRecord.Times(started: enqueued, ended: enqueued)))
+    events.append(event)
+    if clock == nil { try wait() }
+  }
+
+  /// Waits for the last launch between two looks at the host's clock.
+  private func wait() throws(DeviceError) {
+    let submitted = HostClock.now()
+    let status = apus_cl_finish(queue)
+    let ended = HostClock.now()
+    if let event = events.popLast() { apus_cl_release_event(event) }
+    let last = records.count - 1
+    try calls.check(status, "clFinish", records[last].label)
+    records[last].times.submitted = submitted
+    records[last].times.started = submitted
+    records[last].times.ended = ended
+    records[last].isWaitedFor = true
   }
 
   /// The records of all launches so far; waits for them.
   func take() throws(DeviceError) -> [LaunchRecord] {
     try collect()
     try clock?.adjust(queue, calls)
-    defer { records = [] }
-    return records
+    let taken = records
+    records = []
+    // As many are likely to follow.
+    records.reserveCapacity(taken.count)
+    return taken
   }
 
-  /// Turns events into records.
+  /// Finds out when the launches of the events ran.
   private func collect() throws(DeviceError) {
-    guard let clock else { return }
+    guard clock != nil, !events.isEmpty else { return }
     try calls.check(apus_cl_finish(queue), "clFinish", "launches that are recorded")
-    let launches = pending
-    pending = []
-    defer { for launch in launches { apus_cl_release_event(launch.event) } }
-    for launch in launches {
-      var times: (cl_ulong, cl_ulong, cl_ulong, cl_ulong) = (0, 0, 0, 0)
-      try calls.check(
-        DeviceClock.read(launch.event, &times), "clGetEventProfilingInfo", launch.record.label)
-      var record = launch.record
-      // A stage is never before the one before it, though some drivers mix two clocks.
-      record.times.queued = clock.host(times.0)
-      record.times.submitted = max(record.times.queued, clock.host(times.1))
-      record.times.started = max(record.times.submitted, clock.host(times.2))
-      record.times.ended = max(record.times.started, clock.host(times.3))
-      records.append(record)
+    let first = records.count - events.count
+    defer {
+      for event in events { apus_cl_release_event(event) }
+      events.removeAll(keepingCapacity: true)
     }
+    for (index, event) in events.enumerated() {
+      try records[first + index].times.read(event, &clock, calls)
+    }
+  }
+}
+
+extension LaunchRecord.Times {
+  /// Takes the stages of a launch from its event. None is before the one before it, though some drivers
+  /// mix two clocks.
+  fileprivate mutating func read(
+    _ event: cl_event, _ clock: inout DeviceClock?, _ calls: CallCheck
+  ) throws(DeviceError) {
+    var times = DeviceClock.Stages(0, 0, 0, 0)
+    try calls.check(
+      DeviceClock.read(event, &times), "clGetEventProfilingInfo", "times of a launch")
+    clock?.learn(that: times.0, isNotBefore: enqueued)
+    guard let clock else { return }
+    queued = clock.host(times.0)
+    submitted = max(queued, clock.host(times.1))
+    started = max(submitted, clock.host(times.2))
+    ended = max(started, clock.host(times.3))
   }
 }
 
@@ -96,7 +111,12 @@ final class LaunchRecorder {
 /// interval; clocks drift, so it is measured again now and then, and moved only as far as a later
 /// interval proves.
 struct DeviceClock {
+  /// When a command was queued, submitted, started and ended.
+  typealias Stages = (cl_ulong, cl_ulong, cl_ulong, cl_ulong)
+
   private var distance: Int64
+  /// The most that it can be.
+  private var most: Int64
   private var measured: Int64
 
   /// Nanoseconds after which the distance is measured again: in that time, clocks that differ by
@@ -128,6 +148,7 @@ struct DeviceClock {
     }
     guard let best else { return nil }
     distance = best.lowerBound + (best.upperBound - best.lowerBound) / 2
+    most = best.upperBound
     measured = HostClock.now()
   }
 
@@ -137,7 +158,15 @@ struct DeviceClock {
       let range = try Self.measure(queue, calls)
     else { return }
     distance = min(max(distance, range.lowerBound), range.upperBound)
+    most = max(distance, min(most, range.upperBound))
     measured = HostClock.now()
+  }
+
+  /// Takes into account that a time of the device was not before one of the host: most often that tells
+  /// more than a marker, which somebody has to wait for.
+  mutating func learn(that time: cl_ulong, isNotBefore host: Int64) {
+    let least = host &- Int64(truncatingIfNeeded: time)
+    if least > distance { distance = min(least, most) }
   }
 
   /// A time of the device on the host's clock.
@@ -154,14 +183,14 @@ struct DeviceClock {
     defer { apus_cl_release_event(event) }
     try calls.check(apus_cl_finish(queue), "clFinish", "aligning the clocks")
     let after = HostClock.now()
-    var times: (cl_ulong, cl_ulong, cl_ulong, cl_ulong) = (0, 0, 0, 0)
+    var times = Stages(0, 0, 0, 0)
     guard let event, read(event, &times) == CL_SUCCESS, times.3 > 0 else { return nil }
     let ended = Int64(truncatingIfNeeded: times.3)
     return (before &- ended)...(after &- ended)
   }
 
   static func read(
-    _ event: cl_event, _ times: inout (cl_ulong, cl_ulong, cl_ulong, cl_ulong)
+    _ event: cl_event, _ times: inout Stages
   ) -> cl_int {
     withUnsafeMutableBytes(of: &times) {
       apus_cl_event_times(event, $0.baseAddress?.assumingMemoryBound(to: cl_ulong.self))

@@ -22,7 +22,7 @@ private final class RooflineProbe {
   private let items: Int
   /// Words of a vector, and chains of arithmetic.
   private let width: Int
-  private static let chains = 8
+  private static let chains = 12
   private static let rounds = 100_000
 
   init(_ device: OpenCLDevice) throws(DeviceError) {

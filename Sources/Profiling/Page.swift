@@ -120,7 +120,9 @@ struct Palette {
   }
 
   private static func colour(_ place: Int) -> String {
-    "hsl(\(210 + place * 138 % 360) \(place % 2 == 0 ? 70 : 55)% \(place % 3 == 1 ? 62 : 50)%)"
+    // Another lightness for each time round the circle of hues.
+    let lightness = [50, 68, 36][place / 7 % 3]
+    return "hsl(\((210 + place * 138) % 360) 65% \(lightness)%)"
   }
 
   /// What each colour stands for.

@@ -87,6 +87,8 @@ package struct Profile: Sendable {
   package var summaries: [Phase: Summary]
   package var spans: [Span]
   package var launches: [Launch]
+  /// Steps whose launches were not kept, since there were too many.
+  package var stepsWithoutLaunches = 0
 
   package init(
     model: String, devices: [OnDevice], summaries: [Phase: Summary], spans: [Span],

@@ -93,7 +93,10 @@ struct RooflinePlot {
       x[middle] - 10, y[middle * bandwidth] - 8, "\(fixed(bandwidth, 1)) GB/s", "end")
     for (name, rate) in roofs {
       svg += line(x[rate / bandwidth], y[rate], width - right, y[rate], "roof")
-      svg += label(width - right - 4, y[rate] - 6, "\(name) \(fixed(rate, 0)) G/s", "end")
+      // One name stands above its roof and one below: the two may be the same.
+      let isAbove = name == "int8"
+      svg += label(
+        width - right - 4, y[rate] + (isAbove ? -6 : 15), "\(name) \(fixed(rate, 0)) G/s", "end")
     }
     return svg + dots(points, x, y)
   }
@@ -102,6 +105,7 @@ struct RooflinePlot {
   private func dots(_ points: [Point], _ x: Axis, _ y: Axis) -> String {
     var palette = Palette()
     var (dots, labels) = ("", "")
+    var taken: [(x: Double, y: Double)] = []
     for point in points.sorted(by: { $0.share > $1.share }) {
       let colour = palette.colour(point.name)
       let radius = 4 + 22 * point.share.squareRoot()
@@ -113,10 +117,16 @@ struct RooflinePlot {
         + "\(percent(point.share)) of the time, \(fixed(point.rate, 1)) billion operations per "
         + "second, \(fixed(point.intensity, 2)) per byte</title></circle>"
       guard point.share >= 0.04 else { continue }
-      labels +=
-        "<text class=\"halo\" x=\"\(fixed(x[point.intensity] + radius + 5, 1))\" "
-        + "y=\"\(fixed(y[point.rate] + 4, 1))\">\(escaped(point.name)) "
-        + "(\(point.phase.rawValue))</text>"
+      // On the side where there is room, and below what is there already.
+      let isRight = x[point.intensity] < 0.7 * width
+      let place = x[point.intensity] + (isRight ? radius + 5 : -radius - 5)
+      var line = y[point.rate] + 4
+      while taken.contains(where: { abs($0.x - place) < 180 && abs($0.y - line) < 14 }) {
+        line += 14
+      }
+      taken.append((place, line))
+      labels += label(
+        place, line, "\(point.name) (\(point.phase.rawValue))", isRight ? "start" : "end")
     }
     return dots + labels + "</svg>\n" + palette.key
       + "<p>Filled: prefill. Rings: decode. The area is the share of the phase's time. Above the slope "

@@ -22,7 +22,10 @@ extension Profile {
   /// The model, its devices, and what those reach at best.
   package var title: String {
     let waiting = waitedFor
-    return devices.enumerated().reduce("\(model)\n") { text, item in
+    let lost =
+      stepsWithoutLaunches == 0
+      ? "" : "launches of the last \(stepsWithoutLaunches) steps were too many to keep\n"
+    return devices.enumerated().reduce("\(model)\n\(lost)") { text, item in
       let (index, device) = item
       return text
         + "\(device.traits.name): \(device.traits.hardware), \(device.traits.driver)\n"

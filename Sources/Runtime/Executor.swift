@@ -131,7 +131,7 @@ final class Executor {
       of: Float.self, count: sizes.outputs * operand.width, at: operand.region)
     readBack = max(readBack, operand.bytes(sizes))
     recorder?.mark(.wait)
-    try recorder?.collect(step, from: devices)
+    try recorder?.collect(step, windows: plan.stepLayout.windows, from: devices)
     recorder?.mark(.record)
     return Logits(values: values, width: operand.width)
   }

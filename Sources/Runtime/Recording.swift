@@ -29,10 +29,18 @@ package struct StepRecord: Sendable {
   package var started: Int64
   /// When each phase ended, in order.
   package var phases: [(phase: Phase, ended: Int64)] = []
-  /// Launches, and on which device of the plan.
-  package var launches: [(device: Int, record: LaunchRecord)] = []
+  /// Launches of each device of the plan, in order.
+  package var launches: [[LaunchRecord]] = []
+  /// What rows of attention saw, by the window of their layer.
+  package var sights: [Int?: Sight] = [:]
 
   package var ended: Int64 { phases.last?.ended ?? started }
+
+  /// What an instruction's rows saw, where it is attention.
+  package func sight(of instruction: Instruction) -> Sight {
+    guard case .attend(let attention, _) = instruction.operation else { return Sight() }
+    return sights[attention.window] ?? Sight()
+  }
 }
 
 /// One request, as it went.
@@ -92,29 +100,24 @@ final class Recorder {
     recording.steps[step].phases.append((phase, HostClock.now()))
   }
 
-  /// Takes what the devices noted of a step.
-  func collect(_ step: StepPlan, from devices: [any Device]) throws(DeviceError) {
+  /// Takes what the devices noted of a step. It is kept as it is: whoever wants more of it than that
+  /// works it out when no clock runs.
+  func collect(
+    _ step: StepPlan, windows: Set<Int?>, from devices: [any Device]
+  ) throws(DeviceError) {
     guard let index = recording.steps.indices.last else { return }
     recording.steps[index].rows = step.rowCount
     recording.steps[index].outputs = step.outputRows.count
-    var sights: [Int?: Sight] = [:]
-    for (device, each) in devices.enumerated() {
-      for var record in try each.takeRecords() {
-        guard launches < Recording.mostLaunches else {
-          recording.stepsWithoutLaunches += 1
-          return
-        }
-        launches += 1
-        if case .attend(let attention, _) = record.instruction.operation {
-          let window = attention.window
-          let sight =
-            sights[window]
-            ?? Sight(begin: step.begin(window: window), end: step.end, table: step.table)
-          sights[window] = sight
-          record.sight = sight
-        }
-        recording.steps[index].launches.append((device, record))
-      }
+    for window in windows {
+      recording.steps[index].sights[window] = Sight(
+        begin: step.begin(window: window), end: step.end, table: step.table)
+    }
+    for device in devices {
+      let records = try device.takeRecords()
+      let isKept = launches < Recording.mostLaunches
+      if !isKept, !records.isEmpty { recording.stepsWithoutLaunches += 1 }
+      recording.steps[index].launches.append(isKept ? records : [])
+      launches += records.count
     }
   }
 }

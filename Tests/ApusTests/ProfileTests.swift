@@ -20,7 +20,7 @@ import Testing
       let disk = TinyModel().write()
       let model = try await load(device, disk.path)
       let before = HostClock.now()
-      let report = try await model.profile(.raw(Array("HELLO, YOU".utf8)), tokens: 5)
+      let report = try await model.profile(.raw(Array("HELLO,YOU!".utf8)), tokens: 5)
       let after = HostClock.now()
       await model.close()
       let profile = report.profile
@@ -30,8 +30,11 @@ import Testing
       let decode = try #require(report.summary(.decode))
       #expect(prefill.tokens == 10 && prefill.steps == 3)
       #expect(decode.tokens == 4 && decode.steps == 4)
-      let each = profile.launches.count / 7
-      #expect(prefill.launches == 3 * each && decode.launches == 4 * each && each > 20)
+      // Steps of the prompt but the last have no logits, so they may need fewer launches.
+      let each = decode.launches / 4
+      #expect(decode.launches == 4 * each && each > 20)
+      #expect(prefill.launches > 2 * each && prefill.launches <= 3 * each)
+      #expect(prefill.launches + decode.launches == profile.launches.count)
       #expect(prefill.coverage > 0 && prefill.coverage <= 1)
       #expect(decode.coverage > 0 && decode.coverage <= 1)
 
