@@ -355,6 +355,40 @@ import Testing
     #expect(answer.status == 64 && answer.notes.hasPrefix("Error: "), "\(answer.notes)")
   }
 
+  /// What llama-bench's users paste, without a file.
+  @Test func aBenchmarkIsATableOrJSON() throws {
+    let arguments = [
+      "bench", "--random", "tiny-q4_0", "--device", "cpu", "-t", "1", "-p", "8", "-n", "4", "-d",
+      "0,9",
+      "-r", "2", "--no-probe",
+    ]
+    let table = try run(arguments)
+    let lines = table.output.split(separator: "\n")
+    #expect(table.status == 0 && table.notes.isEmpty, "\(table.notes)")
+    #expect(lines[0].hasPrefix("| model ") && lines[1].hasPrefix("| ---") && lines.count == 8)
+    for (line, name) in zip(lines[2...], ["pp8", "tg4", "pp8 @ d9", "tg4 @ d9"]) {
+      #expect(line.contains(" \(name) |") && line.contains("| llama 90K Q4_0 "))
+    }
+    #expect(lines[6].hasPrefix("cpu: ") && lines[7].hasPrefix("host: "))
+    let json = try run(arguments + ["-o", "json"])
+    #expect(json.status == 0 && json.output.hasPrefix("[{") && json.output.hasSuffix("}]\n"))
+    #expect(json.output.split(separator: "\"n_depth\":9,").count == 3)
+    let refused = try run(["bench", "--random", "tiny-q9"])
+    #expect(refused.status == 64 && refused.notes.contains("shapes are tiny, smollm2-135m"))
+  }
+
+  /// tools/peers lets programs measure in turn: a line of input starts each measurement.
+  @Test func aBenchmarkWaitsForItsTurn() throws {
+    let answer = try run(
+      [
+        "bench", "--random", "tiny-q4_0", "--device", "cpu", "-p", "8", "-n", "0", "-r", "100",
+        "--paced",
+      ], input: "go\ngo\n")
+    let lines = answer.output.split(separator: "\n")
+    #expect(answer.status == 0 && lines.count == 3 && lines.first == "ready")
+    #expect(lines.dropFirst().allSatisfy { Int($0).map { $0 > 0 } ?? false })
+  }
+
   /// The editor on a terminal: keys are drawn, messages answered, and the terminal is as it was.
   @Test func aTerminalIsLeftAsItWasFound() throws {
     let disk = talker
