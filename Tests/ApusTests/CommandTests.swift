@@ -173,6 +173,7 @@ import Testing
       ["run", path, "-p", "A", "-n", "2", "--device", "cpu", "--json"],
       ["run", path, "--placement", "--device", "cpu"], ["inspect", path],
       ["inspect", path, "--json"],
+      ["bench", path, "-p", "2", "-n", "0", "-r", "1", "--device", "cpu"],
       ["tokenize", path, "-p", "A"], ["tokenize", path, "-p", "A", "--json"],
       ["plan", path, "--device", "cpu"], ["devices"], ["devices", "--json"],
       ["devices", "--check", "--tiny", "--device", "cpu"],

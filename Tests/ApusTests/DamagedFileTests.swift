@@ -121,16 +121,21 @@ import Tokenization
     #expect(took < .seconds(1), "\(took)")
   }
 
-  #if os(Linux)
+  #if canImport(Glibc)
     /// Each row, by how much more the process asks the system for than it ever did: claims go up to
     /// exabytes, and what is read is a copy of the row's bytes.
     @Test func nothingIsAllocatedForAClaim() throws {
-      #expect(try growth { _ = [UInt8](repeating: 1, count: 32 << 20) } >= 32 << 20)
+      // So much comes from the system; less may be what earlier tests gave back.
+      #expect(try growth { _ = [UInt8](repeating: 1, count: 200 << 20) } >= 200 << 20)
+      // What the allocator may reserve for itself, without using it.
+      let reserved = 128 << 20
       for kind in DamagedFile.Kind.allCases {
         for file in DamagedFile.files(kind) {
           let bytes = file.bytes()
           let growth = try growth { _ = refusal(bytes) }
-          #expect(growth <= bytes.count + 4 << 20, "\(file.name): \(growth) for \(bytes.count)")
+          #expect(
+            growth <= reserved + bytes.count + 4 << 20,
+            "\(file.name): \(growth) for \(bytes.count)")
         }
       }
     }
