@@ -47,11 +47,26 @@ static const char rope[] = {
 static const char select_rows[] = {
 #embed "pointwise/select_rows.cl" suffix(, 0)
 };
+static const char roofline[] = {
+#embed "probe/roofline.cl" suffix(, 0)
+};
 static const char embed_rows[] = {
 #embed "quant/embed_rows.cl" suffix(, 0)
 };
 static const char embed_tiles[] = {
 #embed "quant/embed_tiles.cl" suffix(, 0)
+};
+static const char normed_row[] = {
+#embed "common/normed_row.cl" suffix(, 0)
+};
+static const char attention_inputs[] = {
+#embed "fused/attention_inputs.cl" suffix(, 0)
+};
+static const char gated_unit[] = {
+#embed "fused/gated_unit.cl" suffix(, 0)
+};
+static const char norm_quantize[] = {
+#embed "quant/norm_quantize.cl" suffix(, 0)
 };
 static const char quantize[] = {
 #embed "quant/quantize.cl" suffix(, 0)
@@ -61,6 +76,9 @@ static const char quantize[] = {
 
 static const kernel_program programs[] = {
     PROGRAM(common, prelude),
+    PROGRAM(common, normed_row),
+    PROGRAM(fused, attention_inputs),
+    PROGRAM(fused, gated_unit),
     PROGRAM(common, tile_dot),
     PROGRAM(common, attention),
     PROGRAM(attention, attend),
@@ -75,8 +93,10 @@ static const kernel_program programs[] = {
     PROGRAM(pointwise, rms_norm),
     PROGRAM(pointwise, rope),
     PROGRAM(pointwise, select_rows),
+    PROGRAM(probe, roofline),
     PROGRAM(quant, embed_rows),
     PROGRAM(quant, embed_tiles),
+    PROGRAM(quant, norm_quantize),
     PROGRAM(quant, quantize),
 };
 

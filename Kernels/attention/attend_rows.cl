@@ -95,6 +95,34 @@ static inline void scale_queries(global const float *q, float scale, float *scal
   for (uint i = 0; i < HEADS * HEAD_WIDTH; i++) scaled[i] = q[i] * scale;
 }
 
+// A head of row t to y: floats, or with QUANTIZED 1 int8 blocks, which a head holds whole.
+#ifndef QUANTIZED
+#define QUANTIZED 0
+#endif
+static inline void finish(
+    const float *numbers, float factor, global uchar *y, size_t t, uint heads, uint head)
+{
+  const size_t width = (size_t)heads * HEAD_WIDTH;
+#if QUANTIZED
+  global uchar *row = y + t * (width + width / BLOCK * 8);
+  global char *bytes = (global char *)row;
+  global float *scales = (global float *)(row + width);
+  for (uint i = 0; i < HEAD_WIDTH / BLOCK; i++) {
+    const uint b = head * (HEAD_WIDTH / BLOCK) + i;
+    char16 low, high;
+    const float2 scale = quantize_block(
+        vload16(2 * i, numbers) * factor, vload16(2 * i + 1, numbers) * factor, &low, &high);
+    vstore16(low, 2 * b, bytes);
+    vstore16(high, 2 * b + 1, bytes);
+    scales[b] = scale.x;
+    scales[width / BLOCK + b] = scale.y;
+  }
+#else
+  global float *row = (global float *)y + t * width + head * HEAD_WIDTH;
+  for (uint i = 0; i < HEAD_WIDTH; i++) row[i] = numbers[i] * factor;
+#endif
+}
+
 kernel void attend_rows(
     global const uchar *q_buffer, ulong q_offset,
     global const uchar *pool_buffer, ulong pool_offset,
@@ -113,11 +141,12 @@ kernel void attend_rows(
   const int end = ((global const int *)(end_buffer + end_offset))[t];
   for (uint kv_head = start; kv_head < limit; kv_head++) {
     const size_t place = (t * kv_heads + kv_head) * HEADS * HEAD_WIDTH;
-    global float *y = (global float *)(y_buffer + y_offset) + place;
     float q[HEADS * HEAD_WIDTH];
     scale_queries((global const float *)(q_buffer + q_offset) + place, scale, q);
 
-    // Sums of the spans before are in y.
+    // Sums of the spans before.
+    float y[HEADS * HEAD_WIDTH];
+    for (uint i = 0; i < HEADS * HEAD_WIDTH; i++) y[i] = 0.0f;
     gathering g;
     float peak[HEADS], total[HEADS];
     for (int span = begin / SPAN; span * SPAN < end; span++) {
@@ -125,7 +154,7 @@ kernel void attend_rows(
       if (first >= last) break;
       gather_span(&g, q, pool, table, kv_heads, kv_head, first, last);
       for (uint h = 0; h < HEADS; h++) {
-        global float *sums = y + h * HEAD_WIDTH;
+        float *sums = y + h * HEAD_WIDTH;
         if (first == begin) {
           peak[h] = g.peak[h];
           total[h] = g.total[h];
@@ -142,11 +171,10 @@ kernel void attend_rows(
           sums[16 * VECTORS + j] = FUSED(g.rest[h][j], s.z, sums[16 * VECTORS + j] * s.y);
       }
     }
-    for (uint h = 0; h < HEADS; h++) {
-      const bool any = begin < end;
-      const float inverse = any ? reciprocal1(total[h]) : 0.0f;
-      for (uint i = h * HEAD_WIDTH; i < (h + 1) * HEAD_WIDTH; i++) y[i] = any ? y[i] * inverse : 0.0f;
-    }
+    for (uint h = 0; h < HEADS; h++)
+      finish(
+          y + h * HEAD_WIDTH, begin < end ? reciprocal1(total[h]) : 0.0f, y_buffer + y_offset, t,
+          kv_heads * HEADS, kv_head * HEADS + h);
   }
 }
 
@@ -198,14 +226,14 @@ kernel void merge_parts(
   const int begin = ((global const int *)(begin_buffer + begin_offset))[t];
   const int end = ((global const int *)(end_buffer + end_offset))[t];
   for (uint head = start; head < limit; head++) {
-    const size_t place = t * heads + head;
-    global const float *part = (global const float *)(parts_buffer + parts_offset)
-        + (place * spans + begin / SPAN) * PART;
-    global float *y = (global float *)(y_buffer + y_offset) + place * HEAD_WIDTH;
+    float y[HEAD_WIDTH];
+    for (uint i = 0; i < HEAD_WIDTH; i++) y[i] = 0.0f;
     if (begin >= end) {
-      for (uint i = 0; i < HEAD_WIDTH; i++) y[i] = 0.0f;
+      finish(y, 0.0f, y_buffer + y_offset, t, heads, head);
       continue;
     }
+    global const float *part = (global const float *)(parts_buffer + parts_offset)
+        + ((t * heads + head) * spans + begin / SPAN) * PART;
     float16 sum[VECTORS + 1];
     float rest[REST + 1];
     float peak = part[HEAD_WIDTH], total = part[HEAD_WIDTH + 1];
@@ -221,8 +249,8 @@ kernel void merge_parts(
       for (uint j = 0; j < REST; j++)
         rest[j] = FUSED(part[16 * VECTORS + j], s.z, rest[j] * s.y);
     }
-    const float inverse = reciprocal1(total);
-    for (uint j = 0; j < VECTORS; j++) vstore16(sum[j] * inverse, j, y);
-    for (uint j = 0; j < REST; j++) y[16 * VECTORS + j] = rest[j] * inverse;
+    for (uint j = 0; j < VECTORS; j++) vstore16(sum[j], j, y);
+    for (uint j = 0; j < REST; j++) y[16 * VECTORS + j] = rest[j];
+    finish(y, reciprocal1(total), y_buffer + y_offset, t, heads, head);
   }
 }

@@ -21,6 +21,10 @@
 #ifndef TOKENS
 #define TOKENS 4
 #endif
+// Whether a comes on top: y = a + (x Wᵀ + bias), a as y. Else it is not read.
+#ifndef ADDS
+#define ADDS 0
+#endif
 // Blocks whose sums of activations are prepared at once, whole heads of tiles.
 #define AT_ONCE 8
 
@@ -42,6 +46,14 @@ static inline void store_some(float16 v, global float *p, uint count)
   float lanes[16];
   vstore16(v, 0, lanes);
   for (uint i = 0; i < count; i++) p[i] = lanes[i];
+}
+
+// Writes numbers of y, with a added where there is one.
+static inline void finish(
+    float16 v, global const float *a, global float *y, size_t place, uint count)
+{
+  if (ADDS) v = load_some(a + place, count) + v;
+  store_some(v, y + place, count);
 }
 
 #if TOKENS == 1
@@ -73,12 +85,14 @@ kernel void linear(
     global const uchar *x_buffer, ulong x_offset,
     global const uchar *w_buffer, ulong w_offset,
     global const uchar *bias_buffer, ulong bias_offset, uint has_bias,
+    global const uchar *a_buffer, ulong a_offset,
     global uchar *y_buffer, ulong y_offset,
     uint tokens, uint inputs, uint outputs, uint outputs_each)
 {
   global const uchar *w = w_buffer + w_offset;
   global const float *bias = (global const float *)(bias_buffer + bias_offset);
   global float *y = (global float *)(y_buffer + y_offset);
+  global const float *a = (global const float *)(a_buffer + a_offset);
 
   const uint begin = get_global_id(0) * outputs_each;
   const uint end = min(begin + outputs_each, outputs);
@@ -88,7 +102,7 @@ kernel void linear(
   for (uint n = begin; n < end; n += 16) {
     const float16 start = has_bias ? load_some(bias + n, outputs - n) : (float16)(0.0f);
     const float16 sum = dot_global(w + n / 16 * TILE_BYTES(inputs), x, inputs, start);
-    store_some(sum, y + t * outputs + n, outputs - n);
+    finish(sum, a, y, t * outputs + n, outputs - n);
   }
 #else
   const uint blocks = inputs / BLOCK;
@@ -208,7 +222,7 @@ kernel void linear(
       for (uint r = 0; r < TILES; r++) {
         const uint n = first + 16 * r;
         if (first_token + t < tokens && n < outputs)
-          store_some(sum[r][t], y + (size_t)(first_token + t) * outputs + n, outputs - n);
+          finish(sum[r][t], a, y, (size_t)(first_token + t) * outputs + n, outputs - n);
       }
   }
 #endif

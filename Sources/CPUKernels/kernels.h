@@ -21,6 +21,10 @@ struct cpu_kernels {
   cpu_range write_kv;    // rows
   cpu_range attend;      // (row tile * spans + span) * kv heads + kv head, the last tile first
   cpu_range merge_parts; // row * heads + head
+  cpu_range probe_read;  // chunks
+  cpu_range probe_float; // chunks
+  cpu_range probe_int8;  // chunks
+  size_t probe_operations; // of a round of probe_float; probe_int8 has four times as many
 };
 
 extern const cpu_kernels cpu_kernels_portable;

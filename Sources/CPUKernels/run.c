@@ -46,11 +46,12 @@ void cpu_decode(const cpu_kernels *kernels, cpu_type type, const void *source, s
 enum { OUTPUTS = 32 };
 
 void cpu_linear(const cpu_kernels *kernels, cpu_pool *pool, const cpu_linear_arguments *a) {
-  spread(pool, kernels->linear, a, a->outputs, OUTPUTS, a->row_bytes + a->width * a->rows / 4);
+  spread(pool, kernels->linear, a, a->outputs, OUTPUTS, a->width * (4 + a->rows / 4));
 }
 
 void cpu_linear_int8(const cpu_kernels *kernels, cpu_pool *pool, const cpu_linear_arguments *a) {
-  spread(pool, kernels->linear_int8, a, a->outputs, OUTPUTS, a->row_bytes + a->width * a->rows / 16);
+  if (a->rows == 0) return;
+  spread(pool, kernels->linear_int8, a, a->outputs, OUTPUTS, a->width + a->width * a->rows / 16);
 }
 
 void cpu_embed(const cpu_kernels *kernels, cpu_pool *pool, const cpu_embed_arguments *a) {

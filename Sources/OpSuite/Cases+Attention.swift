@@ -20,8 +20,7 @@ extension OpSuite {
             integers(slots),
           ],
           parameters: [], output: (.fixed(pages), 1, .pages(layout)),
-          sizes: SymbolSizes(rows: rows, outputs: 0), tolerance: 0,
-          flops: 2 * rows * heads * width)
+          sizes: SymbolSizes(rows: rows, outputs: 0), tolerance: 0)
       }
     }
   }
@@ -117,7 +116,7 @@ extension OpSuite {
       sizes: alone
         ? SymbolSizes(rows: rows, outputs: 0, depth: Int(end.max() ?? 0), runs: rows)
         : SymbolSizes(rows: rows, outputs: 0),
-      tolerance: tolerance, flops: 4 * rows * heads * width * tokens)
+      tolerance: tolerance)
   }
 
   /// A pool in which only the tokens of one sequence mean anything: all else is NaN, which spoils

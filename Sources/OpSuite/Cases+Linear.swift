@@ -64,8 +64,7 @@ extension OpSuite {
           bytes: activations == .int8 ? int8Rows(x, width: inputs) : rawBytes(x))
       ],
       parameters: parameters, output: (.symbol(.rows), outputs, .f32),
-      sizes: SymbolSizes(rows: rows, outputs: 0), tolerance: tolerance,
-      flops: 2 * rows * outputs * inputs)
+      sizes: SymbolSizes(rows: rows, outputs: 0), tolerance: tolerance)
   }
 
   static func quantizeCases() -> [OpCase] {
@@ -84,11 +83,11 @@ extension OpSuite {
         sizes: SymbolSizes(rows: rows, outputs: 0),
         // A device that does not fuse is an ulp off, so a tie may round the other way: a step of
         // 127 in an element or two.
-        tolerance: 1e-6, flops: 4 * rows * width)
+        tolerance: 1e-6)
     }
   }
 
-  private static func int8Rows(_ x: [Float], width: Int) -> [UInt8] {
+  static func int8Rows(_ x: [Float], width: Int) -> [UInt8] {
     let stride = Int8Activations.rowBytes(width)
     var bytes = [UInt8](repeating: 0, count: x.count / width * stride)
     bytes.withUnsafeMutableBytes { target in

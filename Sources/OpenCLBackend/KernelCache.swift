@@ -3,19 +3,22 @@ import Devices
 
 /// The programs of one device, built when they are first needed.
 final class KernelCache {
-  private let context: cl_context
-  private let device: cl_device_id
-  private let calls: CallCheck
-  private var programs: [Key: Program] = [:]
+  let context: cl_context
+  let device: cl_device_id
+  let calls: CallCheck
+  var programs: [Key: Program] = [:]
+
+  /// No option that lets the compiler assume finite numbers or reorder sums.
+  static let options = "-cl-std=CL1.2"
 
   /// A table row and the values of the defines that differ from launch to launch.
-  private struct Key: Hashable {
+  struct Key: Hashable {
     var row: Int
     var values: [Int]
   }
 
   /// A built program.
-  private final class Program {
+  final class Program {
     let owner: OwnedProgram
 
     init(_ owner: consuming OwnedProgram) { self.owner = owner }
@@ -65,14 +68,13 @@ final class KernelCache {
     }
     let program = OwnedProgram(
       raw: try calls.made(raw, status, "clCreateProgramWithSource", words))
-    // No option that lets the compiler assume finite numbers or reorder sums.
-    status = apus_cl_build_program(program.raw, device, "-cl-std=CL1.2")
+    status = apus_cl_build_program(program.raw, device, Self.options)
     try calls.check(status, "clBuildProgram", "\(words)\(log(of: program.raw))")
     return program
   }
 
   /// The build log on lines of its own; a long one is cut, as its first errors tell most.
-  private func log(of program: cl_program) -> String {
+  func log(of program: cl_program) -> String {
     let log = OpenCLDevices.text {
       apus_cl_build_info(program, device, cl_program_build_info(CL_PROGRAM_BUILD_LOG), $0, $1, $2)
     }

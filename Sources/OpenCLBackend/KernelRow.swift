@@ -26,6 +26,9 @@ package struct KernelRow: Sendable {
 }
 
 extension KernelRow {
+  /// Whether it finishes what another launch of the same instruction began.
+  var isSequel: Bool { if case .mergeParts = kind { true } else { false } }
+
   /// Whether no launch is beyond the row, so that rows after it are not reached.
   var isUnlimited: Bool { rowLimit == .max && then == nil }
 
@@ -56,11 +59,16 @@ package enum Argument: Sendable {
   /// The second weight where there is one, else the first; `hasBias` tells which.
   case bias
   case output
+  /// An argument of a part of a fused operation, as that one alone has it; parts are counted in
+  /// order, those of parts in their place.
+  indirect case part(Int, Argument)
   case workspace
   /// A 32-bit count.
   case count(Measure)
   /// A float.
   case number(Parameter)
+  /// A float that the kernel does not use.
+  case zero
   /// The units of `x` that one work-item takes: a 32-bit count.
   case each
 
@@ -68,7 +76,8 @@ package enum Argument: Sendable {
   package var parameterCount: Int {
     switch self {
     case .input, .weight, .bias, .output, .workspace: 2
-    case .count, .number, .each: 1
+    case .part(_, let argument): argument.parameterCount
+    case .count, .number, .zero, .each: 1
     }
   }
 }
@@ -87,9 +96,13 @@ package enum Measure: Sendable {
   case elements
   /// Blocks of 32 in a row of the input.
   case blocks
+  /// Blocks of 32 in a row of the output.
+  case outputBlocks
   case heads
   case kvHeads
   case headWidth
+  /// Heads of queries, keys and values together.
+  case headUnits
   /// Query heads that share a kv head.
   case headsShared
   /// Spans of tokens that rows may see, and those of all kv heads.

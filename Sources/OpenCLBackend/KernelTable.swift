@@ -6,7 +6,7 @@ import Tensors
 package enum KernelTable {
   /// Rows of one kind stand in order of preference.
   package static let rows: [KernelRow] =
-    linear + ElementType.allCases.map(embedRows)
+    linear + fused + ElementType.allCases.map(embedRows)
     + [true, false].map(rope) + GatedActivation.allCases.map(gated)
     + KVLayout.Element.allCases.flatMap(attention)
     + [
@@ -52,13 +52,11 @@ package enum KernelTable {
         Define("TILES", tile.outputs / ResidentLayout.tileRows), Define("TOKENS", tile.tokens),
       ]
     }
-    let vnni = [Tile.one(16), Tile(outputs: 32, tokens: 4)].map {
-      linear(
-        type, int8: true, needs: .vnni, $0, program: "gemm/linear_int8",
-        tiles($0) + [Define("VNNI", 1)])
+    let vnni = [Tile.one(16), Tile(outputs: 32, tokens: 4)].flatMap {
+      sums(type, needs: .vnni, $0, tiles($0) + [Define("VNNI", 1)])
     }
-    let plain = [Tile.one(16), Tile(outputs: 32, tokens: 6)].map {
-      linear(type, int8: true, $0, program: "gemm/linear_int8", tiles($0))
+    let plain = [Tile.one(16), Tile(outputs: 32, tokens: 6)].flatMap {
+      sums(type, $0, tiles($0))
     }
     let float = [Tile.one(32), Tile(outputs: 16, tokens: 8)].map {
       linear(type, $0, program: "gemm/linear_tiles", tiles($0))
@@ -69,6 +67,26 @@ package enum KernelTable {
   /// How a program learns what its weights are.
   private static func weight(_ type: ElementType) -> [Define] {
     ResidentLayout(type)?.defines ?? [Define("WEIGHT", Int(type.rawValue))]
+  }
+
+  /// A row for the layer alone and one for a sum with something else on top.
+  private static func sums(
+    _ type: ElementType, needs: Feature? = nil, _ tile: Tile, _ defines: [Define]
+  ) -> [KernelRow] {
+    var plain = linear(
+      type, int8: true, needs: needs, tile, program: "gemm/linear_int8", defines)
+    var adding = plain
+    let sizes = plain.arguments.suffix(4)
+    plain.arguments = [
+      .input(0), .weight(0), .bias, .count(.hasBias), .input(0), .output,
+    ] + sizes
+    adding.kind = .linearAdd(type)
+    adding.defines.append(Define("ADDS", 1))
+    adding.arguments = [
+      .input(0), .part(0, .weight(0)), .part(0, .bias), .part(0, .count(.hasBias)), .input(1),
+      .output,
+    ] + sizes
+    return [plain, adding]
   }
 
   private static func linear(
@@ -160,26 +178,36 @@ package enum KernelTable {
         needs: needs, shared: ["common/attention"], defines: defines, arguments: arguments,
         x: x, y: Extent(y))
     }
-    var parts = row(
-      .attend(element), "spans", "attend_rows", "attend_parts",
-      seen + [.workspace, .count(.spans), .count(.kvHeads), .number(.scale), .each],
-      x: Extent(.kvHeadSpans, spreads: true))
-    parts.then = .mergeParts(element)
-    let merge = row(
-      .mergeParts(element), "spans", "attend_rows", "merge_parts",
-      [.input(2), .input(3), .workspace, .output, .count(.spans), .count(.heads), .each],
-      x: Extent(.heads, spreads: true))
-    var one = row(
-      .attend(element), "row", "attend_rows", "attend_rows",
-      seen + [.output, .count(.kvHeads), .number(.scale), .each],
-      x: Extent(.kvHeads, spreads: true))
-    one.rowLimit = 1
+    // With int8 blocks for what comes out where that is all that is wanted of it.
+    let few = [false, true].flatMap { quantizes in
+      let attend = quantizes ? OperationKind.attendQuantize(element) : .attend(element)
+      let follow = OperationKind.mergeParts(element, quantizes: quantizes)
+      var parts = row(
+        attend, "spans", "attend_rows", "attend_parts",
+        seen + [.workspace, .count(.spans), .count(.kvHeads), .number(.scale), .each],
+        x: Extent(.kvHeadSpans, spreads: true))
+      parts.then = follow
+      let merge = row(
+        follow, "spans", "attend_rows", "merge_parts",
+        [.input(2), .input(3), .workspace, .output, .count(.spans), .count(.heads), .each],
+        x: Extent(.heads, spreads: true))
+      var one = row(
+        attend, "row", "attend_rows", "attend_rows",
+        seen + [.output, .count(.kvHeads), .number(.scale), .each],
+        x: Extent(.kvHeads, spreads: true))
+      one.rowLimit = 1
+      return [parts, merge, one].map {
+        var row = $0
+        row.defines.append(Define("QUANTIZED", quantizes ? 1 : 0))
+        return row
+      }
+    }
     var tiles = row(
       .attend(element), "rows", "attend_tiles", "attend_tiles",
       seen + [.output, .count(.rows), .count(.heads), .count(.kvHeads), .number(.scale)],
       x: Extent(.kvHeads), y: .rowTiles)
     tiles.defines.append(Define("ROWS", .tileRows))
-    return [parts, merge, one, tiles]
+    return few + [tiles]
   }
 
   /// The rows that a device may reach: by kind, those whose needs are met, up to the first that serves

@@ -51,9 +51,12 @@ struct LaunchRange {
 
   /// Enqueues the launch. On a CPU a work-group is one work-item, which is already a vector: with
   /// other sizes some drivers compile anew for each. Elsewhere the driver chooses.
-  func enqueue(_ kernel: cl_kernel, on queue: cl_command_queue, singly: Bool) -> cl_int {
+  func enqueue(
+    _ kernel: cl_kernel, on queue: cl_command_queue, singly: Bool,
+    event: UnsafeMutablePointer<cl_event?>? = nil
+  ) -> cl_int {
     let global = [x, y]
-    guard singly else { return apus_cl_enqueue_kernel(queue, kernel, 2, global, nil, nil) }
-    return apus_cl_enqueue_kernel(queue, kernel, 2, global, [1, 1], nil)
+    guard singly else { return apus_cl_enqueue_kernel(queue, kernel, 2, global, nil, event) }
+    return apus_cl_enqueue_kernel(queue, kernel, 2, global, [1, 1], event)
   }
 }

@@ -12,8 +12,13 @@ package final class OpenCLDevice: Device {
   package private(set) var ledger = MemoryLedger()
 
   private let declined: [OperationKey: String]
-  private let description: OpenCLDevices.Description
-  private let computeUnits: Int
+  /// The device, or its part.
+  let handle: cl_device_id
+  let description: OpenCLDevices.Description
+  let computeUnits: Int
+
+  /// Notes launches while somebody wants them.
+  var recorder: LaunchRecorder?
 
   private let features: Set<Feature>
   /// The table's rows for each kind of operation that this device may reach, in order.
@@ -24,13 +29,13 @@ package final class OpenCLDevice: Device {
   // Released in this order: what is made in a context before the context.
   private var buffers: [BufferID: OwnedBuffer] = [:]
   private var prepared: [PreparedList] = []
-  private let kernels: KernelCache
-  private let queue: OwnedQueue
-  private let context: OwnedContext
+  let kernels: KernelCache
+  var queue: OwnedQueue
+  let context: OwnedContext
   private let part: OwnedSubDevice?
 
   /// Whether commands may still run that use a buffer.
-  private var isBusy = false
+  var isBusy = false
 
   /// Takes the device `opencl:<index>`.
   ///
@@ -89,6 +94,7 @@ package final class OpenCLDevice: Device {
     kernels = KernelCache(context: context.raw, device: device, calls: calls)
     self.context = context
     self.queue = queue
+    self.handle = device
     self.description = description
     self.declined = declined
     self.features = features ?? description.features
@@ -98,10 +104,10 @@ package final class OpenCLDevice: Device {
       kind: .opencl, name: name, hardware: description.name,
       driver: "\(description.platform) \(description.driver)",
       largestAllocation: description.largestAllocation, alignment: 128, readsMappedWeights: false,
-      ownMemory: description.sharesHostMemory ? nil : description.memory)
+      ownMemory: description.sharesHostMemory ? nil : description.memory, units: computeUnits)
   }
 
-  private let calls: CallCheck
+  let calls: CallCheck
 
   deinit {
     // A buffer must not go while a command uses it; some drivers abort.
@@ -161,6 +167,8 @@ package final class OpenCLDevice: Device {
     if let buffer = buffers.removeValue(forKey: id) { ledger.remove(buffer.bytes) }
   }
 
+  package func restartLedger() { ledger.restart() }
+
   package func residentBytes(_ weight: Weight) -> Int { ResidentLayout.bytes(weight) }
 
   package func stagingBytes(_ weight: Weight, rows: Int) -> Int {
@@ -176,7 +184,7 @@ package final class OpenCLDevice: Device {
     let front = rows.lowerBound == 0 ? 0 : residentBytes(weight.part(rows: rows.lowerBound))
     let target = Region(buffer: region.buffer, offset: region.offset + front)
     guard let layout = ResidentLayout(weight.type) else { return try write(bytes, to: target) }
-    let tiles = layout.tiles(part, bytes)
+    let tiles = layout.tiles(part, bytes, threads: max(1, computeUnits))
     ledger.stage(tiles.count)
     let result = tiles.withUnsafeBytes { bytes in
       Result { () throws(DeviceError) in try write(bytes, to: target) }
@@ -210,7 +218,7 @@ package final class OpenCLDevice: Device {
 
   package func run(_ instructions: [Instruction], sizes: SymbolSizes) throws(DeviceError) {
     let list = prepare(instructions)
-    for index in instructions.indices { try launch(instructions[index], index, of: list, sizes) }
+    for index in instructions.indices { try submit(instructions[index], index, of: list, sizes) }
     try calls.check(apus_cl_flush(queue.raw), "clFlush", "a step")
   }
 
@@ -235,53 +243,60 @@ extension OpenCLDevice {
   }
 
   /// Submits one instruction of a list.
-  private func launch(
+  private func submit(
     _ instruction: Instruction, _ index: Int, of list: PreparedList, _ sizes: SymbolSizes
   ) throws(DeviceError) {
     let sizes = list.slots[index].relevant(sizes)
     if list.slots[index].sizes != sizes {
       list.slots[index].sizes = nil
-      list.slots[index].current = try prepared(
-        Measures(instruction: instruction, sizes: sizes), &list.slots[index].launches)
+      list.slots[index].current = []
+      try prepare(Measures(instruction: instruction, sizes: sizes), 0, &list.slots[index])
       list.slots[index].sizes = sizes
     }
     for launch in list.slots[index].current {
       isBusy = true
-      try launch.enqueue(on: queue.raw, singly: description.isCPU)
+      try launch.enqueue(on: queue.raw, singly: description.isCPU, recorder)
     }
   }
 
-  /// The launches of an instruction at some sizes; none where there are no rows.
-  private func prepared(
-    _ measures: Measures, _ launches: inout [PreparedLaunch]
-  ) throws(DeviceError) -> [PreparedLaunch] {
+  /// Adds the launches of an instruction at some sizes to its slot, or none where there are no rows; a
+  /// fused one that no kernel serves at these sizes is launched as its parts. `place` tells those apart.
+  private func prepare(
+    _ measures: Measures, _ place: Int, _ slot: inout PreparedList.Slot
+  ) throws(DeviceError) {
     let count = measures[.rows]
     let instruction = measures.instruction
-    guard count > 0, let first = instruction.inputs.first else { return [] }
+    guard count > 0, let first = instruction.inputs.first else { return }
     var next = OperationKind(instruction.operation, input: first.format)
-    var result: [PreparedLaunch] = []
-    while let kind = next {
-      guard
+    repeat {
+      guard let kind = next,
         let number = rows[kind]?.first(where: {
           KernelTable.rows[$0].serves(rows: count, measures)
         })
       else {
-        preconditionFailure("\(instruction.label) was placed on a device that declines it")
+        precondition(
+          !instruction.expansion.isEmpty,
+          "\(instruction.label) was placed on a device that declines it")
+        for (index, part) in instruction.expansion.enumerated() {
+          let measures = Measures(instruction: part, sizes: measures.sizes)
+          try prepare(measures, place * 16 + index + 1, &slot)
+        }
+        return
       }
       let items = description.isCPU ? measures.items(computeUnits) : nil
-      if let launch = launches.first(where: { $0.number == number }) {
+      if let launch = slot.launches.first(where: { $0.number == number && $0.place == place }) {
         try launch.resize(measures, items: items)
-        result.append(launch)
+        slot.current.append(launch)
       } else {
         let launch = try PreparedLaunch(
-          kernels.kernel(number, measures), number: number, measures, items: items, calls: calls
+          kernels.kernel(number, measures), number: number, place: place, measures, items: items,
+          calls: calls
         ) { buffer($0.buffer).raw }
-        launches.append(launch)
-        result.append(launch)
+        slot.launches.append(launch)
+        slot.current.append(launch)
       }
       next = KernelTable.rows[number].then
-    }
-    return result
+    } while next != nil
   }
 
   /// Rows whose spans are worked on apart need a place for what each of them gathers.

@@ -7,11 +7,15 @@ import ModelGraph
 final class PreparedLaunch {
   /// The row of the kernel table.
   let number: Int
+  /// Which part of the instruction it runs: 0 is the whole.
+  let place: Int
   private let kernel: OwnedKernel
   private let calls: CallCheck
   private let label: String
   private var counts: [Count] = []
   private var range: LaunchRange
+  /// What it launches, at the sizes of the last step.
+  private var measures: Measures
 
   /// A 32-bit argument that depends on the sizes of a step.
   private struct Count {
@@ -22,18 +26,21 @@ final class PreparedLaunch {
 
   /// Takes a kernel and binds an instruction's memory to it; `buffer` finds the memory of a region.
   init(
-    _ kernel: consuming OwnedKernel, number: Int, _ measures: Measures, items: Int?,
+    _ kernel: consuming OwnedKernel, number: Int, place: Int, _ measures: Measures, items: Int?,
     calls: CallCheck, buffer: (Region) -> cl_mem
   ) throws(DeviceError) {
     let row = KernelTable.rows[number]
-    let instruction = measures.instruction
     self.number = number
+    self.place = place
+    self.measures = measures
     self.kernel = kernel
     self.calls = calls
-    label = instruction.label
+    label = measures.instruction.label
     range = LaunchRange(row, measures, items: items)
     var index: cl_uint = 0
-    for argument in row.arguments {
+    for whole in row.arguments {
+      let (argument, measures) = whole.resolved(measures)
+      let instruction = measures.instruction
       let region: Region? =
         switch argument {
         case .input(let number): instruction.inputs[number].region
@@ -41,11 +48,12 @@ final class PreparedLaunch {
         case .bias: instruction.weights[measures[.hasBias]]
         case .output: instruction.output.region
         case .workspace: instruction.workspace
-        case .count, .number, .each: nil
+        case .count, .number, .zero, .each, .part: nil
         }
       switch argument {
-      case .count, .each: counts.append(Count(index: index, argument: argument))
+      case .count, .each, .part: counts.append(Count(index: index, argument: whole))
       case .number(let parameter): try set(measures[parameter], at: index)
+      case .zero: try set(Float(0), at: index)
       case .input, .weight, .bias, .output, .workspace:
         if let region {
           try set(Optional(buffer(region)), at: index)
@@ -59,10 +67,12 @@ final class PreparedLaunch {
 
   /// Adapts range and counts to the sizes of a step.
   func resize(_ measures: Measures, items: Int?) throws(DeviceError) {
+    self.measures = measures
     range = LaunchRange(KernelTable.rows[number], measures, items: items)
     for place in counts.indices {
       let value: Int
-      switch counts[place].argument {
+      let (argument, measures) = counts[place].argument.resolved(measures)
+      switch argument {
       case .count(let measure): value = measures[measure]
       default: value = range.each
       }
@@ -79,11 +89,19 @@ final class PreparedLaunch {
   }
 
   /// Submits the launch.
-  func enqueue(on queue: cl_command_queue, singly: Bool) throws(DeviceError) {
+  func enqueue(
+    on queue: cl_command_queue, singly: Bool, _ recorder: LaunchRecorder?
+  ) throws(DeviceError) {
+    if let recorder {
+      return try recorder.launch(measures, row: number, what) {
+        range.enqueue(kernel.raw, on: queue, singly: singly, event: $0)
+      }
+    }
     try calls.check(
-      range.enqueue(kernel.raw, on: queue, singly: singly),
-      "clEnqueueNDRangeKernel", "\(KernelTable.rows[number].entry) for \(label)")
+      range.enqueue(kernel.raw, on: queue, singly: singly), "clEnqueueNDRangeKernel", what)
   }
+
+  private var what: String { "\(KernelTable.rows[number].entry) for \(label)" }
 
   /// A value as the kernel's parameter stores it.
   private func set<Value: BitwiseCopyable>(_ value: Value, at index: cl_uint) throws(DeviceError) {
@@ -91,6 +109,14 @@ final class PreparedLaunch {
       apus_cl_set_argument(kernel.raw, index, $0.count, $0.baseAddress)
     }
     try calls.check(status, "clSetKernelArg", "argument \(index) for \(label)")
+  }
+}
+
+extension Argument {
+  /// The argument of a part, and that part's measures; or itself.
+  fileprivate func resolved(_ measures: Measures) -> (Argument, Measures) {
+    guard case .part(let index, let argument) = self else { return (self, measures) }
+    return argument.resolved(measures.part(index))
   }
 }
 
@@ -106,19 +132,19 @@ final class PreparedList {
     let seesDepth: Bool
     /// The sizes of the last step, as far as they matter.
     var sizes: SymbolSizes?
-    /// Its launches, none where it had no rows.
+    /// Its launches: none where it had no rows, many where its parts were launched.
     var current: [PreparedLaunch] = []
-    /// The launches so far, by rows of the kernel table.
+    /// The launches so far, by rows of the kernel table and places.
     var launches: [PreparedLaunch] = []
 
     fileprivate init(_ instruction: Instruction) {
       switch instruction.operation {
-      case .pure, .quantize, .writeKV: seesDepth = false
-      default: seesDepth = true
+      case .attend, .fused(.attendQuantize): seesDepth = true
+      default: seesDepth = false
       }
     }
 
-    /// What matters of the sizes of a step: launches depend on depth in whole spans.
+    /// What matters of the sizes of a step: launches count in spans what rows see.
     func relevant(_ sizes: SymbolSizes) -> SymbolSizes {
       guard seesDepth else { return SymbolSizes(rows: sizes.rows, outputs: sizes.outputs) }
       var sizes = sizes
