@@ -77,15 +77,17 @@ package enum KernelTable {
       type, int8: true, needs: needs, tile, program: "gemm/linear_int8", defines)
     var adding = plain
     let sizes = plain.arguments.suffix(4)
-    plain.arguments = [
-      .input(0), .weight(0), .bias, .count(.hasBias), .input(0), .output,
-    ] + sizes
+    plain.arguments =
+      [
+        .input(0), .weight(0), .bias, .count(.hasBias), .input(0), .output,
+      ] + sizes
     adding.kind = .linearAdd(type)
     adding.defines.append(Define("ADDS", 1))
-    adding.arguments = [
-      .input(0), .part(0, .weight(0)), .part(0, .bias), .part(0, .count(.hasBias)), .input(1),
-      .output,
-    ] + sizes
+    adding.arguments =
+      [
+        .input(0), .part(0, .weight(0)), .part(0, .bias), .part(0, .count(.hasBias)), .input(1),
+        .output,
+      ] + sizes
     return [plain, adding]
   }
 
