@@ -6,12 +6,33 @@ package enum Feature: String, Sendable, Hashable, CaseIterable {
   /// Inline assembly for AVX-512 VNNI: the driver compiles for the host's processor and passes
   /// assembly on.
   case vnni
+  /// Work-items are lanes, so neighbours should read what lies side by side: the device is no CPU,
+  /// or its driver makes vectors of work-items.
+  case lanes
+  /// Lanes that multiply words of four bytes, by OpenCL C 3.0.
+  case integerDot
+
+  /// Options of the compiler that it takes, in place of OpenCL C 1.2.
+  var options: String? { self == .integerDot ? "-cl-std=CL3.0" : nil }
 }
 
 extension OpenCLDevices.Description {
-  /// What this device and its driver offer. A feature that is here may still fail the self-test.
+  /// What is worth its while on this device and driver. A feature that is here may still fail the
+  /// self-test.
   package var features: Set<Feature> {
-    compilesAVX512 && apus_host_has_vnni() ? [.vnni] : []
+    if platform == "rusticl" { return [.lanes] }
+    if isCPU { return compilesAVX512 && apus_host_has_vnni() ? [.vnni] : [] }
+    return multipliesWords ? [.integerDot, .lanes] : [.lanes]
+  }
+
+  /// What must work, whether or not it is fast here.
+  package var testedFeatures: Set<Feature> {
+    features.union(multipliesWords ? [.integerDot, .lanes] : [.lanes])
+  }
+
+  /// Drivers that have the products say so by an extension, and their compiler by a macro.
+  private var multipliesWords: Bool {
+    language.hasPrefix("OpenCL C 3") && extensions.contains("cl_khr_integer_dot_product")
   }
 
   /// Whether this is PoCL on the host's processor, compiling for one that has AVX-512. PoCL names a

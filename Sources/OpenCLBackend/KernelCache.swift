@@ -66,7 +66,8 @@ final class KernelCache {
     let program = OwnedProgram(
       raw: try calls.made(raw, status, "clCreateProgramWithSource", words))
     // No option that lets the compiler assume finite numbers or reorder sums.
-    status = apus_cl_build_program(program.raw, device, "-cl-std=CL1.2")
+    status = apus_cl_build_program(
+      program.raw, device, row.needs?.options ?? "-cl-std=CL1.2")
     try calls.check(status, "clBuildProgram", "\(words)\(log(of: program.raw))")
     return program
   }

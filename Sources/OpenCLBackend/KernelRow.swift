@@ -18,6 +18,8 @@ package struct KernelRow: Sendable {
   var x: Extent
   /// What the second runs over.
   var y = Extent(.one)
+  /// Work-items of a work-group along `x`, or nil where the device decides.
+  var groupWidth: Int?
   /// The row serves launches of at most so many rows.
   var rowLimit = Int.max
   /// And of attention over at most so many numbers in the heads that a work-item takes.

@@ -57,13 +57,27 @@ package enum KernelTable {
         type, int8: true, needs: .vnni, $0, program: "gemm/linear_int8",
         tiles($0) + [Define("VNNI", 1)])
     }
+    let lanes = [Feature.integerDot, .lanes].flatMap { feature in
+      [Tile.one(1), Tile(outputs: 1, tokens: 8)].map {
+        var row = linear(
+          type, int8: true, needs: feature, $0, program: "gemm/linear_lanes",
+          layout.defines + [
+            Define("TOKENS", $0.tokens), Define("INTEGER_DOT", feature == .integerDot ? 1 : 0),
+          ])
+        row.arguments.removeLast()
+        row.shared = []
+        row.x = Extent(.outputWidth)
+        row.groupWidth = 32
+        return row
+      }
+    }
     let plain = [Tile.one(16), Tile(outputs: 32, tokens: 6)].map {
       linear(type, int8: true, $0, program: "gemm/linear_int8", tiles($0))
     }
     let float = [Tile.one(32), Tile(outputs: 16, tokens: 8)].map {
       linear(type, $0, program: "gemm/linear_tiles", tiles($0))
     }
-    return vnni + plain + float
+    return vnni + lanes + plain + float
   }
 
   /// How a program learns what its weights are.
