@@ -28,16 +28,15 @@ private let absence: Comment = "no OpenCL device: \(listing.reason ?? "")"
     #expect(apus_cl_live_total() == 0)
   }
 
-  /// Rows that need nothing of the device, where others are preferred.
+  /// Attention that needs nothing of the device, where others are preferred.
   @Test(
     .enabled(if: !listing.devices.isEmpty, absence),
-    arguments: listing.devices.filter { !$0.features.isEmpty })
-  func plainRowsPassEveryCase(_ description: OpenCLDevices.Description) throws {
+    arguments: listing.devices.filter { !$0.features.isEmpty && $0.platform != "rusticl" })
+  func plainRowsOfAttentionPass(_ description: OpenCLDevices.Description) throws {
     let device = try OpenCLDevice(index: description.index, features: [])
-    let keys = Set(OpSuite.cases.map(\.key).filter { ["linear", "attend"].contains($0.name) })
+    let keys = Set(OpSuite.cases.map(\.key).filter { $0.name == "attend" })
     for row in OpSuite.check(device, keys: keys) {
-      #expect(row.failure == nil, "\(row.key) on \(description.name)")
-      #expect(row.key.type.hasSuffix("× f32") || row.worstError == 0)
+      #expect(row.failure == nil && row.worstError == 0, "\(row.key) on \(description.name)")
     }
   }
 
@@ -51,6 +50,27 @@ private let absence: Comment = "no OpenCL device: \(listing.reason ?? "")"
     for row in OpSuite.check(device, keys: keys) {
       #expect(row.failure == nil && row.fallBacks.isEmpty, "\(row.key) on \(description.name)")
       #expect(row.worstError == 0)
+    }
+  }
+
+  /// Each feature alone, and none, whether or not the device prefers it.
+  @Test(
+    .enabled(if: !listing.devices.isEmpty, absence),
+    arguments: listing.devices.filter { $0.platform != "Oclgrind" })
+  func everyVariantPasses(_ description: OpenCLDevices.Description) throws {
+    let keys = Set(OpSuite.cases.map(\.key).filter { $0.type.hasSuffix("× int8") })
+    for feature in description.testedFeatures.map(Optional.some) + [nil] {
+      // What rusticl builds anew for each launch takes it minutes.
+      if feature == nil, description.features.isEmpty || description.platform == "rusticl" {
+        continue
+      }
+      let device = try OpenCLDevice(
+        index: description.index, features: feature.map { [$0] } ?? [])
+      for row in OpSuite.check(device, keys: keys, tinyOnly: feature != nil) {
+        #expect(row.failure == nil, "\(row.key) on \(description.name)")
+        #expect(row.fallBacks.isEmpty, "\(row.key) on \(description.name)")
+        #expect(row.worstError == 0, "\(row.key) on \(description.name)")
+      }
     }
   }
 
