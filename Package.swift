@@ -102,7 +102,8 @@ let package = Package(
     tests("TokenizationTests", "Tokenization", "GGUF", "TestSupport"),
     tests("ModelGraphTests", "ModelGraph", "Tensors"),
     tests("ModelsTests", "Models", "ModelGraph", "GGUF", "Tensors", "TestSupport"),
-    tests("PlanningTests", "Planning", "Devices", "ModelGraph", "Tensors"),
+    tests(
+      "PlanningTests", "Planning", "Devices", "ReferenceBackend", "ModelGraph", "Tensors"),
     tests("ProfilingTests", "Profiling", "Devices", "ModelGraph", "Tensors", "TestSupport"),
     tests("ResidencyTests", "Residency"),
     tests("SchedulingTests", "Scheduling", "Residency"),

@@ -90,12 +90,16 @@ struct DeviceOpener {
     throw ApusError(.device, (problems + [remedy].compactMap { $0 }).joined(separator: "; "))
   }
 
-  /// The operations and types that a model needs, on whatever device.
+  /// The operations and types that a model needs, on whatever device: fused ones and their parts.
   private func operations(
     of graph: Graph, _ planner: Planner
   ) throws(ApusError) -> Set<OperationKey> {
     do throws(PlanningError) {
-      return Set(try planner.plan(graph, on: [ReferenceDevice()]).placements.map(\.key))
+      var apart = planner
+      apart.fuses = false
+      let whole = try planner.plan(graph, on: [ReferenceDevice()])
+      let parts = try apart.plan(graph, on: [ReferenceDevice()])
+      return Set((whole.placements + parts.placements).map(\.key))
     } catch { throw ApusError(error) }
   }
 

@@ -76,20 +76,32 @@ package final class CPUDevice: Device {
   }
 
   package func run(_ instructions: [Instruction], sizes: SymbolSizes) throws(DeviceError) {
-    for instruction in instructions {
-      guard log != nil else {
-        run(BoundInstruction(instruction, sizes: sizes, memory: memory))
-        continue
+    log?.begin(instructions, sizes)
+    for index in instructions.indices { run(instructions[index], sizes, index) }
+  }
+
+  /// Runs an instruction, a fused one as its parts; index and place are for the log.
+  private func run(
+    _ instruction: Instruction, _ sizes: SymbolSizes, _ index: Int, place: Int = 0
+  ) {
+    guard instruction.expansion.isEmpty else {
+      for (number, part) in instruction.expansion.enumerated() {
+        run(part, sizes, index, place: LaunchLog.place(of: number, in: place))
       }
-      log?.note(instruction, sizes, variant: variant(instruction, sizes)) {
-        run(BoundInstruction(instruction, sizes: sizes, memory: memory))
-      }
+      return
     }
+    guard log != nil else {
+      return run(BoundInstruction(instruction, sizes: sizes, memory: memory))
+    }
+    let started = HostClock.now()
+    run(BoundInstruction(instruction, sizes: sizes, memory: memory))
+    let times = LaunchRecord.Times(started: started, ended: HostClock.now())
+    log?.note(index, place: place, variant: variant(instruction, sizes), times)
   }
 
   package func startRecording() { log = LaunchLog() }
 
-  package func takeRecords() -> [LaunchRecord] { log?.take() ?? [] }
+  package func takeRecords() -> LaunchLog { log?.take() ?? LaunchLog() }
 
   package func stopRecording() { log = nil }
 
@@ -106,6 +118,7 @@ package final class CPUDevice: Device {
     case .quantize: quantize(bound)
     case .writeKV(let layout): writeKV(layout, bound)
     case .attend(let attention, let layout): attend(attention, layout, bound)
+    case .fused: preconditionFailure("fused operations run as their parts")
     }
   }
 }

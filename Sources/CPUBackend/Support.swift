@@ -11,6 +11,8 @@ extension CPUDevice {
     switch operation {
     case .pure(.attention):
       return .declined(reason: "attention runs over a cache: planning lowers it to attend")
+    case .fused(let fusion):
+      return .declined(reason: "\(fusion.name) runs as its parts")
     case .pure(.linear(let layer)):
       return linearSupport(layer, input: input)
     case .attend(let attention, _) where attention.headWidth > Int(CPU_MAX_HEAD_WIDTH):

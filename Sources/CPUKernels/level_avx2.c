@@ -10,7 +10,8 @@
 #define MANY_Q8_0 8
 #define TILE_TOKENS 3
 #define INT8_TOKENS 4
-#define QUERIES 4
+#define QUERIES 6
+#define TILE_PAGES 1
 
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 

@@ -12,7 +12,8 @@
 #define MANY_Q8_0 3
 #define TILE_TOKENS 6
 #define INT8_TOKENS 8
-#define QUERIES 8
+#define QUERIES 6
+#define TILE_PAGES 4
 
 #pragma clang attribute push(                                                                 \
     __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c"))), \

@@ -50,6 +50,10 @@ package protocol Device: AnyObject {
   /// Whether the device runs `operation` when its first input has the given format.
   func support(_ operation: Operation, input: Format) -> Support
 
+  /// Goes on with a plainer kernel for an operation whose results are wrong or whose kernel does not
+  /// build; `reason` says so in reports. False where there is none.
+  func fallBack(_ operation: Operation, input: Format, reason: String) -> Bool
+
   /// Makes a buffer under an id that is free.
   func allocate(_ id: BufferID, bytes: Int, label: String) throws(DeviceError)
 
@@ -90,7 +94,7 @@ package protocol Device: AnyObject {
   func startRecording() throws(DeviceError)
 
   /// The records since the start or the last call, in order; waits for the work that was submitted.
-  func takeRecords() throws(DeviceError) -> [LaunchRecord]
+  func takeRecords() throws(DeviceError) -> LaunchLog
 
   /// Notes nothing any more and forgets what was not taken.
   func stopRecording() throws(DeviceError)
@@ -110,12 +114,15 @@ package protocol Device: AnyObject {
 extension Device {
   /// Nothing: a device that keeps no records has none to give.
   package func startRecording() throws(DeviceError) {}
-  package func takeRecords() throws(DeviceError) -> [LaunchRecord] { [] }
+  package func takeRecords() throws(DeviceError) -> LaunchLog { LaunchLog() }
   package func stopRecording() throws(DeviceError) {}
   package func measureRoofline() throws(DeviceError) -> Roofline? { nil }
   package func programs(
     _ isWanted: (_ program: String, _ entry: String) -> Bool
   ) throws(DeviceError) -> [ProgramText] { [] }
+
+  /// There is one kernel for each operation.
+  package func fallBack(_ operation: Operation, input: Format, reason: String) -> Bool { false }
 
   /// Nothing: the device copies what it is given.
   package func stagingBytes(_ weight: Weight, rows: Int) -> Int { 0 }

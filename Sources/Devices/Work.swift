@@ -86,12 +86,58 @@ extension Operation {
       let tokens = sizes[inputs[0].rows]
       work.bytesRead = inputs.prefix(3).reduce(0) { $0 + $1.bytes(sizes) }
       work.bytesWritten = tokens * layout.tokenBytes
+    case .fused:
+      // Its instruction knows the parts.
+      break
     case .attend(let attention, let layout):
       work.bytesRead = inputs[0].bytes(sizes) + sight.tokens * layout.tokenBytes
       work.flops = 4 * attention.headCount * attention.headWidth * sight.pairs
     }
     return work
   }
+}
+
+extension Instruction {
+  /// What the instruction costs. A fused one costs the arithmetic of its parts, and of their bytes those
+  /// that come from outside or go there: what passes between parts need not go through memory, and what
+  /// several read is read once.
+  package func work(_ sizes: SymbolSizes, sight: Sight = Sight()) -> Work {
+    guard !expansion.isEmpty else {
+      return operation.work(inputs: inputs, output: output, sizes: sizes, sight: sight)
+    }
+    var work = Work()
+    var inside: Set<Region> = []
+    var known: Set<Region> = []
+    for part in parts {
+      let own = part.operation.work(
+        inputs: part.inputs, output: part.output, sizes: sizes, sight: sight)
+      work.flops += own.flops
+      work.isInteger = work.isInteger || own.isInteger
+      work.bytesRead += own.bytesRead
+      work.bytesWritten += own.bytesWritten
+      for input in part.inputs where !input.isPool {
+        if known.contains(input.region) { work.bytesRead -= input.bytes(sizes) }
+        known.insert(input.region)
+      }
+      if !part.output.isPool, part.output.region != output.region {
+        inside.insert(part.output.region)
+        work.bytesWritten -= part.output.bytes(sizes)
+      }
+      known.formUnion(inside)
+    }
+    return work
+  }
+
+  /// What a profile must know of the step to tell what the instruction costs: the windows of attention.
+  package var attention: Attention? {
+    for part in parts { if case .attend(let attention, _) = part.operation { return attention } }
+    return nil
+  }
+}
+
+extension Operand {
+  /// Whether it is a page pool, of which only some tokens are touched.
+  fileprivate var isPool: Bool { if case .pages = format { true } else { false } }
 }
 
 extension KVLayout {

@@ -85,7 +85,7 @@ extension OpSuite {
     }
   }
 
-  private static func int8Rows(_ x: [Float], width: Int) -> [UInt8] {
+  static func int8Rows(_ x: [Float], width: Int) -> [UInt8] {
     let stride = Int8Activations.rowBytes(width)
     var bytes = [UInt8](repeating: 0, count: x.count / width * stride)
     bytes.withUnsafeMutableBytes { target in

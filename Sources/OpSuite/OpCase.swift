@@ -26,12 +26,36 @@ package struct OpCase: Sendable {
     var bytes: [UInt8]
   }
 
+  typealias Shape = (rows: Dimension, width: Int, format: Format)
+
+  /// One of the operations that a fused one stands for.
+  struct Part: Sendable {
+    var operation: Operation
+    var inputs: [Place]
+    /// Places in `parameters`.
+    var parameters: [Int] = []
+    var output: Place
+    var parts: [Part] = []
+  }
+
+  /// Where a part finds an operand.
+  enum Place: Sendable {
+    case input(Int)
+    /// What passes between parts, by number.
+    case between(Int, Shape)
+    case output
+  }
+
   /// Says what is awkward about it: `rows 33, width 100`.
   package let title: String
   package let operation: Operation
   let inputs: [Input]
   let parameters: [Parameter]
-  let output: (rows: Dimension, width: Int, format: Format)
+  let output: Shape
+  /// An input that the operation writes to as well: a page pool.
+  var written: Int?
+  /// Of a fused operation, what it stands for.
+  var parts: [Part] = []
   let sizes: SymbolSizes
   /// The largest normalised mean squared error that passes; 0 asks for the same bytes.
   package let tolerance: Double
@@ -41,18 +65,37 @@ package struct OpCase: Sendable {
 
   /// What the operation costs on this data.
   package var work: Work {
-    func operand(_ rows: Dimension, _ width: Int, _ format: Format) -> Operand {
+    // No memory is needed for that; each operand gets a place of its own.
+    func operand(_ index: Int, _ shape: Shape) -> Operand {
       Operand(
-        region: Region(buffer: BufferID(index: 0)), rows: rows, width: width, format: format)
+        region: Region(buffer: BufferID(index: index)), rows: shape.rows, width: shape.width,
+        format: shape.format)
+    }
+    func operand(_ place: Place) -> Operand {
+      switch place {
+      case .input(let index):
+        operand(index, (inputs[index].rows, inputs[index].width, inputs[index].format))
+      case .output: operand(inputs.count, output)
+      case .between(let number, let shape): operand(inputs.count + 1 + number, shape)
+      }
+    }
+    func instruction(_ part: Part) -> Instruction {
+      Instruction(
+        part.operation, inputs: part.inputs.map(operand), output: operand(part.output),
+        label: "case", expansion: part.parts.map(instruction))
     }
     var sight = Sight()
-    if case .attend = operation {
+    switch operation {
+    case .attend, .fused(.attendQuantize):
       sight = Sight(
         begin: inputs[2].integers, end: inputs[3].integers, table: inputs[4].integers)
+    default: break
     }
-    return operation.work(
-      inputs: inputs.map { operand($0.rows, $0.width, $0.format) },
-      output: operand(output.rows, output.width, output.format), sizes: sizes, sight: sight)
+    return instruction(
+      Part(
+        operation: operation, inputs: inputs.indices.map { .input($0) }, output: .output,
+        parts: parts)
+    ).work(sizes, sight: sight)
   }
 
   /// Small enough for an interpreter, and for the self-test at start.

@@ -9,7 +9,7 @@ package enum OpSuite {
   /// All cases, grouped by operation.
   package static let cases: [OpCase] =
     embedCases() + normCases() + linearCases() + quantizeCases() + ropeCases() + pointwiseCases()
-    + selectCases() + writeCases() + attendCases()
+    + selectCases() + writeCases() + attendCases() + fusedCases()
 
   /// One row of the report of `apus devices --check`.
   package struct Row: Sendable {
@@ -21,6 +21,8 @@ package enum OpSuite {
     package var failure: String?
     /// Why the device does not run the operation.
     package var declined: String?
+    /// Whether it is a fused operation: who declines that runs its parts.
+    package var isFused = false
   }
 
   /// Runs cases on a device and sums them up, a row for each operation and type.
@@ -37,7 +39,7 @@ package enum OpSuite {
     for test in cases where !tinyOnly || test.isTiny {
       if let keys, !keys.contains(test.key) { continue }
       let index = rows.firstIndex { $0.key == test.key } ?? rows.count
-      if index == rows.count { rows.append(Row(key: test.key)) }
+      if index == rows.count { rows.append(Row(key: test.key, isFused: !test.parts.isEmpty)) }
       rows[index].cases += 1
       switch test.check(on: device) {
       case .passed(let error):

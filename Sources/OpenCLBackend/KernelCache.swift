@@ -1,12 +1,12 @@
 import COpenCL
 import Devices
 
-/// The kernels of one device, built when they are first needed.
+/// The programs of one device, built when they are first needed.
 final class KernelCache {
   let context: cl_context
   let device: cl_device_id
   let calls: CallCheck
-  var kernels: [Key: Kernel] = [:]
+  var programs: [Key: Program] = [:]
 
   /// No option that lets the compiler assume finite numbers or reorder sums.
   static let options = "-cl-std=CL1.2"
@@ -17,12 +17,11 @@ final class KernelCache {
     var values: [Int]
   }
 
-  /// A built kernel.
-  final class Kernel {
-    private let owner: OwnedKernel
-    var raw: cl_kernel { owner.raw }
+  /// A built program.
+  final class Program {
+    let owner: OwnedProgram
 
-    init(_ owner: consuming OwnedKernel) { self.owner = owner }
+    init(_ owner: consuming OwnedProgram) { self.owner = owner }
   }
 
   /// A cache that builds in a context which outlives it.
@@ -32,19 +31,28 @@ final class KernelCache {
     self.calls = calls
   }
 
-  /// The kernel of a table row for one launch.
-  func kernel(_ row: Int, _ measures: Measures) throws(DeviceError) -> Kernel {
+  /// A new kernel of a table row for one instruction.
+  func kernel(_ row: Int, _ measures: Measures) throws(DeviceError) -> OwnedKernel {
     let values = KernelTable.rows[row].defines.compactMap { define in
       if case .measure(let measure) = define.value { measures[measure] } else { nil }
     }
     let key = Key(row: row, values: values)
-    if let kernel = kernels[key] { return kernel }
-    let kernel = Kernel(try build(KernelTable.rows[row], measures))
-    kernels[key] = kernel
-    return kernel
+    let program: Program
+    if let built = programs[key] {
+      program = built
+    } else {
+      program = Program(try build(KernelTable.rows[row], measures))
+      programs[key] = program
+    }
+    let entry = KernelTable.rows[row].entry
+    var status = CL_SUCCESS
+    return OwnedKernel(
+      raw: try calls.made(
+        apus_cl_create_kernel(program.owner.raw, entry, &status), status, "clCreateKernel",
+        "\(entry) of \(KernelTable.rows[row].program)"))
   }
 
-  private func build(_ row: KernelRow, _ measures: Measures) throws(DeviceError) -> OwnedKernel {
+  private func build(_ row: KernelRow, _ measures: Measures) throws(DeviceError) -> OwnedProgram {
     let defines = row.defines.map { define in
       switch define.value {
       case .number(let number): (name: define.name, value: number)
@@ -52,7 +60,7 @@ final class KernelCache {
       }
     }
     let words = ([row.program] + defines.map { "\($0.name)=\($0.value)" }).joined(separator: " ")
-    let text = KernelSource.program(row.program, defines: defines)
+    let text = KernelSource.program(row.program, shared: row.shared, defines: defines)
 
     var status = CL_SUCCESS
     let raw = text.withCString {
@@ -62,10 +70,7 @@ final class KernelCache {
       raw: try calls.made(raw, status, "clCreateProgramWithSource", words))
     status = apus_cl_build_program(program.raw, device, Self.options)
     try calls.check(status, "clBuildProgram", "\(words)\(log(of: program.raw))")
-    return OwnedKernel(
-      raw: try calls.made(
-        apus_cl_create_kernel(program.raw, row.entry, &status), status, "clCreateKernel",
-        "\(row.entry) of \(words)"))
+    return program
   }
 
   /// The build log on lines of its own; a long one is cut, as its first errors tell most.

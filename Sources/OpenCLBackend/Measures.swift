@@ -26,6 +26,8 @@ struct Measures {
     case .headsEach: headsEach
     case .headGroups: heads.count / headsEach
     case .ropeDimensions: if case .pure(.rope(let rope)) = operation { rope.dimensions } else { 0 }
+    case .headUnits: heads.count + 2 * heads.kv
+    case .outputBlocks: instruction.output.width / Int8Activations.blockLength
     case .hasBias: instruction.weights.count > 1 ? 1 : 0
     }
   }
@@ -38,6 +40,25 @@ struct Measures {
     case (.magnitude, .pure(.rope(let rope))): rope.magnitude
     default: preconditionFailure("\(operation.name) has no \(parameter)")
     }
+  }
+
+  /// The measures of a part of a fused operation.
+  func part(_ index: Int) -> Measures {
+    Measures(instruction: instruction.parts[index], sizes: sizes)
+  }
+
+  /// How many work-items keep a CPU device busy. A second worker is awake some 30 µs after the first,
+  /// and gains little where memory is the limit, so a short launch goes to one. Else each gets several
+  /// equal shares.
+  func items(_ computeUnits: Int) -> Int {
+    let weights = operation.multiplied
+    if !weights.isEmpty {
+      // Bytes a microsecond that one core reads, operations that it computes.
+      let reading = weights.reduce(0) { $0 + $1.bytes } / 36_000
+      let computing = weights.reduce(0) { $0 + 2 * rows * $1.rows * $1.width } / 600_000
+      if max(reading, computing) < 120 { return 1 }
+    }
+    return computeUnits * 8
   }
 
   private var operation: Operation { instruction.operation }
@@ -59,6 +80,8 @@ struct Measures {
     switch operation {
     case .pure(.rope(let rope)): (rope.headCount, rope.headCount, rope.headWidth)
     case .writeKV(let layout): (layout.headCount, layout.headCount, layout.headWidth)
+    case .fused(.attentionInputs(let inputs)):
+      (inputs.rope.headCount, inputs.layout.headCount, inputs.layout.headWidth)
     case .attend(let attention, _):
       (attention.headCount, attention.kvHeadCount, attention.headWidth)
     default: preconditionFailure("\(operation.name) has no heads")
@@ -69,5 +92,18 @@ struct Measures {
   private var headsEach: Int {
     let group = heads.count / heads.kv
     return (1...min(group, Self.headsAtOnce)).last { group % $0 == 0 } ?? 1
+  }
+}
+
+extension Operation {
+  /// The matrices that an operation multiplies by.
+  fileprivate var multiplied: [Weight] {
+    switch self {
+    case .pure(.linear(let layer)), .fused(.linearAdd(let layer)): [layer.weight]
+    case .fused(.gatedUnit(let unit)): [unit.gate.weight, unit.up.weight]
+    case .fused(.attentionInputs(let inputs)):
+      [inputs.queries.weight, inputs.keys.weight, inputs.values.weight]
+    default: []
+    }
   }
 }

@@ -20,8 +20,14 @@ package final class OpenCLDevice: Device {
   /// Notes launches while somebody wants them.
   var recorder: LaunchRecorder?
 
+  /// The table's rows for each kind of operation that this device may reach, in order.
+  private var rows: [OperationKind: [Int]]
+  /// Rows that it could have taken but fails with, and what went wrong.
+  private var dropped: [Int: String] = [:]
+
   // Released in this order: what is made in a context before the context.
   private var buffers: [BufferID: OwnedBuffer] = [:]
+  private var prepared: [PreparedList] = []
   let kernels: KernelCache
   var queue: OwnedQueue
   let context: OwnedContext
@@ -88,6 +94,7 @@ package final class OpenCLDevice: Device {
     self.handle = device
     self.description = description
     self.declined = declined
+    rows = KernelTable.reached(by: description.features, without: [])
     self.calls = calls
     traits = DeviceTraits(
       kind: .opencl, name: name, hardware: description.name,
@@ -105,7 +112,7 @@ package final class OpenCLDevice: Device {
 
   package func support(_ operation: Operation, input: Format) -> Support {
     guard let kind = OperationKind(operation, input: input),
-      let rows = KernelTable.byKind[kind]
+      let numbers = rows[kind]
     else {
       let type = operation.typeName(input)
       return .declined(reason: "no OpenCL kernel for \(operation.name) \(type)")
@@ -113,9 +120,22 @@ package final class OpenCLDevice: Device {
     if let reason = declined[OperationKey(operation, input: input)] {
       return .declined(reason: reason)
     }
-    let table = rows.map { KernelTable.rows[$0] }
+    let table = numbers.map { KernelTable.rows[$0] }
     let variants = table.map(\.variant).joined(separator: "|")
-    return .native(variant: "\(table[0].program) \(variants)")
+    let failures = Set(dropped.filter { KernelTable.rows[$0.key].kind == kind }.values)
+    return .native(
+      variant: (["\(table[0].program) \(variants)"] + failures.sorted()).joined(separator: "; "))
+  }
+
+  package func fallBack(_ operation: Operation, input: Format, reason: String) -> Bool {
+    guard let kind = OperationKind(operation, input: input) else { return false }
+    let numbers = (rows[kind] ?? []).filter { KernelTable.rows[$0].needs != nil }
+    for number in numbers {
+      dropped[number] = "without \(KernelTable.rows[number].needs?.rawValue ?? ""): \(reason)"
+    }
+    rows = KernelTable.reached(by: description.features, without: Set(dropped.keys))
+    prepared = []
+    return !numbers.isEmpty
   }
 
   package func allocate(_ id: BufferID, bytes: Int, label: String) throws(DeviceError) {
@@ -137,6 +157,8 @@ package final class OpenCLDevice: Device {
 
   package func release(_ id: BufferID) {
     guard buffers[id] != nil else { return }
+    // They are bound to the buffer.
+    prepared = []
     if isBusy { isBusy = apus_cl_finish(queue.raw) != CL_SUCCESS }
     if let buffer = buffers.removeValue(forKey: id) { ledger.remove(buffer.bytes) }
   }
@@ -189,9 +211,9 @@ package final class OpenCLDevice: Device {
   }
 
   package func run(_ instructions: [Instruction], sizes: SymbolSizes) throws(DeviceError) {
-    for instruction in instructions {
-      try launch(Measures(instruction: instruction, sizes: sizes))
-    }
+    let list = prepare(instructions)
+    recorder?.begin(instructions, sizes)
+    for index in instructions.indices { try submit(instructions[index], index, of: list, sizes) }
     try calls.check(apus_cl_flush(queue.raw), "clFlush", "a step")
   }
 
@@ -205,49 +227,70 @@ package final class OpenCLDevice: Device {
 
 // The one launch path.
 extension OpenCLDevice {
-  /// Submits one instruction.
-  private func launch(_ measures: Measures) throws(DeviceError) {
-    let rows = measures[.rows]
-    guard rows > 0 else { return }
+  /// What is kept of a list of instructions.
+  private func prepare(_ instructions: [Instruction]) -> PreparedList {
+    if let list = prepared.first(where: { $0.holds(instructions) }) { return list }
+    // Whoever runs ever new lists gains nothing from old ones.
+    if prepared.count >= 32 { prepared = [] }
+    let list = PreparedList(instructions)
+    prepared.append(list)
+    return list
+  }
+
+  /// Submits one instruction of a list.
+  private func submit(
+    _ instruction: Instruction, _ index: Int, of list: PreparedList, _ sizes: SymbolSizes
+  ) throws(DeviceError) {
+    if list.slots[index].sizes != sizes {
+      list.slots[index].sizes = nil
+      list.slots[index].current = []
+      try prepare(Measures(instruction: instruction, sizes: sizes), 0, &list.slots[index])
+      list.slots[index].sizes = sizes
+    }
+    for launch in list.slots[index].current {
+      isBusy = true
+      if let recorder {
+        try recorder.enqueue(launch, of: index, singly: description.isCPU)
+      } else {
+        try launch.enqueue(on: queue.raw, singly: description.isCPU)
+      }
+    }
+  }
+
+  /// Adds the launch of an instruction at some sizes to its slot, or none where there are no rows; a
+  /// fused one that no kernel serves at these sizes is launched as its parts. `place` tells those apart.
+  private func prepare(
+    _ measures: Measures, _ place: Int, _ slot: inout PreparedList.Slot
+  ) throws(DeviceError) {
+    let count = measures[.rows]
+    guard count > 0 else { return }
     let instruction = measures.instruction
     guard let first = instruction.inputs.first,
       let kind = OperationKind(instruction.operation, input: first.format),
-      let number = KernelTable.byKind[kind]?.first(where: {
-        KernelTable.rows[$0].serves(rows: rows, measures)
+      let number = rows[kind]?.first(where: {
+        KernelTable.rows[$0].serves(rows: count, measures)
       })
     else {
-      preconditionFailure("\(instruction.label) was placed on a device that declines it")
-    }
-    let row = KernelTable.rows[number]
-    let kernel = try kernels.kernel(number, measures)
-    let range = LaunchRange(row, measures, items: description.isCPU ? computeUnits * 8 : nil)
-
-    var arguments = ArgumentWriter(kernel: kernel.raw, calls: calls, label: instruction.label)
-    for argument in row.arguments {
-      switch argument {
-      case .input(let index): try bind(instruction.inputs[index].region, &arguments)
-      case .weight(let index): try bind(instruction.weights[index], &arguments)
-      case .bias: try bind(instruction.weights[measures[.hasBias]], &arguments)
-      case .output: try bind(instruction.output.region, &arguments)
-      case .count(let measure): try arguments.count(measures[measure])
-      case .number(let parameter): try arguments.set(measures[parameter])
-      case .each: try arguments.count(range.each)
+      precondition(
+        !instruction.expansion.isEmpty,
+        "\(instruction.label) was placed on a device that declines it")
+      for (index, part) in instruction.expansion.enumerated() {
+        let measures = Measures(instruction: part, sizes: measures.sizes)
+        try prepare(measures, LaunchLog.place(of: index, in: place), &slot)
       }
+      return
     }
-    isBusy = true
-    if let recorder {
-      return try recorder.launch(measures, row: number, "\(row.entry) for \(instruction.label)") {
-        range.enqueue(kernel.raw, on: queue.raw, singly: description.isCPU, event: $0)
-      }
+    let items = description.isCPU ? measures.items(computeUnits) : nil
+    if let launch = slot.launches.first(where: { $0.number == number && $0.place == place }) {
+      try launch.resize(measures, items: items)
+      slot.current.append(launch)
+      return
     }
-    try calls.check(
-      range.enqueue(kernel.raw, on: queue.raw, singly: description.isCPU),
-      "clEnqueueNDRangeKernel", "\(row.entry) for \(instruction.label)")
-  }
-
-  /// A buffer's two arguments.
-  private func bind(_ region: Region, _ arguments: inout ArgumentWriter) throws(DeviceError) {
-    try arguments.set(Optional(buffer(region.buffer).raw))
-    try arguments.set(cl_ulong(region.offset))
+    let launch = try PreparedLaunch(
+      kernels.kernel(number, measures), number: number, place: place, measures, items: items,
+      calls: calls
+    ) { buffer($0.buffer).raw }
+    slot.launches.append(launch)
+    slot.current.append(launch)
   }
 }

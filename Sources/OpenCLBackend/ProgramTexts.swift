@@ -16,7 +16,7 @@ extension KernelCache {
     _ isWanted: (_ program: String, _ entry: String) -> Bool
   ) throws(DeviceError) -> [ProgramText] {
     var texts: [ProgramText] = []
-    let keys = kernels.keys.sorted { first, second in
+    let keys = programs.keys.sorted { first, second in
       first.row == second.row
         ? first.values.lexicographicallyPrecedes(second.values) : first.row < second.row
     }
@@ -30,7 +30,7 @@ extension KernelCache {
         case .measure: (name: define.name, value: measured.popFirst() ?? 0)
         }
       }
-      let source = KernelSource.program(row.program, defines: defines)
+      let source = KernelSource.program(row.program, shared: row.shared, defines: defines)
       texts.append(
         ProgramText(
           program: row.program, entry: row.entry, source: source, options: Self.options,

@@ -51,7 +51,8 @@ import Testing
       }
       // What attention saw grows token by token.
       let seen = profile.launches(.decode)
-        .filter { $0.record.key.name == "attend" && $0.record.layer == 0 }.map(\.record.sight.pairs)
+        .filter { $0.record.instruction.attention != nil && $0.record.layer == 0 }.map(
+          \.record.sight.pairs)
       #expect(seen == [11, 12, 13, 14])
       for grouping in ProfileReport.Grouping.allCases {
         for phase in ProfileReport.Phase.allCases {

@@ -75,8 +75,10 @@ private final class PaperDevice: Device {
   private func plan(
     _ graph: Graph, _ devices: [any Device], rows: Int = 8, pages: Int = 4
   ) throws -> ExecutionPlan {
-    try Planner(bounds: SymbolSizes(rows: rows, outputs: 2), pageCount: pages, element: .f16)
-      .plan(graph, on: devices)
+    var planner = Planner(
+      bounds: SymbolSizes(rows: rows, outputs: 2), pageCount: pages, element: .f16)
+    planner.fuses = false
+    return try planner.plan(graph, on: devices)
   }
 
   @Test func inputsOfIntegerLayersAreQuantisedOnce() throws {

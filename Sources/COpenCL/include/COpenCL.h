@@ -28,6 +28,10 @@ const char *apus_cl_load(void);
 // The name of a status, such as "CL_OUT_OF_RESOURCES"; "unknown OpenCL status" for others.
 const char *apus_cl_status_name(cl_int status);
 
+// Whether the host's processor and system have AVX-512 with byte dot products (VNNI), on vectors of all
+// widths.
+bool apus_host_has_vnni(void);
+
 // --- Counting and fault injection ---------------------------------------------------------------
 
 // Kinds of objects that are counted.

@@ -236,7 +236,16 @@ typedef struct {
   size_t heads;
   float scale;
   float *output;
+  // Room for `parts_rows` rows x heads x `spans` x (head_width + 2) floats, so that threads may share
+  // the tokens of a few rows; `spans` covers what any row sees. Or NULL.
+  float *parts;
+  size_t parts_rows;
+  size_t spans;
+  size_t tile_rows; // set by `cpu_attend`
 } cpu_attend_arguments;
+
+// Tokens that are summed on their own; the sums are merged in order.
+enum { CPU_SPAN = 512 };
 
 void cpu_attend(const cpu_kernels *kernels, cpu_pool *pool, const cpu_attend_arguments *arguments);
 
