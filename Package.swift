@@ -18,10 +18,12 @@ func room(_ name: String, _ rooms: String..., products: [Target.Dependency] = []
     path: "Sources/\(name)", swiftSettings: swiftSettings)
 }
 
-func interop(_ name: String, path: String? = nil, sources: [String]? = nil) -> Target {
+func interop(
+  _ name: String, _ rooms: String..., path: String? = nil, sources: [String]? = nil
+) -> Target {
   .target(
-    name: name, path: path ?? "Sources/\(name)", sources: sources, publicHeadersPath: "include",
-    cSettings: cSettings)
+    name: name, dependencies: rooms.map { .byName(name: $0) }, path: path ?? "Sources/\(name)",
+    sources: sources, publicHeadersPath: "include", cSettings: cSettings)
 }
 
 func tests(_ name: String, _ rooms: String...) -> Target {
@@ -43,7 +45,8 @@ let package = Package(
     // Interop: C that Swift cannot be.
     interop("COpenCL"),
     interop("COpenBLAS"),
-    interop("CPUKernels"),
+    interop("WeightTiles"),
+    interop("CPUKernels", "WeightTiles"),
     interop("Kernels", path: "Kernels", sources: ["programs.c"]),
 
     // From a file to a graph.
@@ -56,8 +59,10 @@ let package = Package(
     // The contract and the three backends behind it.
     room("Devices", "ModelGraph", "Tensors"),
     room("ReferenceBackend", "Devices", "ModelGraph", "Tensors"),
-    room("CPUBackend", "CPUKernels", "COpenBLAS", "Devices", "ModelGraph", "Tensors"),
-    room("OpenCLBackend", "COpenCL", "Kernels", "Devices", "ModelGraph", "Tensors"),
+    room(
+      "CPUBackend", "CPUKernels", "WeightTiles", "COpenBLAS", "Devices", "ModelGraph", "Tensors"),
+    room(
+      "OpenCLBackend", "COpenCL", "Kernels", "WeightTiles", "Devices", "ModelGraph", "Tensors"),
     room("OpSuite", "Devices", "ReferenceBackend", "ModelGraph", "Tensors"),
 
     // From a graph to tokens.
@@ -117,7 +122,7 @@ let package = Package(
     tests("KernelsTests", "Kernels", "OpenCLBackend", "COpenCL"),
     tests(
       "BackendTests", "OpSuite", "ReferenceBackend", "CPUBackend", "OpenCLBackend", "COpenCL",
-      "CPUKernels", "Devices", "ModelGraph", "Tensors"),
+      "CPUKernels", "WeightTiles", "Devices", "ModelGraph", "Tensors"),
     tests("CLITests", "CLI", "Apus"),
     tests(
       "ApusTests", "Apus", "COpenCL", "Devices", "Profiling", "Runtime", "Sampling", "Tokenization",

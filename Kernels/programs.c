@@ -8,8 +8,17 @@ static const char prelude[] = {
 static const char tile_dot[] = {
 #embed "common/tile_dot.cl" suffix(, 0)
 };
+static const char attention[] = {
+#embed "common/attention.cl" suffix(, 0)
+};
 static const char attend[] = {
 #embed "attention/attend.cl" suffix(, 0)
+};
+static const char attend_rows[] = {
+#embed "attention/attend_rows.cl" suffix(, 0)
+};
+static const char attend_tiles[] = {
+#embed "attention/attend_tiles.cl" suffix(, 0)
 };
 static const char write_kv[] = {
 #embed "attention/write_kv.cl" suffix(, 0)
@@ -71,7 +80,10 @@ static const kernel_program programs[] = {
     PROGRAM(fused, attention_inputs),
     PROGRAM(fused, gated_unit),
     PROGRAM(common, tile_dot),
+    PROGRAM(common, attention),
     PROGRAM(attention, attend),
+    PROGRAM(attention, attend_rows),
+    PROGRAM(attention, attend_tiles),
     PROGRAM(attention, write_kv),
     PROGRAM(gemm, linear_int8),
     PROGRAM(gemm, linear_tiles),

@@ -89,7 +89,10 @@ extension DeviceInventory.CheckRow {
     } else if let reason = row.declined {
       (verdict, remark) = (.declined, reason)
     } else {
-      (verdict, remark) = (.passed, nil)
+      verdict = .passed
+      remark =
+        row.fallBacks.isEmpty
+        ? nil : "passed by a plainer kernel; without it: " + row.fallBacks.joined(separator: "; ")
     }
   }
 }

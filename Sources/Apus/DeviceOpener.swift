@@ -50,7 +50,7 @@ struct DeviceOpener {
         problems.append("\(error)")
         continue
       }
-      let plan: ExecutionPlan?
+      var plan: ExecutionPlan?
       do throws(PlanningError) {
         let whole = try shape.planner.plan(graph, on: devices)
         if let shortage = budget.shortage(of: whole, on: devices.map(\.traits)) {
@@ -69,10 +69,15 @@ struct DeviceOpener {
         }
         plan = nil
       }
-      if let device = devices.last, let failure = selfTest(device, keys) {
-        problems.append("\(candidate.name) fails its self-test: \(failure)")
-        devices.removeLast()
-        continue
+      if let device = devices.last {
+        let tested = selfTest(device, keys)
+        if let failure = tested.failure {
+          problems.append("\(candidate.name) fails its self-test: \(failure)")
+          devices.removeLast()
+          continue
+        }
+        // The placements name the kernels that are left.
+        if tested.fellBack { plan = try? shape.planner.plan(graph, on: devices) }
       }
       guard let plan else { continue }
       do throws(EngineError) {
@@ -114,11 +119,17 @@ struct DeviceOpener {
     }
   }
 
-  /// The first failure among the tiny cases of the operations that will be used, or nil.
-  private func selfTest(_ device: any Device, _ keys: Set<OperationKey>) -> String? {
-    if device.traits.kind == .reference { return nil }
+  /// Runs the tiny cases of the operations that will be used: the first failure, and whether the
+  /// device went on with plainer kernels.
+  private func selfTest(
+    _ device: any Device, _ keys: Set<OperationKey>
+  ) -> (failure: String?, fellBack: Bool) {
+    if device.traits.kind == .reference { return (nil, false) }
     let rows = OpSuite.check(device, keys: keys, tinyOnly: true)
-    return rows.first { $0.failure != nil }.map { "\($0.key): \($0.failure ?? "")" }
+    return (
+      rows.first { $0.failure != nil }.map { "\($0.key): \($0.failure ?? "")" },
+      rows.contains { !$0.fallBacks.isEmpty }
+    )
   }
 
   /// Loads OpenCL's drivers where a device of theirs may be taken; says whether it was so.

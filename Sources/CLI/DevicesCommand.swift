@@ -32,8 +32,7 @@ struct DevicesCommand: AsyncParsableCommand {
   @Flag(help: "With --check: only the smallest shapes, for interpreters and emulators.")
   var tiny = false
 
-  @Flag(help: "Print JSON.")
-  var json = false
+  @OptionGroup var output: OutputArguments
 
   func validate() throws {
     if tiny && !check { throw ValidationError("--tiny goes with --check") }
@@ -52,7 +51,7 @@ struct DevicesCommand: AsyncParsableCommand {
     }
     if check { return try await checkAll(devices) }
     if roofline { return try await measureAll(devices) }
-    if json { return try printJSON(devices.map(DeviceReport.init)) }
+    if output.json { return try printJSON(devices.map(DeviceReport.init)) }
     Terminal.write(
       table(
         ["device", "hardware", "driver"], devices.map { [$0.name, $0.hardware, $0.driver] }))
@@ -75,7 +74,7 @@ struct DevicesCommand: AsyncParsableCommand {
     }
     Terminal.progress("")
     if !isKept { Terminal.note("apus: the cache folder cannot be written to; nothing was kept") }
-    if json { return try printJSON(reports) }
+    if output.json { return try printJSON(reports) }
     Terminal.write(
       table(
         ["device", "threads", "read GB/s", "f32 GFLOP/s", "int8 GOP/s"],
@@ -88,8 +87,9 @@ struct DevicesCommand: AsyncParsableCommand {
   }
 
   private func checkAll(_ devices: [DeviceDescription]) async throws {
+    let json = output.json
     var reports: [CheckReport] = []
-    for device in devices {
+    for device in devices where !Terminal.isGone {
       if !json { Terminal.write("\(device.name): \(device.hardware), \(device.driver)\n\n") }
       let rows = try await DeviceInventory.check(device.name, tinyOnly: tiny)
       if !json {

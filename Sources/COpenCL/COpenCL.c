@@ -25,6 +25,8 @@ void apus_cl_inject_nothing(void) {
   for (int kind = 0; kind < APUS_CL_FAULT_KINDS; kind++) atomic_store(&countdown[kind], 0);
 }
 
+long apus_cl_calls_before_fault(apus_cl_fault kind) { return atomic_load(&countdown[kind]); }
+
 // The status that this call must fail with, or CL_SUCCESS. One call alone takes the count to zero.
 static cl_int fault(apus_cl_fault kind) {
   long left = atomic_load(&countdown[kind]);

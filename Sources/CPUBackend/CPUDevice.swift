@@ -2,10 +2,12 @@ import CPUKernels
 package import Devices
 package import ModelGraph
 package import Tensors
+import WeightTiles
 
 /// The host's processor: C kernels for its instruction set, and OpenBLAS where that is installed.
 ///
-/// Weights are read where the file is mapped. Operations run one after the other, each spread over
+/// Quantised weights are brought into tiles of 16 rows. Floats, and tables of which only rows are looked
+/// up, are read where the file is mapped. Operations run one after the other, each spread over
 /// the threads of a pool.
 package final class CPUDevice: Device {
   package let traits: DeviceTraits
@@ -45,6 +47,7 @@ package final class CPUDevice: Device {
   }
 
   package var ledger: MemoryLedger { memory.ledger }
+  package func restartLedger() { memory.restartLedger() }
 
   package func allocate(_ id: BufferID, bytes: Int, label: String) throws(DeviceError) {
     try memory.allocate(id, bytes: bytes, label: label)
@@ -52,13 +55,26 @@ package final class CPUDevice: Device {
 
   package func release(_ id: BufferID) { memory.release(id) }
 
-  package func residentBytes(_ weight: Weight) -> Int { weight.bytes }
+  package func residentBytes(_ weight: Weight) -> Int { weight.tileBytes }
 
   package func load(
     _ weight: Weight, rows: Range<Int>, _ bytes: UnsafeRawBufferPointer, to region: Region
   ) throws(DeviceError) {
-    let offset = region.offset + rows.lowerBound * weight.rowBytes
-    try write(bytes, to: Region(buffer: region.buffer, offset: offset))
+    let part = weight.part(rows: rows.count)
+    precondition(bytes.count == part.bytes, "\(weight.name) has other bytes than its shape")
+    // Tiles follow one another, so those in front of a part are as long as a weight of those rows.
+    let front = rows.lowerBound == 0 ? 0 : residentBytes(weight.part(rows: rows.lowerBound))
+    let target = Region(buffer: region.buffer, offset: region.offset + front)
+    guard let type = weight.type.tileType else { return try write(bytes, to: target) }
+    let tiles = memory.bytes(target)
+    precondition(tiles.count >= residentBytes(part), "\(weight.name) reaches beyond its buffer")
+    weight_tiles_write(
+      type, bytes.baseAddress, part.rows, part.width, Int32(threads.count), tiles.baseAddress)
+  }
+
+  package func readsMapped(_ weight: Weight, by operations: [Operation]) -> Bool {
+    !weight.type.isQuantized
+      || operations.allSatisfy { if case .pure(.embedRows) = $0 { true } else { false } }
   }
 
   package func map(_ bytes: UnsafeRawBufferPointer, as id: BufferID) throws(DeviceError) {

@@ -20,7 +20,8 @@ package struct DeviceTraits: Sendable, Hashable {
   package var largestAllocation: Int
   /// Offsets of operands and weights in a buffer are multiples of this.
   package var alignment: Int
-  /// Whether weights are read where the file is mapped, instead of being loaded.
+  /// Whether weights can be read where the file is mapped, instead of being loaded; of which ones,
+  /// `Device.readsMapped` says.
   package var readsMappedWeights: Bool
   /// Bytes of the device's own memory, or nil where it computes in the host's.
   package var ownMemory: Int?
@@ -73,6 +74,10 @@ package protocol Device: AnyObject {
     _ weight: Weight, rows: Range<Int>, _ bytes: UnsafeRawBufferPointer, to region: Region
   ) throws(DeviceError)
 
+  /// Whether a weight is read where the file is mapped, if it is for these operations only. Not asked
+  /// where `traits.readsMappedWeights` is false.
+  func readsMapped(_ weight: Weight, by operations: [Operation]) -> Bool
+
   /// Makes mapped memory readable under an id, without a copy. Only called where
   /// `traits.readsMappedWeights`; the caller keeps the memory valid until `release`.
   func map(_ bytes: UnsafeRawBufferPointer, as id: BufferID) throws(DeviceError)
@@ -109,6 +114,9 @@ package protocol Device: AnyObject {
 
   /// Bytes that are allocated now, and at most so far.
   var ledger: MemoryLedger { get }
+
+  /// Counts anew what is taken at most: what came before belongs to somebody else.
+  func restartLedger()
 }
 
 extension Device {
@@ -123,6 +131,12 @@ extension Device {
 
   /// There is one kernel for each operation.
   package func fallBack(_ operation: Operation, input: Format, reason: String) -> Bool { false }
+
+  /// Nothing, for a device whose ledger is another one's.
+  package func restartLedger() {}
+
+  /// All are.
+  package func readsMapped(_ weight: Weight, by operations: [Operation]) -> Bool { true }
 
   /// Nothing: the device copies what it is given.
   package func stagingBytes(_ weight: Weight, rows: Int) -> Int { 0 }
@@ -191,6 +205,12 @@ package struct MemoryLedger: Sendable, Hashable {
   }
 
   package mutating func remove(_ bytes: Int) { current -= bytes }
+
+  /// Forgets what was taken at most before now.
+  package mutating func restart() {
+    peak = current
+    staging = 0
+  }
 
   /// Notes what one part of a weight took, which is given back by now.
   package mutating func stage(_ bytes: Int) { staging = max(staging, bytes) }

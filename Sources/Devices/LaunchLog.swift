@@ -13,6 +13,8 @@ package struct LaunchLog: Sendable, RandomAccessCollection {
     package var times: LaunchRecord.Times
     /// Whether the host waited for it, since the device keeps no times.
     package var isWaitedFor = false
+    /// Whether it finishes what the launch before it began.
+    fileprivate var isSequel: Bool
   }
 
   private var lists: [(instructions: [Instruction], sizes: SymbolSizes)] = []
@@ -28,10 +30,12 @@ package struct LaunchLog: Sendable, RandomAccessCollection {
   /// Notes a launch of an instruction of the list, or of a part of one: `place` is 0 for the whole, and
   /// ``place(of:in:)`` else.
   package mutating func note(
-    _ index: Int, place: Int, variant: String, _ times: LaunchRecord.Times
+    _ index: Int, place: Int, variant: String, _ times: LaunchRecord.Times, isSequel: Bool = false
   ) {
     entries.append(
-      Entry(list: lists.count - 1, index: index, place: place, variant: variant, times: times))
+      Entry(
+        list: lists.count - 1, index: index, place: place, variant: variant, times: times,
+        isSequel: isSequel))
   }
 
   /// The place of a part in an instruction's expansion, for an instruction at `place` itself.
@@ -57,6 +61,7 @@ package struct LaunchLog: Sendable, RandomAccessCollection {
       instructions[entry.index].part(at: entry.place), sizes: sizes, variant: entry.variant,
       times: entry.times)
     record.isWaitedFor = entry.isWaitedFor
+    record.isSequel = entry.isSequel
     return record
   }
 }

@@ -40,6 +40,8 @@ package struct LaunchRecord: Sendable, Hashable {
   package var times: Times
   /// Whether the host waited for it, since the device keeps no times.
   package var isWaitedFor = false
+  /// Whether it finishes what the launch before it began: that one counts for the whole instruction.
+  package var isSequel = false
   /// What attention saw; whoever planned the step knows it, and the device does not.
   package var sight = Sight()
 
@@ -72,5 +74,5 @@ package struct LaunchRecord: Sendable, Hashable {
     return "\(rows) × \(inputs) → \(instruction.output.width)"
   }
   /// What it cost at the least.
-  package var work: Work { instruction.work(sizes, sight: sight) }
+  package var work: Work { isSequel ? Work() : instruction.work(sizes: sizes, sight: sight) }
 }

@@ -86,61 +86,33 @@ extension Operation {
       let tokens = sizes[inputs[0].rows]
       work.bytesRead = inputs.prefix(3).reduce(0) { $0 + $1.bytes(sizes) }
       work.bytesWritten = tokens * layout.tokenBytes
-    case .fused:
-      // Its instruction knows the parts.
-      break
     case .attend(let attention, let layout):
       work.bytesRead = inputs[0].bytes(sizes) + sight.tokens * layout.tokenBytes
       work.flops = 4 * attention.headCount * attention.headWidth * sight.pairs
+    case .fused:
+      preconditionFailure("a fused operation costs what the parts of its instruction cost")
     }
     return work
   }
 }
 
 extension Instruction {
-  /// What the instruction costs. A fused one costs the arithmetic of its parts, and of their bytes those
-  /// that come from outside or go there: what passes between parts need not go through memory, and what
-  /// several read is read once.
-  package func work(_ sizes: SymbolSizes, sight: Sight = Sight()) -> Work {
+  /// What it costs. What passes between the parts of a fused operation goes through no memory.
+  package func work(sizes: SymbolSizes, sight: Sight = Sight()) -> Work {
     guard !expansion.isEmpty else {
       return operation.work(inputs: inputs, output: output, sizes: sizes, sight: sight)
     }
-    var work = Work()
-    var inside: Set<Region> = []
-    var known: Set<Region> = []
+    let parts = parts
+    let between = Set(parts.map(\.output)).subtracting(inputs + [output])
+    var total = Work()
     for part in parts {
-      let own = part.operation.work(
-        inputs: part.inputs, output: part.output, sizes: sizes, sight: sight)
-      work.flops += own.flops
-      work.isInteger = work.isInteger || own.isInteger
-      work.bytesRead += own.bytesRead
-      work.bytesWritten += own.bytesWritten
-      for input in part.inputs where !input.isPool {
-        if known.contains(input.region) { work.bytesRead -= input.bytes(sizes) }
-        known.insert(input.region)
-      }
-      if !part.output.isPool, part.output.region != output.region {
-        inside.insert(part.output.region)
-        work.bytesWritten -= part.output.bytes(sizes)
-      }
-      known.formUnion(inside)
+      let work = part.work(sizes: sizes, sight: sight)
+      let read = part.inputs.filter(between.contains).reduce(0) { $0 + $1.bytes(sizes) }
+      total.bytesRead += work.bytesRead - read
+      if !between.contains(part.output) { total.bytesWritten += work.bytesWritten }
+      total.flops += work.flops
+      total.isInteger = total.isInteger || work.isInteger
     }
-    return work
+    return total
   }
-
-  /// What a profile must know of the step to tell what the instruction costs: the windows of attention.
-  package var attention: Attention? {
-    for part in parts { if case .attend(let attention, _) = part.operation { return attention } }
-    return nil
-  }
-}
-
-extension Operand {
-  /// Whether it is a page pool, of which only some tokens are touched.
-  fileprivate var isPool: Bool { if case .pages = format { true } else { false } }
-}
-
-extension KVLayout {
-  /// Bytes of the keys and values of one token.
-  fileprivate var tokenBytes: Int { pageBytes / Self.pageTokens }
 }

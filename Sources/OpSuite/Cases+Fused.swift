@@ -227,11 +227,11 @@ extension OpSuite {
       sizes: SymbolSizes(rows: rows, outputs: 0), tolerance: tolerance)
   }
 
-  /// The cases of attention whose heads are whole blocks.
+  /// The cases of attention whose heads are whole blocks: others are quantised apart.
   private static func attendQuantizeCases() -> [OpCase] {
     attendCases().compactMap { test in
       guard case .attend(let attention, let layout) = test.operation,
-        test.output.width % Int8Activations.blockLength == 0
+        attention.headWidth % Int8Activations.blockLength == 0
       else { return nil }
       let between = OpCase.Place.between(0, test.output)
       return OpCase(

@@ -9,7 +9,6 @@ extension OpCase {
   /// Every buffer is longer than its operand on both sides and filled with NaN there, so that a
   /// read beyond the operand spoils the result and a write beyond it is seen.
   package func check(on device: any Device) -> Verdict {
-    let format = inputs.first?.format ?? .f32
     if case .declined(let reason) = device.support(operation, input: format) {
       return .declined(reason: reason)
     }

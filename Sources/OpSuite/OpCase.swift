@@ -65,24 +65,26 @@ package struct OpCase: Sendable {
 
   /// What the operation costs on this data.
   package var work: Work {
-    // No memory is needed for that; each operand gets a place of its own.
-    func operand(_ index: Int, _ shape: Shape) -> Operand {
+    func operand(_ buffer: Int, _ shape: Shape) -> Operand {
       Operand(
-        region: Region(buffer: BufferID(index: index)), rows: shape.rows, width: shape.width,
+        region: Region(buffer: BufferID(index: buffer)), rows: shape.rows, width: shape.width,
         format: shape.format)
     }
-    func operand(_ place: Place) -> Operand {
+    let result = operand(inputs.count, output)
+    let operands = inputs.enumerated().map { index, input in
+      operand(index, (input.rows, input.width, input.format))
+    }
+    func place(_ place: Place) -> Operand {
       switch place {
-      case .input(let index):
-        operand(index, (inputs[index].rows, inputs[index].width, inputs[index].format))
-      case .output: operand(inputs.count, output)
+      case .input(let index): operands[index]
       case .between(let number, let shape): operand(inputs.count + 1 + number, shape)
+      case .output: result
       }
     }
     func instruction(_ part: Part) -> Instruction {
       Instruction(
-        part.operation, inputs: part.inputs.map(operand), output: operand(part.output),
-        label: "case", expansion: part.parts.map(instruction))
+        part.operation, inputs: part.inputs.map(place), output: place(part.output), label: title,
+        expansion: part.parts.map(instruction))
     }
     var sight = Sight()
     switch operation {
@@ -91,12 +93,14 @@ package struct OpCase: Sendable {
         begin: inputs[2].integers, end: inputs[3].integers, table: inputs[4].integers)
     default: break
     }
-    return instruction(
-      Part(
-        operation: operation, inputs: inputs.indices.map { .input($0) }, output: .output,
-        parts: parts)
-    ).work(sizes, sight: sight)
+    let whole = Part(
+      operation: operation, inputs: inputs.indices.map { .input($0) }, output: .output,
+      parts: parts)
+    return instruction(whole).work(sizes: sizes, sight: sight)
   }
+
+  /// The format of the first input.
+  var format: Format { inputs.first?.format ?? .f32 }
 
   /// Small enough for an interpreter, and for the self-test at start.
   package var isTiny: Bool { max(work.flops, work.bytes / 4) <= 20_000 }

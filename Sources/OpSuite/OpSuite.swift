@@ -23,9 +23,12 @@ package enum OpSuite {
     package var declined: String?
     /// Whether it is a fused operation: who declines that runs its parts.
     package var isFused = false
+    /// What was wrong with kernels that the device then went on without.
+    package var fallBacks: [String] = []
   }
 
-  /// Runs cases on a device and sums them up, a row for each operation and type.
+  /// Runs cases on a device and sums them up, a row for each operation and type. Where one does not
+  /// pass, the device falls back to a plainer kernel if it has one, and the cases run again.
   ///
   /// - Parameters:
   ///   - device: The device under test.
@@ -34,6 +37,22 @@ package enum OpSuite {
   /// - Returns: The rows, in the order of the cases.
   package static func check(
     _ device: any Device, keys: Set<OperationKey>? = nil, tinyOnly: Bool = false
+  ) -> [Row] {
+    rows(device, keys: keys, tinyOnly: tinyOnly).map { row in
+      var row = row
+      while let reason = row.failure, let test = cases.first(where: { $0.key == row.key }),
+        device.fallBack(test.operation, input: test.format, reason: reason)
+      {
+        guard var again = rows(device, keys: [row.key], tinyOnly: tinyOnly).first else { break }
+        again.fallBacks = row.fallBacks + [reason]
+        row = again
+      }
+      return row
+    }
+  }
+
+  private static func rows(
+    _ device: any Device, keys: Set<OperationKey>?, tinyOnly: Bool
   ) -> [Row] {
     var rows: [Row] = []
     for test in cases where !tinyOnly || test.isTiny {

@@ -6,12 +6,18 @@ package enum Feature: String, Sendable, Hashable, CaseIterable {
   /// Inline assembly for AVX-512 VNNI: the driver compiles for the host's processor and passes
   /// assembly on.
   case vnni
+  /// Private memory that is cheap, and a compiler that keeps vectors of 16 in registers: the host's
+  /// processor, unless llvmpipe plays a GPU on it.
+  case tiles
 }
 
 extension OpenCLDevices.Description {
   /// What this device and its driver offer. A feature that is here may still fail the self-test.
   package var features: Set<Feature> {
-    compilesAVX512 && apus_host_has_vnni() ? [.vnni] : []
+    var features: Set<Feature> = []
+    if compilesAVX512 && apus_host_has_vnni() { features.insert(.vnni) }
+    if isCPU && platform != "rusticl" && platform != "Oclgrind" { features.insert(.tiles) }
+    return features
   }
 
   /// Whether this is PoCL on the host's processor, compiling for one that has AVX-512. PoCL names a

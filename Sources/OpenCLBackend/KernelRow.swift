@@ -20,18 +20,21 @@ package struct KernelRow: Sendable {
   var y = Extent(.one)
   /// The row serves launches of at most so many rows.
   var rowLimit = Int.max
-  /// And of attention over at most so many numbers in the heads that a work-item takes.
-  var headLimit = Int.max
+  /// It leaves parts in the workspace, for rows that each are of a sequence of their own; the row of
+  /// this kind is launched behind it.
+  var then: OperationKind?
 }
 
 extension KernelRow {
+  /// Whether it finishes what another launch of the same instruction began.
+  var isSequel: Bool { if case .mergeParts = kind { true } else { false } }
+
   /// Whether no launch is beyond the row, so that rows after it are not reached.
-  var isUnlimited: Bool { rowLimit == .max && headLimit == .max }
+  var isUnlimited: Bool { rowLimit == .max && then == nil }
 
   /// Whether the row is meant for a launch of so many rows.
   func serves(rows: Int, _ measures: Measures) -> Bool {
-    rows <= rowLimit
-      && (headLimit == .max || measures[.headsEach] * measures[.headWidth] <= headLimit)
+    rows <= rowLimit && (then == nil || measures.leavesParts)
   }
 }
 
@@ -59,6 +62,7 @@ package enum Argument: Sendable {
   /// An argument of a part of a fused operation, as that one alone has it; parts are counted in
   /// order, those of parts in their place.
   indirect case part(Int, Argument)
+  case workspace
   /// A 32-bit count.
   case count(Measure)
   /// A float.
@@ -71,7 +75,7 @@ package enum Argument: Sendable {
   /// Parameters of the kernel function that it fills.
   package var parameterCount: Int {
     switch self {
-    case .input, .weight, .bias, .output: 2
+    case .input, .weight, .bias, .output, .workspace: 2
     case .part(_, let argument): argument.parameterCount
     case .count, .number, .zero, .each: 1
     }
@@ -97,11 +101,16 @@ package enum Measure: Sendable {
   case heads
   case kvHeads
   case headWidth
-  /// Query heads that one work-item of attention takes, and how many such groups there are.
-  case headsEach
-  case headGroups
   /// Heads of queries, keys and values together.
   case headUnits
+  /// Query heads that share a kv head.
+  case headsShared
+  /// Spans of tokens that rows may see, and those of all kv heads.
+  case spans
+  case kvHeadSpans
+  /// Rows that one work-item of attention takes, and how many such tiles there are.
+  case tileRows
+  case rowTiles
   case ropeDimensions
   /// 1 or 0.
   case hasBias

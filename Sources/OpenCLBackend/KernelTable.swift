@@ -55,7 +55,7 @@ package enum KernelTable {
     let vnni = [Tile.one(16), Tile(outputs: 32, tokens: 4)].flatMap {
       sums(type, needs: .vnni, $0, tiles($0) + [Define("VNNI", 1)])
     }
-    let plain = [Tile.one(16), Tile(outputs: 16, tokens: 8)].flatMap {
+    let plain = [Tile.one(16), Tile(outputs: 32, tokens: 6)].flatMap {
       sums(type, $0, tiles($0))
     }
     let float = [Tile.one(32), Tile(outputs: 16, tokens: 8)].map {
@@ -147,24 +147,69 @@ package enum KernelTable {
         ],
         x: Extent(.kvHeads), y: Extent(.rows))
     ]
-      // Wide heads in few rows: rusticl gives wrong sums where the queries of a work-item, rows by
-      // heads, take more than 8 times 256 numbers.
-      + [(1, 1, Int.max), (8, .max, 2048), (4, .max, 2048), (2, .max, 2048), (1, .max, .max)].map {
-        tile, rowLimit, queryLimit in
+      + [Feature.vnni, .tiles].flatMap { attendOnCPU(element, type, needs: $0) } + [
         KernelRow(
-          kind: .attend(element), variant: "rows \(tile)", program: "attention/attend",
-          entry: "attend",
+          kind: .attend(element), variant: "row", program: "attention/attend", entry: "attend",
+          shared: ["common/attention"],
           defines: [
-            type, Define("HEAD_WIDTH", .headWidth), Define("HEADS", .headsEach),
-            Define("ROWS", tile),
+            type, Define("HEAD_WIDTH", .headWidth), Define("HEADS", 1), Define("UNROLLED", 0),
           ],
-          arguments: [
-            .input(0), .input(1), .input(2), .input(3), .input(4), .input(5), .output,
-            .count(.rows), .count(.heads), .count(.kvHeads), .number(.scale),
-          ],
-          x: Extent(.headGroups), y: Extent(.rows, step: tile), rowLimit: rowLimit,
-          headLimit: queryLimit == .max ? .max : queryLimit / tile)
+          arguments: seen + [.output, .count(.heads), .count(.kvHeads), .number(.scale)],
+          x: Extent(.heads), y: Extent(.rows))
+      ]
+  }
+
+  /// What attention reads.
+  private static let seen: [Argument] = (0..<6).map { .input($0) }
+
+  /// Attention where private memory is cheap: spans of few rows apart, one row whole, tiles of many.
+  private static func attendOnCPU(
+    _ element: KVLayout.Element, _ type: Define, needs: Feature
+  ) -> [KernelRow] {
+    let prefix = needs == .vnni ? "vnni " : ""
+    let defines = [
+      type, Define("HEAD_WIDTH", .headWidth), Define("HEADS", .headsShared),
+      Define("VNNI", needs == .vnni ? 1 : 0),
+    ]
+    func row(
+      _ kind: OperationKind, _ variant: String, _ program: String, _ entry: String,
+      _ arguments: [Argument], x: Extent, y: Measure = .rows
+    ) -> KernelRow {
+      KernelRow(
+        kind: kind, variant: prefix + variant, program: "attention/" + program, entry: entry,
+        needs: needs, shared: ["common/attention"], defines: defines, arguments: arguments,
+        x: x, y: Extent(y))
+    }
+    // With int8 blocks for what comes out where that is all that is wanted of it.
+    let few = [false, true].flatMap { quantizes in
+      let attend = quantizes ? OperationKind.attendQuantize(element) : .attend(element)
+      let follow = OperationKind.mergeParts(element, quantizes: quantizes)
+      var parts = row(
+        attend, "spans", "attend_rows", "attend_parts",
+        seen + [.workspace, .count(.spans), .count(.kvHeads), .number(.scale), .each],
+        x: Extent(.kvHeadSpans, spreads: true))
+      parts.then = follow
+      let merge = row(
+        follow, "spans", "attend_rows", "merge_parts",
+        [.input(2), .input(3), .workspace, .output, .count(.spans), .count(.heads), .each],
+        x: Extent(.heads, spreads: true))
+      var one = row(
+        attend, "row", "attend_rows", "attend_rows",
+        seen + [.output, .count(.kvHeads), .number(.scale), .each],
+        x: Extent(.kvHeads, spreads: true))
+      one.rowLimit = 1
+      return [parts, merge, one].map {
+        var row = $0
+        row.defines.append(Define("QUANTIZED", quantizes ? 1 : 0))
+        return row
       }
+    }
+    var tiles = row(
+      .attend(element), "rows", "attend_tiles", "attend_tiles",
+      seen + [.output, .count(.rows), .count(.heads), .count(.kvHeads), .number(.scale)],
+      x: Extent(.kvHeads), y: .rowTiles)
+    tiles.defines.append(Define("ROWS", .tileRows))
+    return few + [tiles]
   }
 
   /// The rows that a device may reach: by kind, those whose needs are met, up to the first that serves

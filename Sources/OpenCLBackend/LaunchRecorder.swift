@@ -45,7 +45,8 @@ final class LaunchRecorder {
     events.append(event)
     log.note(
       index, place: launch.place, variant: Self.names[launch.number],
-      LaunchRecord.Times(started: enqueued, ended: enqueued))
+      LaunchRecord.Times(started: enqueued, ended: enqueued),
+      isSequel: KernelTable.rows[launch.number].isSequel)
     if clock == nil { try wait() }
   }
 

@@ -20,6 +20,7 @@ package final class OpenCLDevice: Device {
   /// Notes launches while somebody wants them.
   var recorder: LaunchRecorder?
 
+  private let features: Set<Feature>
   /// The table's rows for each kind of operation that this device may reach, in order.
   private var rows: [OperationKind: [Int]]
   /// Rows that it could have taken but fails with, and what went wrong.
@@ -42,9 +43,11 @@ package final class OpenCLDevice: Device {
   ///   - index: its place in ``OpenCLDevices/list()``.
   ///   - threads: compute units to use of a CPU device; nil or more than there are takes all.
   ///   - declined: operations that failed the self-test on this driver, and what went wrong.
+  ///   - features: what rows of the kernel table may use; nil for all that the device offers.
   /// - Throws: ``DeviceError`` where there is no such device or the driver refuses.
   package init(
-    index: Int, threads: Int? = nil, declined: [OperationKey: String] = [:]
+    index: Int, threads: Int? = nil, declined: [OperationKey: String] = [:],
+    features: Set<Feature>? = nil
   ) throws(DeviceError) {
     let name = "opencl:\(index)"
     let handle: OpenCLDevices.Handle
@@ -94,7 +97,8 @@ package final class OpenCLDevice: Device {
     self.handle = device
     self.description = description
     self.declined = declined
-    rows = KernelTable.reached(by: description.features, without: [])
+    self.features = features ?? description.features
+    rows = KernelTable.reached(by: self.features, without: [])
     self.calls = calls
     traits = DeviceTraits(
       kind: .opencl, name: name, hardware: description.name,
@@ -133,7 +137,7 @@ package final class OpenCLDevice: Device {
     for number in numbers {
       dropped[number] = "without \(KernelTable.rows[number].needs?.rawValue ?? ""): \(reason)"
     }
-    rows = KernelTable.reached(by: description.features, without: Set(dropped.keys))
+    rows = KernelTable.reached(by: features, without: Set(dropped.keys))
     prepared = []
     return !numbers.isEmpty
   }
@@ -163,6 +167,8 @@ package final class OpenCLDevice: Device {
     if let buffer = buffers.removeValue(forKey: id) { ledger.remove(buffer.bytes) }
   }
 
+  package func restartLedger() { ledger.restart() }
+
   package func residentBytes(_ weight: Weight) -> Int { ResidentLayout.bytes(weight) }
 
   package func stagingBytes(_ weight: Weight, rows: Int) -> Int {
@@ -178,7 +184,7 @@ package final class OpenCLDevice: Device {
     let front = rows.lowerBound == 0 ? 0 : residentBytes(weight.part(rows: rows.lowerBound))
     let target = Region(buffer: region.buffer, offset: region.offset + front)
     guard let layout = ResidentLayout(weight.type) else { return try write(bytes, to: target) }
-    let tiles = layout.tiles(part, bytes)
+    let tiles = layout.tiles(part, bytes, threads: max(1, computeUnits))
     ledger.stage(tiles.count)
     let result = tiles.withUnsafeBytes { bytes in
       Result { () throws(DeviceError) in try write(bytes, to: target) }
@@ -241,6 +247,7 @@ extension OpenCLDevice {
   private func submit(
     _ instruction: Instruction, _ index: Int, of list: PreparedList, _ sizes: SymbolSizes
   ) throws(DeviceError) {
+    let sizes = list.slots[index].relevant(sizes)
     if list.slots[index].sizes != sizes {
       list.slots[index].sizes = nil
       list.slots[index].current = []
@@ -257,40 +264,52 @@ extension OpenCLDevice {
     }
   }
 
-  /// Adds the launch of an instruction at some sizes to its slot, or none where there are no rows; a
+  /// Adds the launches of an instruction at some sizes to its slot, or none where there are no rows; a
   /// fused one that no kernel serves at these sizes is launched as its parts. `place` tells those apart.
   private func prepare(
     _ measures: Measures, _ place: Int, _ slot: inout PreparedList.Slot
   ) throws(DeviceError) {
     let count = measures[.rows]
-    guard count > 0 else { return }
     let instruction = measures.instruction
+    guard count > 0, let first = instruction.inputs.first else { return }
+    var next = OperationKind(instruction.operation, input: first.format)
+    repeat {
+      guard let kind = next,
+        let number = rows[kind]?.first(where: {
+          KernelTable.rows[$0].serves(rows: count, measures)
+        })
+      else {
+        precondition(
+          !instruction.expansion.isEmpty,
+          "\(instruction.label) was placed on a device that declines it")
+        for (index, part) in instruction.expansion.enumerated() {
+          let measures = Measures(instruction: part, sizes: measures.sizes)
+          try prepare(measures, LaunchLog.place(of: index, in: place), &slot)
+        }
+        return
+      }
+      let items = description.isCPU ? measures.items(computeUnits) : nil
+      if let launch = slot.launches.first(where: { $0.number == number && $0.place == place }) {
+        try launch.resize(measures, items: items)
+        slot.current.append(launch)
+      } else {
+        let launch = try PreparedLaunch(
+          kernels.kernel(number, measures), number: number, place: place, measures, items: items,
+          calls: calls
+        ) { buffer($0.buffer).raw }
+        slot.launches.append(launch)
+        slot.current.append(launch)
+      }
+      next = KernelTable.rows[number].then
+    } while next != nil
+  }
+
+  /// Rows whose spans are worked on apart need a place for what each of them gathers.
+  package func workspaceBytes(_ instruction: Instruction, bounds: SymbolSizes) -> Int {
     guard let first = instruction.inputs.first,
       let kind = OperationKind(instruction.operation, input: first.format),
-      let number = rows[kind]?.first(where: {
-        KernelTable.rows[$0].serves(rows: count, measures)
-      })
-    else {
-      precondition(
-        !instruction.expansion.isEmpty,
-        "\(instruction.label) was placed on a device that declines it")
-      for (index, part) in instruction.expansion.enumerated() {
-        let measures = Measures(instruction: part, sizes: measures.sizes)
-        try prepare(measures, LaunchLog.place(of: index, in: place), &slot)
-      }
-      return
-    }
-    let items = description.isCPU ? measures.items(computeUnits) : nil
-    if let launch = slot.launches.first(where: { $0.number == number && $0.place == place }) {
-      try launch.resize(measures, items: items)
-      slot.current.append(launch)
-      return
-    }
-    let launch = try PreparedLaunch(
-      kernels.kernel(number, measures), number: number, place: place, measures, items: items,
-      calls: calls
-    ) { buffer($0.buffer).raw }
-    slot.launches.append(launch)
-    slot.current.append(launch)
+      rows[kind]?.contains(where: { KernelTable.rows[$0].then != nil }) == true
+    else { return 0 }
+    return AttentionParts(instruction, bounds: bounds)?.bytes ?? 0
   }
 }

@@ -22,6 +22,9 @@ enum OperationKind: Sendable, Hashable {
   case gatedUnit(ElementType, GatedActivation, norms: Bool)
   case attentionInputs(
     ElementType, adjacent: Bool, isBiased: Bool, norms: Bool, KVLayout.Element)
+  case attendQuantize(KVLayout.Element)
+  /// What follows an attention that leaves parts.
+  case mergeParts(KVLayout.Element, quantizes: Bool)
 
   /// The kind of an operation whose first input has the given format, or nil for one that no
   /// device runs as it stands.
@@ -50,7 +53,10 @@ enum OperationKind: Sendable, Hashable {
     switch fusion {
     case .normQuantize: return .normQuantize
     case .linearAdd(let layer): return .linearAdd(layer.weight.type)
-    case .attendQuantize: return nil
+    case .attendQuantize(let attention, let layout):
+      // A head is whole blocks.
+      return attention.headWidth % Int8Activations.blockLength == 0
+        ? .attendQuantize(layout.element) : nil
     case .gatedUnit(let unit):
       let type = unit.gate.weight.type
       guard unit.up.weight.type == type, unit.gate.bias == nil, unit.up.bias == nil else {

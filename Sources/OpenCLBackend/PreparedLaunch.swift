@@ -44,13 +44,14 @@ final class PreparedLaunch {
         case .weight(let number): instruction.weights[number]
         case .bias: instruction.weights[measures[.hasBias]]
         case .output: instruction.output.region
+        case .workspace: instruction.workspace
         case .count, .number, .zero, .each, .part: nil
         }
       switch argument {
       case .count, .each, .part: counts.append(Count(index: index, argument: whole))
       case .number(let parameter): try set(measures[parameter], at: index)
       case .zero: try set(Float(0), at: index)
-      case .input, .weight, .bias, .output:
+      case .input, .weight, .bias, .output, .workspace:
         if let region {
           try set(Optional(buffer(region)), at: index)
           try set(cl_ulong(region.offset), at: index + 1)
@@ -88,9 +89,11 @@ final class PreparedLaunch {
     on queue: cl_command_queue, singly: Bool, event: UnsafeMutablePointer<cl_event?>? = nil
   ) throws(DeviceError) {
     try calls.check(
-      range.enqueue(kernel.raw, on: queue, singly: singly, event: event),
-      "clEnqueueNDRangeKernel", "\(KernelTable.rows[number].entry) for \(label)")
+      range.enqueue(kernel.raw, on: queue, singly: singly, event: event), "clEnqueueNDRangeKernel",
+      what)
   }
+
+  private var what: String { "\(KernelTable.rows[number].entry) for \(label)" }
 
   /// A value as the kernel's parameter stores it.
   private func set<Value: BitwiseCopyable>(_ value: Value, at index: cl_uint) throws(DeviceError) {
@@ -117,17 +120,34 @@ final class PreparedList {
 
   /// What is kept of one instruction.
   struct Slot {
-    /// The sizes of the last step.
+    /// Whether it matters how far rows see, which changes with each token.
+    let seesDepth: Bool
+    /// The sizes of the last step, as far as they matter.
     var sizes: SymbolSizes?
     /// Its launches: none where it had no rows, many where its parts were launched.
     var current: [PreparedLaunch] = []
     /// The launches so far, by rows of the kernel table and places.
     var launches: [PreparedLaunch] = []
+
+    fileprivate init(_ instruction: Instruction) {
+      switch instruction.operation {
+      case .attend, .fused(.attendQuantize): seesDepth = true
+      default: seesDepth = false
+      }
+    }
+
+    /// What matters of the sizes of a step: launches count in spans what rows see.
+    func relevant(_ sizes: SymbolSizes) -> SymbolSizes {
+      guard seesDepth else { return SymbolSizes(rows: sizes.rows, outputs: sizes.outputs) }
+      var sizes = sizes
+      sizes.depth = sizes.depth.map { AttentionParts.spans(tokens: $0) * KVLayout.spanTokens }
+      return sizes
+    }
   }
 
   init(_ instructions: [Instruction]) {
     self.instructions = instructions
-    slots = instructions.map { _ in Slot() }
+    slots = instructions.map(Slot.init)
   }
 
   /// Whether this is the very list.

@@ -68,12 +68,16 @@ struct Assembly {
   /// constants everywhere they are read.
   mutating func placeWeights(constants values: [Constant]) throws(PlanningError) {
     for device in devices.indices {
-      let nodes = zip(lowered.nodes, placements).filter { $1.device == device }.map(\.0)
+      let nodes = zip(lowered.nodes, placements).filter { $1.device == device }
+        .flatMap(\.0.parts)
       var slab = Slab(id: newID(on: device), devices[device].traits)
       for weight in nodes.flatMap(\.weights) {
         let resident = Resident(device: device, weight: weight)
         if weights[resident] != nil { continue }
-        if planner.mapsWeights && devices[device].traits.readsMappedWeights {
+        let readers = nodes.filter { $0.weights.contains(weight) }.map(\.operation)
+        if planner.mapsWeights && devices[device].traits.readsMappedWeights
+          && devices[device].readsMapped(weight, by: readers)
+        {
           let id = newID(on: device)
           plan.maps.append(ExecutionPlan.Map(device: device, weight: weight, id: id))
           weights[resident] = Region(buffer: id)

@@ -18,6 +18,7 @@ package final class ReferenceDevice: Device {
   package init() {}
 
   package var ledger: MemoryLedger { memory.ledger }
+  package func restartLedger() { memory.restartLedger() }
 
   package func support(_ operation: Operation, input: Format) -> Support {
     if case .pure(.attention) = operation {

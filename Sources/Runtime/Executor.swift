@@ -53,6 +53,8 @@ final class Executor {
     self.devices = devices
     mapped = plan.maps.isEmpty ? nil : source
     lent = devices.map { _ in 0 }
+    // A device's self-test may have taken more than a small model does.
+    for device in devices { device.restartLedger() }
     do throws(DeviceError) {
       for buffer in plan.buffers {
         try devices[buffer.device].allocate(buffer.id, bytes: buffer.bytes, label: buffer.label)
@@ -66,6 +68,10 @@ final class Executor {
     } catch { throw .device(error) }
     for load in plan.loads {
       for rows in load.parts { try bring(rows, of: load, from: source) }
+    }
+    // Parts of two files would be no model, and nobody asks again once everything is copied.
+    if !plan.loads.isEmpty, let complaint = source.complaint() {
+      throw .weights(WeightError(complaint))
     }
   }
 

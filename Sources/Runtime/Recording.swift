@@ -38,7 +38,11 @@ package struct StepRecord: Sendable {
 
   /// What an instruction's rows saw, where it is attention.
   package func sight(of instruction: Instruction) -> Sight {
-    instruction.attention.flatMap { sights[$0.window] } ?? Sight()
+    switch instruction.operation {
+    case .attend(let attention, _), .fused(.attendQuantize(let attention, _)):
+      sights[attention.window] ?? Sight()
+    default: Sight()
+    }
   }
 }
 

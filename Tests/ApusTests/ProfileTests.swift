@@ -49,7 +49,7 @@ import Testing
       }
       // What attention saw grows token by token.
       let seen = profile.launches(.decode)
-        .filter { $0.record.instruction.attention != nil && $0.record.layer == 0 }.map(
+        .filter { $0.record.sight.pairs > 0 && !$0.record.isSequel && $0.record.layer == 0 }.map(
           \.record.sight.pairs)
       #expect(seen == [11, 12, 13, 14])
       for grouping in ProfileReport.Grouping.allCases {

@@ -40,8 +40,9 @@ enum House {
   static let backends: Set = ["ReferenceBackend", "CPUBackend", "OpenCLBackend"]
   static let everythingButItself: Set = [
     "Tensors", "GGUF", "Tokenization", "ModelGraph", "Models", "Devices", "ReferenceBackend",
-    "CPUBackend", "CPUKernels", "COpenBLAS", "OpenCLBackend", "COpenCL", "Kernels", "OpSuite",
-    "Planning", "Profiling", "Residency", "Scheduling", "Sampling", "Runtime", "Apus", "CLI",
+    "CPUBackend", "CPUKernels", "WeightTiles", "COpenBLAS", "OpenCLBackend", "COpenCL", "Kernels",
+    "OpSuite", "Planning", "Profiling", "Residency", "Scheduling", "Sampling", "Runtime", "Apus",
+    "CLI",
   ]
 
   /// Words that only some rooms may say, in code or in a comment.

@@ -67,6 +67,9 @@ typedef enum {
 // reaching the driver; calls after it succeed again. n = 0 takes the order back.
 void apus_cl_inject(apus_cl_fault kind, long n, cl_int status);
 
+// Calls of this kind that are left until the injected fault: 0 once it has happened.
+long apus_cl_calls_before_fault(apus_cl_fault kind);
+
 // Takes every injected fault back.
 void apus_cl_inject_nothing(void);
 

@@ -6,6 +6,8 @@
 // any number of threads.
 #pragma once
 
+#include <WeightTiles.h>
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -61,39 +63,36 @@ void cpu_pool_run(cpu_pool *pool, size_t tasks, void (*task)(void *context, size
 
 // ---------------------------------------------------------------------------------- operations
 
-// How a weight's rows are stored: the layouts of GGUF, without alignment.
+// How the elements of a weight are stored, by their GGUF ids.
 typedef enum {
-  CPU_F32,
-  CPU_F16,
-  CPU_BF16,
-  CPU_Q4_0,
-  CPU_Q4_1,
-  CPU_Q5_0,
-  CPU_Q5_1,
-  CPU_Q8_0,
-  CPU_Q2_K,
-  CPU_Q3_K,
-  CPU_Q4_K,
-  CPU_Q5_K,
-  CPU_Q6_K,
-  CPU_IQ4_NL,
-  CPU_IQ4_XS,
-  CPU_MXFP4,
+  CPU_F32 = 0,
+  CPU_F16 = 1,
+  CPU_BF16 = 30,
+  CPU_Q4_0 = WEIGHT_Q4_0,
+  CPU_Q4_1 = WEIGHT_Q4_1,
+  CPU_Q5_0 = WEIGHT_Q5_0,
+  CPU_Q5_1 = WEIGHT_Q5_1,
+  CPU_Q8_0 = WEIGHT_Q8_0,
+  CPU_Q2_K = WEIGHT_Q2_K,
+  CPU_Q3_K = WEIGHT_Q3_K,
+  CPU_Q4_K = WEIGHT_Q4_K,
+  CPU_Q5_K = WEIGHT_Q5_K,
+  CPU_Q6_K = WEIGHT_Q6_K,
+  CPU_IQ4_NL = WEIGHT_IQ4_NL,
+  CPU_IQ4_XS = WEIGHT_IQ4_XS,
+  CPU_MXFP4 = WEIGHT_MXFP4,
 } cpu_type;
 
-enum { CPU_TYPES = CPU_MXFP4 + 1 };
-
-// Decodes `count` elements, a whole number of blocks.
+// Decodes `count` elements of a float type.
 void cpu_decode(const cpu_kernels *kernels, cpu_type type, const void *source, size_t count,
                 float *target);
 
 // output[r][o] = bias[o] + sum over k of input[r][k] * weights[o][k]
 typedef struct {
   cpu_type type;
-  const void *weights;
+  const void *weights; // rows of floats as in a file, or the tiles of WeightTiles.h
   size_t outputs;
   size_t width;
-  size_t row_bytes;
   const float *bias; // or NULL
   const void *input; // f32 rows, or rows of int8 blocks
   size_t rows;
@@ -111,10 +110,11 @@ void cpu_linear_int8(const cpu_kernels *kernels, cpu_pool *pool,
 // output[r] = table[tokens[r]] * scale; rows of a token outside the table are zeros.
 typedef struct {
   cpu_type type;
-  const void *table;
+  const void *table; // as in a file, or tiles
+  bool tiled;
+  size_t row_bytes; // as in a file
   size_t table_rows;
   size_t width;
-  size_t row_bytes;
   const int32_t *tokens;
   size_t rows;
   float scale;

@@ -1,9 +1,11 @@
 // All kernels of one level; the level's file has defined its vectors and primitives.
-#include "blocks.h"
-
 #include "weights.h"
 
+#include "tiles.h"
+
 #pragma clang fp contract(on)
+
+#include "linear_f32.h"
 
 #include "linear_rows.h"
 
