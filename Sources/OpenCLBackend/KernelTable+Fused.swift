@@ -48,7 +48,8 @@ extension KernelTable {
     }
   }
 
-  private static func attentionInputs(_ type: ElementType, _ layout: ResidentLayout) -> [KernelRow] {
+  private static func attentionInputs(_ type: ElementType, _ layout: ResidentLayout) -> [KernelRow]
+  {
     let flags = [true, false]
     return KVLayout.Element.allCases.flatMap { element in
       flags.flatMap { adjacent in
