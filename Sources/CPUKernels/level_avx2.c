@@ -10,6 +10,7 @@
 #define TILE_TOKENS 3
 #define F32_TOKENS 6
 #define INT8_TOKENS 4
+#define INT8_VECTORS 1
 #define QUERIES 4
 
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
