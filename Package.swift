@@ -67,6 +67,7 @@ let package = Package(
 
     // From a graph to tokens.
     room("Planning", "ModelGraph", "Devices", "Tensors"),
+    room("Profiling", "Devices", "ModelGraph", "Tensors"),
     room("Residency"),
     room("Scheduling", "Residency"),
     room("Sampling"),
@@ -77,8 +78,8 @@ let package = Package(
     // What users touch.
     room(
       "Apus", "Runtime", "Models", "GGUF", "Tokenization", "OpSuite", "ReferenceBackend",
-      "CPUBackend", "OpenCLBackend", "Planning", "Scheduling", "Residency", "Sampling", "Devices",
-      "ModelGraph", "Tensors"),
+      "CPUBackend", "OpenCLBackend", "Planning", "Profiling", "Scheduling", "Residency", "Sampling",
+      "Devices", "ModelGraph", "Tensors"),
     .executableTarget(
       name: "CLI",
       dependencies: [
@@ -106,7 +107,9 @@ let package = Package(
     tests("TokenizationTests", "Tokenization", "GGUF", "TestSupport"),
     tests("ModelGraphTests", "ModelGraph", "Tensors"),
     tests("ModelsTests", "Models", "ModelGraph", "GGUF", "Tensors", "TestSupport"),
-    tests("PlanningTests", "Planning", "Devices", "ModelGraph", "Tensors"),
+    tests(
+      "PlanningTests", "Planning", "Devices", "ReferenceBackend", "ModelGraph", "Tensors"),
+    tests("ProfilingTests", "Profiling", "Devices", "ModelGraph", "Tensors", "TestSupport"),
     tests("ResidencyTests", "Residency"),
     tests("SchedulingTests", "Scheduling", "Residency"),
     tests("SamplingTests", "Sampling", "TestSupport"),
@@ -122,7 +125,8 @@ let package = Package(
       "CPUKernels", "WeightTiles", "Devices", "ModelGraph", "Tensors"),
     tests("CLITests", "CLI", "Apus"),
     tests(
-      "ApusTests", "Apus", "COpenCL", "Runtime", "Sampling", "Tokenization", "GGUF", "Tensors",
+      "ApusTests", "Apus", "COpenCL", "Devices", "Profiling", "Runtime", "Sampling", "Tokenization",
+      "GGUF", "Tensors",
       "Models", "ModelGraph", "FuzzTargets", "TestSupport"),
   ],
   swiftLanguageModes: [.v6],

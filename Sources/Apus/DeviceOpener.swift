@@ -50,7 +50,7 @@ struct DeviceOpener {
         problems.append("\(error)")
         continue
       }
-      let plan: ExecutionPlan?
+      var plan: ExecutionPlan?
       do throws(PlanningError) {
         let whole = try shape.planner.plan(graph, on: devices)
         if let shortage = budget.shortage(of: whole, on: devices.map(\.traits)) {
@@ -69,10 +69,15 @@ struct DeviceOpener {
         }
         plan = nil
       }
-      if let device = devices.last, let failure = selfTest(device, keys) {
-        problems.append("\(candidate.name) fails its self-test: \(failure)")
-        devices.removeLast()
-        continue
+      if let device = devices.last {
+        let tested = selfTest(device, keys)
+        if let failure = tested.failure {
+          problems.append("\(candidate.name) fails its self-test: \(failure)")
+          devices.removeLast()
+          continue
+        }
+        // The placements name the kernels that are left.
+        if tested.fellBack { plan = try? shape.planner.plan(graph, on: devices) }
       }
       guard let plan else { continue }
       do throws(EngineError) {
@@ -90,12 +95,16 @@ struct DeviceOpener {
     throw ApusError(.device, (problems + [remedy].compactMap { $0 }).joined(separator: "; "))
   }
 
-  /// The operations and types that a model needs, on whatever device.
+  /// The operations and types that a model needs, on whatever device: fused ones and their parts.
   private func operations(
     of graph: Graph, _ planner: Planner
   ) throws(ApusError) -> Set<OperationKey> {
     do throws(PlanningError) {
-      return Set(try planner.plan(graph, on: [ReferenceDevice()]).placements.map(\.key))
+      var apart = planner
+      apart.fuses = false
+      let whole = try planner.plan(graph, on: [ReferenceDevice()])
+      let parts = try apart.plan(graph, on: [ReferenceDevice()])
+      return Set((whole.placements + parts.placements).map(\.key))
     } catch { throw ApusError(error) }
   }
 
@@ -110,11 +119,17 @@ struct DeviceOpener {
     }
   }
 
-  /// The first failure among the tiny cases of the operations that will be used, or nil.
-  private func selfTest(_ device: any Device, _ keys: Set<OperationKey>) -> String? {
-    if device.traits.kind == .reference { return nil }
+  /// Runs the tiny cases of the operations that will be used: the first failure, and whether the
+  /// device went on with plainer kernels.
+  private func selfTest(
+    _ device: any Device, _ keys: Set<OperationKey>
+  ) -> (failure: String?, fellBack: Bool) {
+    if device.traits.kind == .reference { return (nil, false) }
     let rows = OpSuite.check(device, keys: keys, tinyOnly: true)
-    return rows.first { $0.failure != nil }.map { "\($0.key): \($0.failure ?? "")" }
+    return (
+      rows.first { $0.failure != nil }.map { "\($0.key): \($0.failure ?? "")" },
+      rows.contains { !$0.fallBacks.isEmpty }
+    )
   }
 
   /// Loads OpenCL's drivers where a device of theirs may be taken; says whether it was so.

@@ -12,6 +12,8 @@ struct BoundInstruction: ~Copyable {
   private let weightBytes: [UnsafeMutableRawBufferPointer]
   private let mappedWeights: [Bool]
   private let outputBytes: UnsafeMutableRawBufferPointer
+  /// Scratch memory for the parts of attention, and how many rows and spans it is meant for.
+  let workspace: (address: UnsafeMutableRawPointer, rows: Int, spans: Int)?
 
   /// Looks the operands up; one that reaches beyond its buffer is the plan's mistake.
   init(_ instruction: Instruction, sizes: SymbolSizes, memory: borrowing HostMemory) {
@@ -29,6 +31,19 @@ struct BoundInstruction: ~Copyable {
     weightBytes = instruction.weights.map { memory.bytes($0) }
     mappedWeights = instruction.weights.map { memory.isMapped($0.buffer) }
     outputBytes = bytes(instruction.output)
+    workspace = Self.workspace(instruction, sizes, memory)
+  }
+
+  /// A step may be smaller than the plan's bounds, but then it needs no more than its own sizes do.
+  private static func workspace(
+    _ instruction: Instruction, _ sizes: SymbolSizes, _ memory: borrowing HostMemory
+  ) -> (UnsafeMutableRawPointer, Int, Int)? {
+    guard let region = instruction.workspace,
+      let parts = AttentionParts(instruction, bounds: sizes)
+    else { return nil }
+    let bytes = memory.bytes(region)
+    precondition(bytes.count >= parts.bytes, "'\(instruction.label)' lacks scratch memory")
+    return bytes.baseAddress.map { ($0, parts.rows, parts.spans) }
   }
 
   /// Rows of the output, or of the first input where the output is a page pool.

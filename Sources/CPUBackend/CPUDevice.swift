@@ -23,6 +23,7 @@ package final class CPUDevice: Device {
   let threads: ThreadPool
   let blas: BLAS?
   private var memory = HostMemory(device: "cpu")
+  private var log: LaunchLog?
 
   /// - Parameters:
   ///   - threads: How many threads compute, or nil for one on each CPU that the process may use.
@@ -41,10 +42,12 @@ package final class CPUDevice: Device {
       kind: .cpu, name: "cpu", hardware: String(cString: cpu_brand()),
       driver: "Apus C kernels (\(self.instructions.name)), "
         + (self.blas?.description ?? (blas ? "OpenBLAS not found" : "without OpenBLAS")),
-      largestAllocation: .max, alignment: HostMemory.alignment, readsMappedWeights: true)
+      largestAllocation: .max, alignment: HostMemory.alignment, readsMappedWeights: true,
+      units: self.threads.count)
   }
 
   package var ledger: MemoryLedger { memory.ledger }
+  package func restartLedger() { memory.restartLedger() }
 
   package func allocate(_ id: BufferID, bytes: Int, label: String) throws(DeviceError) {
     try memory.allocate(id, bytes: bytes, label: label)
@@ -89,10 +92,29 @@ package final class CPUDevice: Device {
   }
 
   package func run(_ instructions: [Instruction], sizes: SymbolSizes) throws(DeviceError) {
-    for instruction in instructions {
+    for instruction in instructions { run(instruction, sizes) }
+  }
+
+  /// Runs an instruction, a fused one as its parts.
+  private func run(_ instruction: Instruction, _ sizes: SymbolSizes) {
+    guard instruction.expansion.isEmpty else {
+      for part in instruction.expansion { run(part, sizes) }
+      return
+    }
+    guard log != nil else {
+      run(BoundInstruction(instruction, sizes: sizes, memory: memory))
+      return
+    }
+    log?.note(instruction, sizes, variant: variant(instruction, sizes)) {
       run(BoundInstruction(instruction, sizes: sizes, memory: memory))
     }
   }
+
+  package func startRecording() { log = LaunchLog() }
+
+  package func takeRecords() -> [LaunchRecord] { log?.take() ?? [] }
+
+  package func stopRecording() { log = nil }
 
   private func run(_ bound: borrowing BoundInstruction) {
     switch bound.operation {
@@ -107,6 +129,7 @@ package final class CPUDevice: Device {
     case .quantize: quantize(bound)
     case .writeKV(let layout): writeKV(layout, bound)
     case .attend(let attention, let layout): attend(attention, layout, bound)
+    case .fused: preconditionFailure("fused operations run as their parts")
     }
   }
 }

@@ -11,7 +11,8 @@
 #define F32_TOKENS 6
 #define INT8_TOKENS 4
 #define INT8_VECTORS 1
-#define QUERIES 4
+#define QUERIES 6
+#define TILE_PAGES 1
 
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 

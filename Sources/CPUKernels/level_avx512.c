@@ -13,7 +13,8 @@
 #define F32_TOKENS 12
 #define INT8_TOKENS 6
 #define INT8_VECTORS 2
-#define QUERIES 8
+#define QUERIES 6
+#define TILE_PAGES 4
 
 #pragma clang attribute push(                                                                 \
     __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c"))), \

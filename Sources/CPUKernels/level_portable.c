@@ -16,12 +16,14 @@
 #define TILE_TOKENS 2
 #define F32_TOKENS 4
 #define INT8_TOKENS 4
-#define QUERIES 4
+#define QUERIES 6
+#define TILE_PAGES 1
 #else
 #define TILE_TOKENS 1
 #define F32_TOKENS 2
 #define INT8_TOKENS 2
-#define QUERIES 2
+#define QUERIES 3
+#define TILE_PAGES 1
 #endif
 
 #include "levels/lanes.h"

@@ -33,6 +33,9 @@ package struct HostMemory: ~Copyable {
     ledger.add(bytes)
   }
 
+  /// Forgets what was taken at most before now.
+  package mutating func restartLedger() { ledger.restart() }
+
   /// Makes foreign memory readable under an id.
   package mutating func map(_ bytes: UnsafeRawBufferPointer, as id: BufferID) {
     precondition(blocks[id] == nil, "buffer ids are unique")

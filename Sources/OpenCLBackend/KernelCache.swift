@@ -1,25 +1,27 @@
 import COpenCL
 import Devices
 
-/// The kernels of one device, built when they are first needed.
+/// The programs of one device, built when they are first needed.
 final class KernelCache {
-  private let context: cl_context
-  private let device: cl_device_id
-  private let calls: CallCheck
-  private var kernels: [Key: Kernel] = [:]
+  let context: cl_context
+  let device: cl_device_id
+  let calls: CallCheck
+  var programs: [Key: Program] = [:]
+
+  /// No option that lets the compiler assume finite numbers or reorder sums.
+  static let options = "-cl-std=CL1.2"
 
   /// A table row and the values of the defines that differ from launch to launch.
-  private struct Key: Hashable {
+  struct Key: Hashable {
     var row: Int
     var values: [Int]
   }
 
-  /// A built kernel.
-  final class Kernel {
-    private let owner: OwnedKernel
-    var raw: cl_kernel { owner.raw }
+  /// A built program.
+  final class Program {
+    let owner: OwnedProgram
 
-    init(_ owner: consuming OwnedKernel) { self.owner = owner }
+    init(_ owner: consuming OwnedProgram) { self.owner = owner }
   }
 
   /// A cache that builds in a context which outlives it.
@@ -29,19 +31,28 @@ final class KernelCache {
     self.calls = calls
   }
 
-  /// The kernel of a table row for one launch.
-  func kernel(_ row: Int, _ measures: Measures) throws(DeviceError) -> Kernel {
+  /// A new kernel of a table row for one instruction.
+  func kernel(_ row: Int, _ measures: Measures) throws(DeviceError) -> OwnedKernel {
     let values = KernelTable.rows[row].defines.compactMap { define in
       if case .measure(let measure) = define.value { measures[measure] } else { nil }
     }
     let key = Key(row: row, values: values)
-    if let kernel = kernels[key] { return kernel }
-    let kernel = Kernel(try build(KernelTable.rows[row], measures))
-    kernels[key] = kernel
-    return kernel
+    let program: Program
+    if let built = programs[key] {
+      program = built
+    } else {
+      program = Program(try build(KernelTable.rows[row], measures))
+      programs[key] = program
+    }
+    let entry = KernelTable.rows[row].entry
+    var status = CL_SUCCESS
+    return OwnedKernel(
+      raw: try calls.made(
+        apus_cl_create_kernel(program.owner.raw, entry, &status), status, "clCreateKernel",
+        "\(entry) of \(KernelTable.rows[row].program)"))
   }
 
-  private func build(_ row: KernelRow, _ measures: Measures) throws(DeviceError) -> OwnedKernel {
+  private func build(_ row: KernelRow, _ measures: Measures) throws(DeviceError) -> OwnedProgram {
     let defines = row.defines.map { define in
       switch define.value {
       case .number(let number): (name: define.name, value: number)
@@ -49,7 +60,7 @@ final class KernelCache {
       }
     }
     let words = ([row.program] + defines.map { "\($0.name)=\($0.value)" }).joined(separator: " ")
-    let text = KernelSource.program(row.program, defines: defines)
+    let text = KernelSource.program(row.program, shared: row.shared, defines: defines)
 
     var status = CL_SUCCESS
     let raw = text.withCString {
@@ -57,17 +68,13 @@ final class KernelCache {
     }
     let program = OwnedProgram(
       raw: try calls.made(raw, status, "clCreateProgramWithSource", words))
-    // No option that lets the compiler assume finite numbers or reorder sums.
-    status = apus_cl_build_program(program.raw, device, "-cl-std=CL1.2")
+    status = apus_cl_build_program(program.raw, device, Self.options)
     try calls.check(status, "clBuildProgram", "\(words)\(log(of: program.raw))")
-    return OwnedKernel(
-      raw: try calls.made(
-        apus_cl_create_kernel(program.raw, row.entry, &status), status, "clCreateKernel",
-        "\(row.entry) of \(words)"))
+    return program
   }
 
   /// The build log on lines of its own; a long one is cut, as its first errors tell most.
-  private func log(of program: cl_program) -> String {
+  func log(of program: cl_program) -> String {
     let log = OpenCLDevices.text {
       apus_cl_build_info(program, device, cl_program_build_info(CL_PROGRAM_BUILD_LOG), $0, $1, $2)
     }

@@ -1,6 +1,12 @@
 package import GGUF
 package import Tensors
 
+#if canImport(FoundationEssentials)
+  import FoundationEssentials
+#else
+  import Foundation
+#endif
+
 #if canImport(Glibc)
   import Glibc
 #elseif canImport(Musl)
@@ -29,7 +35,49 @@ package final class TemporaryFile: Sendable {
     close(file)
   }
 
+  /// Writes other bytes into the same file, at a time that the file system can tell from the last.
+  package func rewrite(_ bytes: [UInt8]) {
+    usleep(20_000)
+    let file = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC)
+    precondition(file >= 0, "the temporary folder is writable")
+    precondition(write(file, bytes, bytes.count) == bytes.count, "the temporary folder has room")
+    close(file)
+  }
+
   deinit { unlink(path) }
+}
+
+/// A folder that is removed with all that is in it when the object goes.
+package final class TemporaryFolder: Sendable {
+  package let path: String
+
+  package init() {
+    var template = Array("/tmp/apus-test-XXXXXX".utf8CString)
+    precondition(mkdtemp(&template) != nil, "the temporary folder is writable")
+    path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  }
+
+  /// Writes a file below the folder, and the folders above the file.
+  package func write(_ name: String, _ text: String) throws {
+    let file = URL(filePath: path).appending(path: name)
+    try FileManager.default.createDirectory(
+      at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+    try Data(text.utf8).write(to: file)
+  }
+
+  deinit { try? FileManager.default.removeItem(atPath: path) }
+}
+
+/// The processor time that this thread spends in `body`, which does not depend on who else is at work.
+package func threadTime(_ body: () throws -> Void) rethrows -> Duration {
+  func now() -> Duration {
+    var time = timespec()
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+    return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
+  }
+  let start = now()
+  try body()
+  return now() - start
 }
 
 /// A value of the environment, or nil where it is unset or empty.

@@ -237,6 +237,38 @@ typedef struct {
   size_t heads;
   float scale;
   float *output;
+  // Room for `parts_rows` rows x heads x `spans` x (head_width + 2) floats, so that threads may share
+  // the tokens of a few rows; `spans` covers what any row sees. Or NULL.
+  float *parts;
+  size_t parts_rows;
+  size_t spans;
+  size_t tile_rows; // set by `cpu_attend`
 } cpu_attend_arguments;
 
+// Tokens that are summed on their own; the sums are merged in order.
+enum { CPU_SPAN = 512 };
+
 void cpu_attend(const cpu_kernels *kernels, cpu_pool *pool, const cpu_attend_arguments *arguments);
+
+// ---------------------------------------------------------------------------------- limits
+
+// What a probe measures.
+typedef enum { CPU_PROBE_READ, CPU_PROBE_FLOAT, CPU_PROBE_INT8 } cpu_probe_kind;
+
+// Memory of `chunks * chunk_bytes` bytes; a chunk is a task. Arithmetic goes `rounds` times over the
+// beginning of the memory, which has 4 KiB at least, for each chunk.
+typedef struct {
+  const void *bytes;
+  size_t chunk_bytes; // a multiple of 1024
+  size_t chunks;
+  size_t rounds;
+  uint32_t *results; // one of each chunk
+} cpu_probe_arguments;
+
+// Reads or computes as fast as the level can.
+void cpu_probe(const cpu_kernels *kernels, cpu_pool *pool, cpu_probe_kind kind,
+               const cpu_probe_arguments *arguments);
+
+// Bytes that a probe reads, or multiplications and additions that it does.
+size_t cpu_probe_work(const cpu_kernels *kernels, cpu_probe_kind kind,
+                      const cpu_probe_arguments *arguments);

@@ -117,9 +117,12 @@ INLINE float sum_of(vf a) {
 }
 
 INLINE float peak_of(vf a) {
-  float peak = a[0];
-  for (int i = 1; i < LANES; i++) peak = a[i] > peak ? a[i] : peak;
-  return peak;
+  for (int half = LANES / 2; half > 0; half /= 2) {
+    vf turned;
+    for (int i = 0; i < LANES; i++) turned[i] = a[i ^ half];
+    a = max_of(a, turned);
+  }
+  return a[0];
 }
 
 // Lanes with their neighbours swapped, their neighbouring twos, fours and eights.
@@ -182,10 +185,9 @@ INLINE quad sums_of(const vf v[4]) {
 // that integer in the low bits.
 #define ROUNDER 12582912.0f
 
-// exp(x); beyond -86 ... 88 the value at the end of that range, and NaN stays NaN.
-INLINE vf exponential(vf x) {
+// exp(x) for x up to 88; below -86 the value there, and NaN stays NaN.
+INLINE vf exponential_below(vf x) {
   x = choose(x < -86.0f, (vf)-86.0f, x);
-  x = choose(x > 88.0f, (vf)88.0f, x);
   vf shifted = fused(x, (vf)1.44269504f, (vf)ROUNDER);
   vf n = shifted - ROUNDER;
   vf r = fused(n, (vf)2.12194440e-4f, fused(n, (vf)-0.693359375f, x));
@@ -198,6 +200,9 @@ INLINE vf exponential(vf x) {
   p = fused(p, r * r, r) + 1.0f;
   return p * (vf)(((vu)shifted << 23) + (127u << 23));
 }
+
+// exp(x); beyond -86 ... 88 the value at the end of that range, and NaN stays NaN.
+INLINE vf exponential(vf x) { return exponential_below(choose(x > 88.0f, (vf)88.0f, x)); }
 
 // 1 / x for 1e-37 ... 1e37.
 INLINE vf reciprocal(vf x) {

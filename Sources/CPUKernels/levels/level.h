@@ -21,10 +21,14 @@
 
 #include "attention.h"
 
+#include "probe.h"
+
 #define KERNELS(level)                                                                         \
   {                                                                                            \
     .name = level, .decode = decode, .linear = linear, .linear_int8 = linear_int8,             \
     .embed = embed, .rms_norm = rms_norm, .rope = rope, .add = add,                            \
     .gated_silu = gated_silu, .gated_gelu = gated_gelu,                                        \
-    .quantize = quantize, .write_kv = write_kv, .attend = attend                               \
+    .quantize = quantize, .write_kv = write_kv, .attend = attend, .merge_parts = merge_parts,  \
+    .probe_read = probe_read, .probe_float = probe_float, .probe_int8 = probe_int8,            \
+    .probe_operations = 2 * CHAINS * LANES                                                     \
   }
