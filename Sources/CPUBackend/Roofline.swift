@@ -13,8 +13,9 @@ extension CPUDevice {
     let size = Roofline.bytes(beyondCache: Self.lastCache)
     try memory.allocate(region.buffer, bytes: size, label: "measuring the device")
     let bytes = memory.bytes(region)
-    // Factors of the chains; they stay finite.
-    bytes.prefix(4096).withMemoryRebound(to: Float.self) { $0.update(repeating: 0.5) }
+    // Every page, as one that was never written is no memory but a page of zeros in the cache; and
+    // factors of the chains that stay finite.
+    bytes.withMemoryRebound(to: Float.self) { $0.update(repeating: 0.5) }
 
     func rate(_ kind: cpu_probe_kind, chunks: Int) -> Double {
       var results = [UInt32](repeating: 0, count: chunks)
