@@ -13,8 +13,8 @@ extension CPUDevice {
     let size = Roofline.bytes(beyondCache: Self.lastCache)
     try memory.allocate(region.buffer, bytes: size, label: "measuring the device")
     let bytes = memory.bytes(region)
-    // Every page, as one that was never written is no memory but a page of zeros in the cache; and
-    // factors of the chains that stay finite.
+    // All of it is written to: fresh pages are one page of zeros, which a cache holds. The first are
+    // factors of the chains, which stay finite.
     bytes.withMemoryRebound(to: Float.self) { $0.update(repeating: 0.5) }
 
     func rate(_ kind: cpu_probe_kind, chunks: Int) -> Double {
