@@ -39,7 +39,8 @@ extension OpSuite {
         : data.weights(type, rows * width, scale: 0.1))
   }
 
-  private static func linear(_ parameter: OpCase.Parameter, bias: OpCase.Parameter? = nil) -> Linear {
+  private static func linear(_ parameter: OpCase.Parameter, bias: OpCase.Parameter? = nil) -> Linear
+  {
     guard let weight = parameter.weight else { preconditionFailure("a layer has a weight") }
     return Linear(weight: weight, bias: bias?.weight, activations: .int8)
   }

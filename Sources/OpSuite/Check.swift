@@ -16,7 +16,8 @@ extension OpCase {
       let expected = try run(on: ReferenceDevice())
       let actual = try run(on: device)
       var worst = Verdict.passed(error: 0)
-      let shapes = [(output.width, output.format)] + (written.map { [(1, inputs[$0].format)] } ?? [])
+      let shapes =
+        [(output.width, output.format)] + (written.map { [(1, inputs[$0].format)] } ?? [])
       for (index, (width, format)) in shapes.enumerated() {
         let verdict = compare(actual[index], with: expected[index], width: width, format: format)
         guard case .passed(let error) = verdict else { return verdict }

@@ -68,7 +68,7 @@ final class KernelCache {
     }
     let program = OwnedProgram(
       raw: try calls.made(raw, status, "clCreateProgramWithSource", words))
-    status = apus_cl_build_program(program.raw, device, Self.options)
+    status = apus_cl_build_program(program.raw, device, row.needs?.options ?? Self.options)
     try calls.check(status, "clBuildProgram", "\(words)\(log(of: program.raw))")
     return program
   }

@@ -41,7 +41,8 @@ enum House {
   static let everythingButItself: Set = [
     "Tensors", "GGUF", "Tokenization", "ModelGraph", "Models", "Devices", "ReferenceBackend",
     "CPUBackend", "CPUKernels", "WeightTiles", "COpenBLAS", "OpenCLBackend", "COpenCL", "Kernels",
-    "OpSuite", "Planning", "Profiling", "Residency", "Scheduling", "Sampling", "Runtime", "Apus", "CLI",
+    "OpSuite", "Planning", "Profiling", "Residency", "Scheduling", "Sampling", "Runtime", "Apus",
+    "CLI",
   ]
 
   /// Words that only some rooms may say, in code or in a comment.
