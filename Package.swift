@@ -53,11 +53,14 @@ let package = Package(
     room("ModelGraph", "Tensors"),
     room("Models", "ModelGraph", "GGUF", "Tensors"),
 
+    // What is made again where it is lost: built programs, verdicts.
+    room("DiskCache"),
+
     // The contract and the three backends behind it.
     room("Devices", "ModelGraph", "Tensors"),
     room("ReferenceBackend", "Devices", "ModelGraph", "Tensors"),
     room("CPUBackend", "CPUKernels", "COpenBLAS", "Devices", "ModelGraph", "Tensors"),
-    room("OpenCLBackend", "COpenCL", "Kernels", "Devices", "ModelGraph", "Tensors"),
+    room("OpenCLBackend", "COpenCL", "Kernels", "DiskCache", "Devices", "ModelGraph", "Tensors"),
     room("OpSuite", "Devices", "ReferenceBackend", "ModelGraph", "Tensors"),
 
     // From a graph to tokens.
@@ -72,7 +75,8 @@ let package = Package(
     // What users touch.
     room(
       "Apus", "Runtime", "Models", "GGUF", "Tokenization", "OpSuite", "ReferenceBackend",
-      "CPUBackend", "OpenCLBackend", "Planning", "Scheduling", "Residency", "Sampling", "Devices",
+      "CPUBackend", "OpenCLBackend", "DiskCache", "Planning", "Scheduling", "Residency", "Sampling",
+      "Devices",
       "ModelGraph", "Tensors"),
     .executableTarget(
       name: "CLI",
@@ -98,7 +102,8 @@ let package = Package(
     tests("ArrowTests"),
     tests("TensorsTests", "Tensors", "TestSupport"),
     tests("GGUFTests", "GGUF", "Tensors", "TestSupport"),
-    tests("TokenizationTests", "Tokenization", "GGUF", "TestSupport"),
+    tests("TokenizationTests", "Tokenization", "GGUF", "DiskCache", "TestSupport"),
+    tests("DiskCacheTests", "DiskCache", "TestSupport"),
     tests("ModelGraphTests", "ModelGraph", "Tensors"),
     tests("ModelsTests", "Models", "ModelGraph", "GGUF", "Tensors", "TestSupport"),
     tests("PlanningTests", "Planning", "Devices", "ModelGraph", "Tensors"),
@@ -110,11 +115,11 @@ let package = Package(
       "Scheduling", "Sampling", "ModelGraph", "Tensors", "TestSupport"),
     tests(
       "ArchitectureTests", "Runtime", "ReferenceBackend", "CPUBackend", "OpenCLBackend", "Models",
-      "Planning", "Devices", "GGUF", "ModelGraph", "Tensors", "TestSupport"),
+      "Planning", "Devices", "DiskCache", "GGUF", "ModelGraph", "Tensors", "TestSupport"),
     tests("KernelsTests", "Kernels", "OpenCLBackend", "COpenCL"),
     tests(
       "BackendTests", "OpSuite", "ReferenceBackend", "CPUBackend", "OpenCLBackend", "COpenCL",
-      "CPUKernels", "Devices", "ModelGraph", "Tensors"),
+      "CPUKernels", "DiskCache", "Devices", "ModelGraph", "Tensors", "TestSupport"),
     tests("CLITests", "CLI", "Apus"),
     tests(
       "ApusTests", "Apus", "COpenCL", "Runtime", "Sampling", "Tokenization", "GGUF", "Tensors",

@@ -13,6 +13,7 @@ enum House {
     ("Tokenization", everythingButItself, "it knows text, nothing else"),
     ("Sampling", everythingButItself, "it is values in, values out"),
     ("Residency", everythingButItself, "it is values in, values out"),
+    ("DiskCache", everythingButItself, "it keeps bytes, whatever they mean"),
     ("Scheduling", everythingButItself.subtracting(["Residency"]), "it cannot see a tensor"),
     ("GGUF", everythingButItself.subtracting(["Tensors"]), "it knows nothing of models"),
     ("ModelGraph", everythingButItself.subtracting(["Tensors"]), "a graph is pure"),
@@ -37,6 +38,7 @@ enum House {
   static let everythingButItself: Set = [
     "Tensors", "GGUF", "Tokenization", "ModelGraph", "Models", "Devices", "ReferenceBackend",
     "CPUBackend", "CPUKernels", "COpenBLAS", "OpenCLBackend", "COpenCL", "Kernels", "OpSuite",
+    "DiskCache",
     "Planning", "Residency", "Scheduling", "Sampling", "Runtime", "Apus", "CLI",
   ]
 

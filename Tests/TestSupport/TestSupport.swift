@@ -32,6 +32,44 @@ package final class TemporaryFile: Sendable {
   deinit { unlink(path) }
 }
 
+/// A folder that is gone with its last owner, and what lies in it.
+package final class TemporaryFolder: Sendable {
+  package let path: String
+
+  package init() {
+    var template = Array("/tmp/apus-test-XXXXXX".utf8CString)
+    let made = mkdtemp(&template) != nil
+    precondition(made, "the temporary folder is writable")
+    path = template.withUnsafeBufferPointer { buffer in
+      String(decoding: buffer.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+  }
+
+  deinit { Self.remove(path) }
+
+  private static func remove(_ path: String) {
+    if unlink(path) == 0 { return }
+    for name in names(path) { remove("\(path)/\(name)") }
+    rmdir(path)
+  }
+
+  /// Names in a folder of it, in order.
+  package func files(_ folder: String = ".") -> [String] { Self.names("\(path)/\(folder)") }
+
+  private static func names(_ path: String) -> [String] {
+    guard let listing = opendir(path) else { return [] }
+    defer { closedir(listing) }
+    var names: [String] = []
+    while let entry = readdir(listing) {
+      let name = withUnsafePointer(to: entry.pointee.d_name) {
+        $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+      }
+      if name != "." && name != ".." { names.append(name) }
+    }
+    return names.sorted()
+  }
+}
+
 /// A value of the environment, or nil where it is unset or empty.
 package func environment(_ name: String) -> String? {
   getenv(name).map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
