@@ -12,8 +12,9 @@
 //                 begin                               end
 //
 // The softmax runs online (Milakov & Gimelshein, 2018) over windows of four pages, counted from the
-// first token: when the maximum grows, what was summed before is scaled down. Scores are summed over
-// d in order, weights in 16 lanes by token, values over tokens in order: the same bits everywhere.
+// first token: when the maximum grows, what was summed before is scaled down. Every span of 512 tokens
+// starts afresh, and spans are merged in order. Scores are summed over d in order, weights in 16 lanes
+// by token, values over tokens in order: the same bits everywhere.
 // One work-item takes HEADS query heads that share one kv head, and ROWS rows: a page is decoded
 // once for all rows of a sequence among them. Global ids: (group of heads, tile of rows). What lies
 // in a page outside the interval may be NaN: keys there are masked by select, values there are not
@@ -48,6 +49,7 @@ typedef float element;
 
 // Tokens and pages of a window.
 #define WINDOW 64
+#define SPAN 512
 #define PAGES (WINDOW / PAGE)
 
 // A window as floats: worth a copy where several rows read it, but of wide heads it is more than a
@@ -87,6 +89,9 @@ kernel void attend(
   float peak[ROWS][HEADS], total[ROWS][HEADS];
   float16 sum[ROWS][HEADS][VECTORS + 1];
   float rest[ROWS][HEADS][REST + 1];
+  // The same of the spans before, in y where there is room for the sums.
+  float peaks[ROWS][HEADS], totals[ROWS][HEADS];
+  bool any[ROWS];
 #if COPIES
   float16 key[PAGES][HEAD_WIDTH], value[WINDOW][VECTORS + 1];
 #endif
@@ -100,6 +105,7 @@ kernel void attend(
         first_seen = min(first_seen, begins[next]);
         end_seen = max(end_seen, ends[next]);
       }
+      any[next - t] = false;
       for (uint h = 0; h < HEADS; h++) {
         peak[next - t][h] = -INFINITY;
         total[next - t][h] = 0.0f;
@@ -199,14 +205,47 @@ kernel void attend(
               rest[r][h][j] = FUSED(v, weights[h][i], rest[r][h][j]);
           }
       }
+
+      if ((w + WINDOW) % SPAN != 0 && w + WINDOW < end_seen) continue;
+      for (uint r = 0; r < next - t; r++) {
+        if (max(begins[t + r], w / SPAN * SPAN) >= min(ends[t + r], w + WINDOW)) continue;
+        for (uint h = 0; h < HEADS; h++) {
+          global float *y_head = y + (t + r) * row_width + h * HEAD_WIDTH;
+          if (any[r]) {
+            const float now = fmax(peaks[r][h], peak[r][h]);
+            const float own = exponential1(peaks[r][h] - now);
+            const float other = exponential1(peak[r][h] - now);
+            peaks[r][h] = now;
+            totals[r][h] = FUSED(total[r][h], other, totals[r][h] * own);
+            for (uint j = 0; j < VECTORS; j++)
+              vstore16(
+                  FUSED(sum[r][h][j], (float16)(other), vload16(j, y_head) * own), j, y_head);
+            for (uint j = 0; j < REST; j++)
+              y_head[16 * VECTORS + j] =
+                  FUSED(rest[r][h][j], other, y_head[16 * VECTORS + j] * own);
+          } else {
+            peaks[r][h] = peak[r][h];
+            totals[r][h] = total[r][h];
+            for (uint j = 0; j < VECTORS; j++) vstore16(sum[r][h][j], j, y_head);
+            for (uint j = 0; j < REST; j++) y_head[16 * VECTORS + j] = rest[r][h][j];
+          }
+          peak[r][h] = -INFINITY;
+          total[r][h] = 0.0f;
+          for (uint j = 0; j < VECTORS; j++) sum[r][h][j] = (float16)(0.0f);
+          for (uint j = 0; j < REST; j++) rest[r][h][j] = 0.0f;
+        }
+        any[r] = true;
+      }
     }
 
     for (uint r = 0; r < next - t; r++)
       for (uint h = 0; h < HEADS; h++) {
         global float *y_head = y + (t + r) * row_width + h * HEAD_WIDTH;
-        const float inverse = begins[t + r] < ends[t + r] ? reciprocal1(total[r][h]) : 0.0f;
-        for (uint j = 0; j < VECTORS; j++) vstore16(sum[r][h][j] * inverse, j, y_head);
-        for (uint j = 0; j < REST; j++) y_head[16 * VECTORS + j] = rest[r][h][j] * inverse;
+        const float inverse = any[r] ? reciprocal1(totals[r][h]) : 0.0f;
+        for (uint j = 0; j < VECTORS; j++)
+          vstore16(any[r] ? vload16(j, y_head) * inverse : (float16)(0.0f), j, y_head);
+        for (uint j = 0; j < REST; j++)
+          y_head[16 * VECTORS + j] = any[r] ? y_head[16 * VECTORS + j] * inverse : 0.0f;
       }
   }
 }

@@ -36,7 +36,7 @@ public final class LanguageModel: Sendable {
   let breakers = Mutex<[[String]: [Int32: [[Int32]]]]>([:])
 
   private init(
-    _ model: Model, _ text: ModelText, _ engine: Engine, _ started: Started, contextLength: Int
+    _ model: Model, _ text: ModelText, _ started: StartedEngine, contextLength: Int
   ) {
     name = model.name
     self.contextLength = contextLength
@@ -44,16 +44,9 @@ public final class LanguageModel: Sendable {
     device = DeviceDescription(started.devices[started.plan.logits.device])
     self.model = model
     self.text = text
-    self.engine = engine
+    engine = started.engine
     plan = started.plan
     devices = started.devices
-  }
-
-  /// What the engine's thread reports once it runs.
-  private struct Started: Sendable {
-    var plan: ExecutionPlan
-    var devices: [DeviceTraits]
-    var notices: [String]
   }
 
   /// Loads a GGUF file.
@@ -70,26 +63,10 @@ public final class LanguageModel: Sendable {
     let (model, shape) = try RunShape.read(file, options)
     let text = try ModelText(file)
     try text.check(against: model)
-    // Handed over, and not kept by the closure: whoever needs no mapping lets it go.
-    let handover = Mutex<(any WeightSource)?>(
-      options.mode == .copy ? file.reader(of: model.graph.weights) : file)
-
-    let started = Mutex<Started?>(nil)
-    let engine = try await Engine { () throws(ApusError) in
-      guard let weights = handover.withLock({ $0.take() }) else {
-        preconditionFailure("an engine is made once")
-      }
-      let opened = try DeviceOpener(options: options).open(model.graph, shape, weights: weights)
-      started.withLock {
-        $0 = Started(
-          plan: opened.loop.plan, devices: opened.loop.traits, notices: opened.notices)
-      }
-      return opened.loop
-    }
-    guard let report = started.withLock({ $0 }) else {
-      preconditionFailure("an engine that started has a plan")
-    }
-    return LanguageModel(model, text, engine, report, contextLength: shape.context)
+    let started = try await StartedEngine.start(
+      model, shape, options,
+      weights: options.mode == .copy ? file.reader(of: model.graph.weights) : file)
+    return LanguageModel(model, text, started, contextLength: shape.context)
   }
 
   /// Whether the file brings a chat template.

@@ -15,6 +15,7 @@ struct ApusCommand: AsyncParsableCommand {
     version: "0.1.0",
     subcommands: [
       RunCommand.self, ChatCommand.self, DevicesCommand.self, InspectCommand.self,
-      TokenizeCommand.self, PerplexityCommand.self, PlanCommand.self, CacheCommand.self,
+      TokenizeCommand.self, PerplexityCommand.self, PlanCommand.self, BenchCommand.self,
+      CacheCommand.self,
     ])
 }

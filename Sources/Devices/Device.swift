@@ -76,6 +76,10 @@ package protocol Device: AnyObject {
   /// Waits for the work that was submitted and copies bytes back.
   func read(_ region: Region, into bytes: UnsafeMutableRawBufferPointer) throws(DeviceError)
 
+  /// Bytes of scratch memory that an instruction needs while it runs, at sizes up to these. The
+  /// regions of its operands need not exist yet.
+  func workspaceBytes(_ instruction: Instruction, bounds: SymbolSizes) -> Int
+
   /// Submits instructions in order; each sees the results of those before it.
   func run(_ instructions: [Instruction], sizes: SymbolSizes) throws(DeviceError)
 
@@ -86,6 +90,9 @@ package protocol Device: AnyObject {
 extension Device {
   /// Nothing: the device copies what it is given.
   package func stagingBytes(_ weight: Weight, rows: Int) -> Int { 0 }
+
+  /// Nothing: operations work in registers, or on the device's own stack.
+  package func workspaceBytes(_ instruction: Instruction, bounds: SymbolSizes) -> Int { 0 }
 
   /// Brings a whole weight.
   package func load(

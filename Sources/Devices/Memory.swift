@@ -79,6 +79,13 @@ package struct KVLayout: Sendable, Hashable {
   /// Tokens of a page.
   package static let pageTokens = 16
 
+  /// Attention looks at its running maximum once in so many tokens.
+  package static let windowTokens = 64
+
+  /// Attention sums so many tokens on their own, from the first token of a sequence on, and then
+  /// merges the sums in order: whoever computes them, the result has the same bits.
+  package static let spanTokens = 512
+
   package var headCount: Int
   package var headWidth: Int
   package var element: Element

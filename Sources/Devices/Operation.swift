@@ -16,7 +16,8 @@ package enum Operation: Sendable, Hashable {
   /// q, page pool, begin, end, table (i32, rows × 1 each), page tables (i32) → attended values.
   ///
   /// Row r sees the tokens in the half-open interval [begin, end) of its sequence; token t lies in
-  /// page `tables[table + t / 16]`. A row that sees nothing yields zeros.
+  /// page `tables[table + t / 16]`. A row that sees nothing yields zeros. Sums are cut into spans of
+  /// `KVLayout.spanTokens`.
   case attend(Attention, KVLayout)
 
   /// The operation's name in reports.
@@ -62,6 +63,9 @@ package struct Instruction: Sendable, Hashable {
   /// Weights, then constants, in the order in which the op names them.
   package var weights: [Region]
   package var output: Operand
+  /// Scratch memory of `Device.workspaceBytes`, whose content means nothing before and after; nil
+  /// where the device asked for none.
+  package var workspace: Region?
   package var label: String
   package var layer: Int?
 

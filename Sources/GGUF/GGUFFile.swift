@@ -46,6 +46,11 @@ package final class GGUFFile: Sendable {
     try self.init(path: path, [shard])
   }
 
+  /// Checks a header in memory whose tensors have no bytes: `bytes(of:)` must not be asked.
+  package convenience init(header: [UInt8], path: String) throws(GGUFError) {
+    try self.init(path: path, [try Shard(path: path, Mapping(copying: header), hasData: false)])
+  }
+
   private init(path: String, _ shards: [Shard]) throws(GGUFError) {
     self.path = path
     self.shards = shards

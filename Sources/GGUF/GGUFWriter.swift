@@ -3,7 +3,8 @@ package import Tensors
 /// Builds a GGUF file of version 3 in memory.
 package struct GGUFWriter {
   private var pairs: [(key: String, value: MetadataValue)] = []
-  private var tensors: [(name: String, type: ElementType, shape: [Int], bytes: [UInt8])] = []
+  /// A tensor that was only described has no bytes.
+  private var tensors: [(name: String, type: ElementType, shape: [Int], bytes: [UInt8]?)] = []
   private let alignment = 32
 
   package init() {}
@@ -16,6 +17,11 @@ package struct GGUFWriter {
   /// Adds a tensor; `shape` has the contiguous extent first.
   package mutating func add(_ name: String, _ type: ElementType, _ shape: [Int], _ bytes: [UInt8]) {
     tensors.append((name, type, shape, bytes))
+  }
+
+  /// Adds a tensor without its bytes, for a file of which only the header is wanted.
+  package mutating func describe(_ name: String, _ type: ElementType, _ shape: [Int]) {
+    tensors.append((name, type, shape, nil))
   }
 
   /// The bytes of the files of a model split into `count`, for names that end in
@@ -51,11 +57,15 @@ package struct GGUFWriter {
       for extent in tensor.shape { out.append(UInt64(extent)) }
       out.append(tensor.type.rawValue)
       out.append(UInt64(offset))
-      offset += (tensor.bytes.count + alignment - 1) / alignment * alignment
+      let bytes =
+        tensor.bytes?.count
+        ?? tensor.shape.dropFirst().reduce(tensor.type.rowBytes(tensor.shape[0]) ?? 0, *)
+      offset += (bytes + alignment - 1) / alignment * alignment
     }
     for tensor in tensors {
+      guard let bytes = tensor.bytes else { continue }
       out.pad(to: alignment)
-      out.append(tensor.bytes)
+      out.append(bytes)
     }
     out.pad(to: alignment)
     return out.bytes

@@ -12,7 +12,8 @@ struct Header {
   private static let longestKey = 65_535
   private static let longestTensorName = 64
 
-  init(path: String, _ mapping: Mapping) throws(GGUFError) {
+  /// `hasData`: whether the bytes of the tensors must be there too.
+  init(path: String, _ mapping: Mapping, hasData: Bool) throws(GGUFError) {
     var cursor = Cursor(path: path, bytes: mapping.bytes)
     metadata = Metadata(mapping)
     guard cursor.remaining >= 4, try cursor.number(UInt32.self, "the magic") == Self.magic else {
@@ -32,7 +33,7 @@ struct Header {
     let alignment = try checkedAlignment(cursor)
     var entries: [Entry] = []
     for _ in 0..<tensorCount { entries.append(try Entry(&cursor)) }
-    try place(entries, alignment: alignment, cursor)
+    try place(entries, alignment: alignment, end: hasData ? cursor.bytes.count : .max, cursor)
   }
 
   private mutating func readPair(_ cursor: inout Cursor) throws(GGUFError) {
@@ -113,7 +114,7 @@ struct Header {
   }
 
   private mutating func place(
-    _ entries: [Entry], alignment: Int, _ cursor: Cursor
+    _ entries: [Entry], alignment: Int, end: Int, _ cursor: Cursor
   ) throws(GGUFError) {
     let data = (cursor.offset + alignment - 1) / alignment * alignment
     var names: Set<String> = []
@@ -124,8 +125,8 @@ struct Header {
       guard entry.offset % UInt64(alignment) == 0 else {
         throw cursor.malformed("tensor '\(entry.name)' is not aligned", at: entry.start)
       }
-      guard data <= cursor.bytes.count, entry.bytes <= cursor.bytes.count - data,
-        entry.offset <= UInt64(cursor.bytes.count - data - entry.bytes)
+      guard data <= end, entry.bytes <= end - data,
+        entry.offset <= UInt64(end - data - entry.bytes)
       else { throw cursor.truncated("tensor '\(entry.name)'") }
       tensors.append(
         TensorInfo(

@@ -30,10 +30,10 @@ struct Shard {
   let mapping: Mapping
   let header: Header
 
-  init(path: String, _ mapping: Mapping) throws(GGUFError) {
+  init(path: String, _ mapping: Mapping, hasData: Bool = true) throws(GGUFError) {
     self.path = path
     self.mapping = mapping
-    header = try Header(path: path, mapping)
+    header = try Header(path: path, mapping, hasData: hasData)
   }
 
   /// The last part of the path.

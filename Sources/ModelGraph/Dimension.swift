@@ -23,10 +23,17 @@ package enum Dimension: Sendable, Hashable, CustomStringConvertible {
 package struct SymbolSizes: Sendable, Hashable {
   package var rows: Int
   package var outputs: Int
+  /// How far the row that sees furthest sees, in tokens from the first of its sequence: no row sees a
+  /// token beyond. Nil where nobody has counted.
+  package var depth: Int?
+  /// Runs of rows that follow one another in one sequence. Nil where nobody has counted.
+  package var runs: Int?
 
-  package init(rows: Int, outputs: Int) {
+  package init(rows: Int, outputs: Int, depth: Int? = nil, runs: Int? = nil) {
     self.rows = rows
     self.outputs = outputs
+    self.depth = depth
+    self.runs = runs
   }
 
   /// The count that a dimension stands for.

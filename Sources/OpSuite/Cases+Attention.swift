@@ -34,6 +34,8 @@ extension OpSuite {
     case window
     /// Every third row sees nothing.
     case gaps
+    /// From the middle of a span on.
+    case late
   }
 
   static func attendCases() -> [OpCase] {
@@ -41,6 +43,8 @@ extension OpSuite {
     let shapes = [
       (1, 1, 1, 4, 1), (2, 2, 1, 32, 17), (3, 9, 3, 64, 100), (33, 4, 4, 80, 49),
       (9, 4, 1, 128, 70), (3, 2, 1, 256, 70),
+      // Several spans: one row, few and many, which may take different paths.
+      (1, 3, 1, 64, 1100), (5, 6, 2, 20, 1030), (20, 3, 1, 32, 1540),
     ]
     return KVLayout.Element.allCases.flatMap { element in
       shapes.flatMap { shape in
@@ -75,6 +79,10 @@ extension OpSuite {
       case .window: (begin, end) = (begin + [Int32(max(0, last - 20))], end + [Int32(last)])
       case .gaps:
         (begin, end) = (begin + [3], end + [row % 3 == 0 ? Int32(3) : Int32(max(3, last))])
+      case .late:
+        // Some rows begin where others already see.
+        let first = min(last, tokens / 2 + row * 7 % 40)
+        (begin, end) = (begin + [Int32(first)], end + [Int32(last)])
       }
     }
     return OpCase(

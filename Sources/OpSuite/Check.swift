@@ -65,21 +65,23 @@ extension OpCase {
     let region = try place([], capacity: outputBytes, label: "output")
     let result = Operand(
       region: region, rows: output.rows, width: output.width, format: output.format)
-    try device.run(
-      [
-        Instruction(
-          operation, inputs: operands, weights: weights, output: result, label: "case")
-      ], sizes: sizes)
-
-    var bytes = [UInt8](repeating: 0, count: outputBytes + 2 * pad)
-    var failure: DeviceError?
-    bytes.withUnsafeMutableBytes { buffer in
-      do throws(DeviceError) {
-        try device.read(Region(buffer: region.buffer), into: buffer)
-      } catch { failure = error }
+    var instruction = Instruction(
+      operation, inputs: operands, weights: weights, output: result, label: "case")
+    // What scratch memory holds before means nothing: here it is NaN.
+    let scratch = device.workspaceBytes(instruction, bounds: sizes)
+    if scratch > 0 {
+      instruction.workspace = try place([], capacity: scratch, label: "workspace")
     }
-    if let failure { throw failure }
-    return GuardedBytes(bytes: bytes, pad: pad)
+    try device.run([instruction], sizes: sizes)
+    if let workspace = instruction.workspace {
+      let bytes = try guarded(workspace, capacity: scratch, pad: pad, on: device)
+      if let place = bytes.firstBrokenGuard {
+        throw DeviceError(
+          device: device.traits.name, call: "run", status: "broken guard",
+          detail: "wrote \(place.replacing("output", with: "workspace"))")
+      }
+    }
+    return try guarded(region, capacity: outputBytes, pad: pad, on: device)
   }
 
   private func compare(_ actual: GuardedBytes, with expected: GuardedBytes) -> Verdict {
@@ -119,6 +121,21 @@ private func write(
     } catch { failure = error }
   }
   if let failure { throw failure }
+}
+
+/// The content of a region with the guards around it.
+private func guarded(
+  _ region: Region, capacity: Int, pad: Int, on device: any Device
+) throws(DeviceError) -> GuardedBytes {
+  var bytes = [UInt8](repeating: 0, count: capacity + 2 * pad)
+  var failure: DeviceError?
+  bytes.withUnsafeMutableBytes { buffer in
+    do throws(DeviceError) {
+      try device.read(Region(buffer: region.buffer), into: buffer)
+    } catch { failure = error }
+  }
+  if let failure { throw failure }
+  return GuardedBytes(bytes: bytes, pad: pad)
 }
 
 /// An output with the poisoned bytes around it.

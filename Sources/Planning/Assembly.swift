@@ -187,7 +187,13 @@ struct Assembly {
         if case .value(let value) = lowered.nodes[node].output {
           take(Instance(value: value, device: device))
         }
-        let instruction = instruction(node) { operand(Instance(value: $0, device: device)) }
+        var instruction = instruction(node) { operand(Instance(value: $0, device: device)) }
+        let workspace = devices[device].workspaceBytes(instruction, bounds: planner.bounds)
+        if workspace > 0 {
+          let offset = arenas[device].take(workspace)
+          instruction.workspace = Region(buffer: scratch[device], offset: offset)
+          arenas[device].giveBack(offset)
+        }
         if case .run(device, var list)? = steps.last {
           list.append(instruction)
           steps[steps.count - 1] = .run(device: device, list)

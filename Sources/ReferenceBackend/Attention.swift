@@ -69,14 +69,13 @@ func writeKV(
   }
 }
 
-/// Tokens between two looks at the running maximum.
-private let windowTokens = 64
-
 /// softmax(scale × q kᵀ) v for each row and query head, over the tokens that the row sees.
 ///
-/// The softmax runs online (Milakov & Gimelshein, 2018) over windows of 64 tokens, counted from the
-/// first token of the sequence. Scores are summed over d in order, weights in 16 lanes by token,
-/// values over tokens in order, so that devices can match it bit for bit.
+/// The softmax runs online (Milakov & Gimelshein, 2018) over windows of 64 tokens, in spans of 512
+/// tokens that start afresh and are merged in order (Dao et al., 2023); windows and spans count from
+/// the first token of the sequence. Scores are summed over d in order, weights in 16 lanes by token,
+/// values over tokens in order, so that devices can match it bit for bit, and a span may be computed
+/// wherever there is time for it.
 func attend(
   _ attention: Attention, _ layout: KVLayout, queries: Matrix<Float>,
   pool: UnsafeRawBufferPointer, _ visible: VisibleTokens, into output: Matrix<Float>
@@ -87,31 +86,43 @@ func attend(
     let tokens = visible.tokens(row)
     for head in 0..<attention.headCount {
       let query = (0..<width).map { queries[row][head * width + $0] * attention.scale }
-      var softmax = OnlineSoftmax(width: width)
-      var window = tokens.lowerBound / windowTokens * windowTokens
-      while window < tokens.upperBound {
-        let seen = tokens.clamped(to: window..<window + windowTokens)
-        let slots = seen.map { visible.slot(row, $0) }
-        let scores = slots.map { slot in
-          query.indices.reduce(into: Float(0)) { sum, d in
-            let key = layout.load(pool, layout.keyOffset(slot: slot, head: head / group, d))
-            sum = PortableMath.fma(key, query[d], sum)
+      var merged: OnlineSoftmax?
+      for span in tokens.cut(every: KVLayout.spanTokens) {
+        var part = OnlineSoftmax(width: width)
+        for seen in span.cut(every: KVLayout.windowTokens) {
+          let slots = seen.map { visible.slot(row, $0) }
+          let scores = slots.map { slot in
+            query.indices.reduce(into: Float(0)) { sum, d in
+              let key = layout.load(pool, layout.keyOffset(slot: slot, head: head / group, d))
+              sum = PortableMath.fma(key, query[d], sum)
+            }
+          }
+          let weights = part.weigh(scores, firstLane: seen.lowerBound)
+          for (weight, slot) in zip(weights, slots) {
+            part.add(weight) { d in
+              layout.load(pool, layout.valueOffset(slot: slot, head: head / group, d))
+            }
           }
         }
-        let weights = softmax.weigh(scores, firstLane: seen.lowerBound)
-        for (weight, slot) in zip(weights, slots) {
-          softmax.add(weight) { d in
-            layout.load(pool, layout.valueOffset(slot: slot, head: head / group, d))
-          }
-        }
-        window += windowTokens
+        if merged == nil { merged = part } else { merged?.merge(part) }
       }
-      for (d, value) in softmax.result.enumerated() { output[row][head * width + d] = value }
+      // A row that sees nothing yields zeros.
+      let result = (merged ?? OnlineSoftmax(width: width)).result
+      for (d, value) in result.enumerated() { output[row][head * width + d] = value }
     }
   }
 }
 
-/// What one query has gathered so far.
+extension Range<Int> {
+  /// The parts between multiples of `length`, in order; none is empty.
+  fileprivate func cut(every length: Int) -> [Range<Int>] {
+    stride(from: lowerBound / length * length, to: upperBound, by: length).map {
+      clamped(to: $0..<$0 + length)
+    }
+  }
+}
+
+/// What one query has gathered so far: `log(total) + peak` is the log-sum-exp of its scores.
 private struct OnlineSoftmax {
   private var peak = -Float.infinity
   private var total: Float = 0
@@ -139,6 +150,16 @@ private struct OnlineSoftmax {
 
   mutating func add(_ weight: Float, _ value: (Int) -> Float) {
     for d in sums.indices { sums[d] = PortableMath.fma(value(d), weight, sums[d]) }
+  }
+
+  /// Adds what the next span has gathered; both move to the larger maximum.
+  mutating func merge(_ part: OnlineSoftmax) {
+    let now = max(peak, part.peak)
+    let own = PortableMath.exponential(peak - now)
+    let other = PortableMath.exponential(part.peak - now)
+    total = PortableMath.fma(part.total, other, total * own)
+    for d in sums.indices { sums[d] = PortableMath.fma(part.sums[d], other, sums[d] * own) }
+    peak = now
   }
 
   /// The weighted mean, or zeros where nothing was seen.

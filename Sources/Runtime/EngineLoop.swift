@@ -95,7 +95,7 @@ package final class EngineLoop {
   package let contextLength: Int
   private let executor: Executor
   private let scheduler: Scheduler
-  private var pool: PagePool
+  var pool: PagePool
   /// What the last request left in the cache for the next one.
   private var kept: Sequence?
 
@@ -111,7 +111,7 @@ package final class EngineLoop {
     pool = PagePool(pageCount: plan.stepLayout.tableCapacity, pageTokens: KVLayout.pageTokens)
   }
 
-  private var vocabularySize: Int { plan.logits.operand.width }
+  var vocabularySize: Int { plan.logits.operand.width }
 
   /// Pages that nobody uses; all of them between requests, but for what a request was to keep.
   package var freePages: Int { pool.freeCount }
@@ -119,7 +119,7 @@ package final class EngineLoop {
   /// What was allocated so far.
   package var memory: MemoryUse { executor.memory }
 
-  private func check(_ tokens: [Int32]) throws(EngineError) {
+  func check(_ tokens: [Int32]) throws(EngineError) {
     if let complaint = executor.complaint { throw .weights(WeightError(complaint)) }
     if tokens.isEmpty { throw .emptyPrompt }
     if tokens.count > contextLength {
@@ -131,7 +131,7 @@ package final class EngineLoop {
   }
 
   /// Runs what is pending of a sequence and hands over the wanted logits, step by step.
-  private func advance(
+  func advance(
     _ sequence: inout Sequence, isCancelled: () -> Bool,
     _ body: (_ token: Int, ArraySlice<Float>) throws(EngineError) -> Void
   ) throws(EngineError) {
@@ -146,6 +146,12 @@ package final class EngineLoop {
       do throws(DeviceError) { logits = try executor.run(step) } catch { throw .device(error) }
       for (row, output) in step.outputs.enumerated() { try body(output.token, logits[row]) }
     }
+  }
+
+  /// Gives back what the last request left in the cache.
+  func forget() {
+    kept?.release(to: &pool)
+    kept = nil
   }
 
   /// A sequence of these tokens, with what the cache still holds of them.
@@ -219,8 +225,7 @@ package final class EngineLoop {
     _ body: (_ token: Int, ArraySlice<Float>) -> Void
   ) throws(EngineError) {
     try check(tokens)
-    kept?.release(to: &pool)
-    kept = nil
+    forget()
     var sequence = begin(tokens)
     defer { sequence.release(to: &pool) }
     sequence.wantedFrom = wantedFrom

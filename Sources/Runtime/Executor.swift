@@ -102,7 +102,8 @@ final class Executor {
 
   /// Runs one step and waits for its logits.
   func run(_ step: StepPlan) throws(DeviceError) -> Logits {
-    let sizes = SymbolSizes(rows: step.rowCount, outputs: step.outputRows.count)
+    let sizes = SymbolSizes(
+      rows: step.rowCount, outputs: step.outputRows.count, depth: step.depth, runs: step.runs)
     precondition(
       sizes.rows <= plan.bounds.rows && sizes.outputs <= plan.bounds.outputs
         && step.tables.count <= plan.stepLayout.tableCapacity, "a step within the plan's bounds")

@@ -31,6 +31,14 @@ package struct StepPlan: Sendable, Hashable {
 
   package var rowCount: Int { tokens.count }
 
+  /// How far the row that sees furthest sees.
+  package var depth: Int { Int(end.max() ?? 0) }
+
+  /// Runs of rows that follow one another in one sequence.
+  package var runs: Int {
+    table.indices.count { $0 == 0 || table[$0] != table[$0 - 1] }
+  }
+
   /// Where what each row sees begins, in a layer that looks back no further than `window` tokens.
   package func begin(window: Int?) -> [Int32] {
     guard let window else { return begin }

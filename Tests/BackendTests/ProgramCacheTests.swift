@@ -68,7 +68,8 @@ private let absence: Comment = "no OpenCL device: \(listing.reason ?? "")"
     defer { apus_cl_inject_nothing() }
     #expect(try compiled(device.index, try open()) == 1)
     #expect(try compiled(device.index, try open()) == 0)
-    // Sound entries with no program in them.
+    // Sound entries with no program in them. Mesa's driver ends the process where it gets one.
+    if device.platform == "rusticl" { return }
     for name in folder.files("programs") {
       try replaceContent(of: name, with: Array("not a program".utf8))
     }

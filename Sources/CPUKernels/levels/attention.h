@@ -6,6 +6,7 @@
 enum {
   PAGE = 16,            // tokens of a page
   WINDOW = 64,          // tokens between two looks at the running maximum
+  SPAN = 512,           // tokens that are summed on their own, then merged in order
   QUERY_TILE = 32,      // queries (row x head) that share keys and values
   PAGE_VECTORS = PAGE / LANES,
 };
@@ -75,7 +76,39 @@ typedef struct {
   float p[QUERY_TILE][WINDOW];             // scores, then weights
   float peak[QUERY_TILE];
   float total[QUERY_TILE];
+  // The same of the spans before this one, or nothing yet.
+  float all[QUERY_TILE][CPU_MAX_HEAD_WIDTH];
+  float all_peak[QUERY_TILE];
+  float all_total[QUERY_TILE];
+  bool any[QUERY_TILE];
 } gathering;
+
+// Adds the span that ends to those before it, and starts afresh.
+INLINE void merge(gathering *s, size_t query) {
+  float *all = s->all[query], *o = s->o[query];
+  if (!s->any[query]) {
+    __builtin_memcpy(all, o, s->width * sizeof(float));
+    s->all_peak[query] = s->peak[query];
+    s->all_total[query] = s->total[query];
+    s->any[query] = true;
+  } else {
+    float before = s->all_peak[query], peak = s->peak[query];
+    float now = peak > before ? peak : before;
+    vf own = exponential(splat(before - now)), other = exponential(splat(peak - now));
+    s->all_peak[query] = now;
+    s->all_total[query] = fused(splat(s->total[query]), other, splat(s->all_total[query]) * own)[0];
+    size_t d = 0;
+    for (; d + LANES <= s->width; d += LANES)
+      store(all + d, fused(load(o + d), other, load(all + d) * own));
+    if (d < s->width) {
+      size_t n = s->width - d;
+      store_some(all + d, fused(load_some(o + d, n), other, load_some(all + d, n) * own), n);
+    }
+  }
+  for (size_t d = 0; d < s->width; d++) o[d] = 0;
+  s->peak[query] = -__builtin_inff();
+  s->total[query] = 0;
+}
 
 // The scores of `queries` (a constant) against one page.
 INLINE void score_page(bool half, int queries, gathering *s, size_t query, const uint8_t *keys,
@@ -224,6 +257,7 @@ INLINE void attend_rows(bool half, const cpu_attend_arguments *a, gathering *s, 
       for (size_t d = 0; d < width; d++) s->o[query][d] = 0;
       s->peak[query] = -__builtin_inff();
       s->total[query] = 0;
+      s->any[query] = false;
     }
   }
   const int32_t *table = a->tables + a->table[row];
@@ -239,23 +273,32 @@ INLINE void attend_rows(bool half, const cpu_attend_arguments *a, gathering *s, 
       }
       if (shared_begin <= window && window + WINDOW <= shared_end) {
         see_window(half, s, 0, rows * heads, pages, next, 0, WINDOW);
-        continue;
+      } else {
+        for (size_t r = 0; r < rows; r++) {
+          int32_t from = a->begin[row + r] - window, to = a->end[row + r] - window;
+          from = from > 0 ? from : 0;
+          to = to < WINDOW ? to : WINDOW;
+          if (from < to)
+            see_window(half, s, r * heads, (r + 1) * heads, pages, next, (size_t)from, (size_t)to);
+        }
       }
+      if ((window + WINDOW) % SPAN != 0 && window + WINDOW < end) continue;
       for (size_t r = 0; r < rows; r++) {
-        int32_t from = a->begin[row + r] - window, to = a->end[row + r] - window;
-        from = from > 0 ? from : 0;
-        to = to < WINDOW ? to : WINDOW;
+        int32_t from = window / SPAN * SPAN, to = window + WINDOW;
+        from = a->begin[row + r] > from ? a->begin[row + r] : from;
+        to = a->end[row + r] < to ? a->end[row + r] : to;
         if (from < to)
-          see_window(half, s, r * heads, (r + 1) * heads, pages, next, (size_t)from, (size_t)to);
+          for (size_t h = 0; h < heads; h++) merge(s, r * heads + h);
       }
     }
   for (size_t r = 0; r < rows; r++)
     for (size_t h = 0; h < heads; h++) {
       size_t query = r * heads + h;
       float *output = a->output + ((row + r) * a->heads + head + h) * width;
-      float total = s->total[query];
+      float total = s->any[query] ? s->all_total[query] : 0;
       float inverse = total > 0 ? reciprocal(splat(total))[0] : 0;
-      for (size_t d = 0; d < width; d++) output[d] = s->o[query][d] * inverse;
+      for (size_t d = 0; d < width; d++)
+        output[d] = total > 0 ? s->all[query][d] * inverse : 0;
     }
 }
 
