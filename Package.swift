@@ -18,10 +18,12 @@ func room(_ name: String, _ rooms: String..., products: [Target.Dependency] = []
     path: "Sources/\(name)", swiftSettings: swiftSettings)
 }
 
-func interop(_ name: String, path: String? = nil, sources: [String]? = nil) -> Target {
+func interop(
+  _ name: String, _ rooms: String..., path: String? = nil, sources: [String]? = nil
+) -> Target {
   .target(
-    name: name, path: path ?? "Sources/\(name)", sources: sources, publicHeadersPath: "include",
-    cSettings: cSettings)
+    name: name, dependencies: rooms.map { .byName(name: $0) }, path: path ?? "Sources/\(name)",
+    sources: sources, publicHeadersPath: "include", cSettings: cSettings)
 }
 
 func tests(_ name: String, _ rooms: String...) -> Target {
@@ -43,7 +45,8 @@ let package = Package(
     // Interop: C that Swift cannot be.
     interop("COpenCL"),
     interop("COpenBLAS"),
-    interop("CPUKernels"),
+    interop("WeightTiles"),
+    interop("CPUKernels", "WeightTiles"),
     interop("Kernels", path: "Kernels", sources: ["programs.c"]),
 
     // From a file to a graph.
@@ -59,12 +62,16 @@ let package = Package(
     // The contract and the three backends behind it.
     room("Devices", "ModelGraph", "Tensors"),
     room("ReferenceBackend", "Devices", "ModelGraph", "Tensors"),
-    room("CPUBackend", "CPUKernels", "COpenBLAS", "Devices", "ModelGraph", "Tensors"),
-    room("OpenCLBackend", "COpenCL", "Kernels", "DiskCache", "Devices", "ModelGraph", "Tensors"),
+    room(
+      "CPUBackend", "CPUKernels", "WeightTiles", "COpenBLAS", "Devices", "ModelGraph", "Tensors"),
+    room(
+      "OpenCLBackend", "COpenCL", "Kernels", "DiskCache", "WeightTiles", "Devices", "ModelGraph",
+      "Tensors"),
     room("OpSuite", "Devices", "ReferenceBackend", "ModelGraph", "Tensors"),
 
     // From a graph to tokens.
     room("Planning", "ModelGraph", "Devices", "Tensors"),
+    room("Profiling", "Devices", "ModelGraph", "Tensors"),
     room("Residency"),
     room("Scheduling", "Residency"),
     room("Sampling"),
@@ -75,9 +82,9 @@ let package = Package(
     // What users touch.
     room(
       "Apus", "Runtime", "Models", "GGUF", "Tokenization", "OpSuite", "ReferenceBackend",
-      "CPUBackend", "OpenCLBackend", "DiskCache", "Planning", "Scheduling", "Residency", "Sampling",
-      "Devices",
-      "ModelGraph", "Tensors"),
+      "CPUBackend", "OpenCLBackend", "DiskCache", "Planning", "Profiling", "Scheduling",
+      "Residency",
+      "Sampling", "Devices", "ModelGraph", "Tensors"),
     .executableTarget(
       name: "CLI",
       dependencies: [
@@ -106,7 +113,9 @@ let package = Package(
     tests("DiskCacheTests", "DiskCache", "TestSupport"),
     tests("ModelGraphTests", "ModelGraph", "Tensors"),
     tests("ModelsTests", "Models", "ModelGraph", "GGUF", "Tensors", "TestSupport"),
-    tests("PlanningTests", "Planning", "Devices", "ModelGraph", "Tensors"),
+    tests(
+      "PlanningTests", "Planning", "Devices", "ReferenceBackend", "ModelGraph", "Tensors"),
+    tests("ProfilingTests", "Profiling", "Devices", "ModelGraph", "Tensors", "TestSupport"),
     tests("ResidencyTests", "Residency"),
     tests("SchedulingTests", "Scheduling", "Residency"),
     tests("SamplingTests", "Sampling", "TestSupport"),
@@ -119,10 +128,12 @@ let package = Package(
     tests("KernelsTests", "Kernels", "OpenCLBackend", "COpenCL"),
     tests(
       "BackendTests", "OpSuite", "ReferenceBackend", "CPUBackend", "OpenCLBackend", "COpenCL",
-      "CPUKernels", "DiskCache", "Devices", "ModelGraph", "Tensors", "TestSupport"),
+      "CPUKernels", "WeightTiles", "DiskCache", "Devices", "ModelGraph", "Tensors",
+      "TestSupport"),
     tests("CLITests", "CLI", "Apus"),
     tests(
-      "ApusTests", "Apus", "COpenCL", "Runtime", "Sampling", "Tokenization", "GGUF", "Tensors",
+      "ApusTests", "Apus", "COpenCL", "Devices", "Profiling", "Runtime", "Sampling", "Tokenization",
+      "GGUF", "Tensors",
       "Models", "ModelGraph", "FuzzTargets", "TestSupport"),
   ],
   swiftLanguageModes: [.v6],

@@ -5,11 +5,26 @@
 static const char prelude[] = {
 #embed "common/prelude.cl" suffix(, 0)
 };
+static const char tile_dot[] = {
+#embed "common/tile_dot.cl" suffix(, 0)
+};
+static const char attention[] = {
+#embed "common/attention.cl" suffix(, 0)
+};
 static const char attend[] = {
 #embed "attention/attend.cl" suffix(, 0)
 };
+static const char attend_rows[] = {
+#embed "attention/attend_rows.cl" suffix(, 0)
+};
+static const char attend_tiles[] = {
+#embed "attention/attend_tiles.cl" suffix(, 0)
+};
 static const char write_kv[] = {
 #embed "attention/write_kv.cl" suffix(, 0)
+};
+static const char linear_int8[] = {
+#embed "gemm/linear_int8.cl" suffix(, 0)
 };
 static const char linear_tiles[] = {
 #embed "gemm/linear_tiles.cl" suffix(, 0)
@@ -32,11 +47,26 @@ static const char rope[] = {
 static const char select_rows[] = {
 #embed "pointwise/select_rows.cl" suffix(, 0)
 };
+static const char roofline[] = {
+#embed "probe/roofline.cl" suffix(, 0)
+};
 static const char embed_rows[] = {
 #embed "quant/embed_rows.cl" suffix(, 0)
 };
 static const char embed_tiles[] = {
 #embed "quant/embed_tiles.cl" suffix(, 0)
+};
+static const char normed_row[] = {
+#embed "common/normed_row.cl" suffix(, 0)
+};
+static const char attention_inputs[] = {
+#embed "fused/attention_inputs.cl" suffix(, 0)
+};
+static const char gated_unit[] = {
+#embed "fused/gated_unit.cl" suffix(, 0)
+};
+static const char norm_quantize[] = {
+#embed "quant/norm_quantize.cl" suffix(, 0)
 };
 static const char quantize[] = {
 #embed "quant/quantize.cl" suffix(, 0)
@@ -46,8 +76,16 @@ static const char quantize[] = {
 
 static const kernel_program programs[] = {
     PROGRAM(common, prelude),
+    PROGRAM(common, normed_row),
+    PROGRAM(fused, attention_inputs),
+    PROGRAM(fused, gated_unit),
+    PROGRAM(common, tile_dot),
+    PROGRAM(common, attention),
     PROGRAM(attention, attend),
+    PROGRAM(attention, attend_rows),
+    PROGRAM(attention, attend_tiles),
     PROGRAM(attention, write_kv),
+    PROGRAM(gemm, linear_int8),
     PROGRAM(gemm, linear_tiles),
     PROGRAM(gemm, linear_float),
     PROGRAM(pointwise, add),
@@ -55,8 +93,10 @@ static const kernel_program programs[] = {
     PROGRAM(pointwise, rms_norm),
     PROGRAM(pointwise, rope),
     PROGRAM(pointwise, select_rows),
+    PROGRAM(probe, roofline),
     PROGRAM(quant, embed_rows),
     PROGRAM(quant, embed_tiles),
+    PROGRAM(quant, norm_quantize),
     PROGRAM(quant, quantize),
 };
 

@@ -263,3 +263,77 @@ static inline float reciprocal_square_root(float x)
   for (int i = 0; i < 4; i++) r *= FUSED(-(half_x * r), r, 1.5f);
   return r;
 }
+
+// --- Steps that several kernels share -------------------------------------------------------------
+
+// 1 / sqrt(mean(x²) + ε) of a row. Number i is added to lane i mod 16.
+static inline float norm_scale(global const float *x, uint width, float epsilon)
+{
+  float16 squares = (float16)(0.0f);
+  uint k = 0;
+  for (; k + 16 <= width; k += 16) {
+    const float16 v = vload16(0, x + k);
+    squares = FUSED(v, v, squares);
+  }
+  float rest[16];
+  for (uint j = 0; j < 16; j++) rest[j] = k + j < width ? x[k + j] : 0.0f;
+  const float16 v = vload16(0, rest);
+  squares = FUSED(v, v, squares);
+  return reciprocal_square_root(sum16(squares) * reciprocal1((float)width) + epsilon);
+}
+
+// Outside these peaks a block counts as zeros: the reciprocal would be no number.
+#define LEAST_PEAK 1e-30f
+#define LARGEST_PEAK 1e30f
+
+// The nearest integers, and 0 for what is none of -127 … 127.
+static inline float16 whole(float16 x)
+{
+  const float16 q = rint(x);
+  return select((float16)(0.0f), q, fabs(q) <= 127.0f);
+}
+
+// A block of 32 numbers → int8: Sources/Tensors/Int8Activations.swift has the rule. Scale and sum are
+// the lanes of the result.
+static inline float2 quantize_block(float16 low, float16 high, char16 *q_low, char16 *q_high)
+{
+  const float most = max16(fmax(fabs(low), fabs(high)));
+  const bool counts = most >= LEAST_PEAK && most <= LARGEST_PEAK;
+  const float inverse = counts ? reciprocal1(most) * 127.0f : 0.0f;
+  const float scale = counts ? most * 0.0078740157f : 0.0f;
+  const float16 whole_low = whole(low * inverse);
+  const float16 whole_high = whole(high * inverse);
+  *q_low = convert_char16(whole_low);
+  *q_high = convert_char16(whole_high);
+  return (float2)(scale, scale * sum16(whole_low + whole_high));
+}
+
+// activation(g) = g / (1 + exp(-z)); the exponential is taken of -|z| only, which cannot overflow.
+//
+//   SILU   z = g
+//   GELU   z = 2 √(2 / π) (g + 0.044715 g³)
+#define SILU 0
+#define GELU 1
+#ifndef ACTIVATION
+#define ACTIVATION SILU
+#endif
+
+#if ACTIVATION == SILU
+#define GATE_ARGUMENT(real, g) (g)
+#else
+#define GATE_ARGUMENT(real, g) (FUSED((g) * (g) * 0.044715f, (g), (g)) * (real)(1.59576912f))
+#endif
+
+static inline float16 activation16(float16 g)
+{
+  const float16 z = GATE_ARGUMENT(float16, g);
+  const float16 e = exponential16(-fabs(z));
+  return (z >= 0.0f ? g : g * e) * reciprocal16(1.0f + e);
+}
+
+static inline float activation1(float g)
+{
+  const float z = GATE_ARGUMENT(float, g);
+  const float e = exponential1(-fabs(z));
+  return (z >= 0.0f ? g : g * e) * reciprocal1(1.0f + e);
+}

@@ -1,39 +1,9 @@
-// y = activation(gate) × up, where activation(g) = g / (1 + exp(-z)):
-//
-//   SILU   z = g
-//   GELU   z = 2 √(2 / π) (g + 0.044715 g³)
+// y = activation(gate) × up; common/prelude.cl has the activations.
 //
 //   gate, up, y   f32 [i], `count` numbers
 //                 ├── item 0: `each` numbers ──┼── item 1 ──┼ …
 //
-// The exponential is taken of -|z| only, which cannot overflow. `each` is a multiple of 16; the
-// last item has a tail. y may be gate or up.
-
-#define SILU 0
-#define GELU 1
-#ifndef ACTIVATION
-#define ACTIVATION SILU
-#endif
-
-#if ACTIVATION == SILU
-#define Z(real, g) (g)
-#else
-#define Z(real, g) (FUSED((g) * (g) * 0.044715f, (g), (g)) * (real)(1.59576912f))
-#endif
-
-static inline float16 activation16(float16 g)
-{
-  const float16 z = Z(float16, g);
-  const float16 e = exponential16(-fabs(z));
-  return (z >= 0.0f ? g : g * e) * reciprocal16(1.0f + e);
-}
-
-static inline float activation1(float g)
-{
-  const float z = Z(float, g);
-  const float e = exponential1(-fabs(z));
-  return (z >= 0.0f ? g : g * e) * reciprocal1(1.0f + e);
-}
+// `each` is a multiple of 16; the last item has a tail. y may be gate or up.
 
 kernel void gated(
     global const uchar *gate_buffer, ulong gate_offset,

@@ -18,21 +18,9 @@ kernel void rms_norm(
   global const float *weight = (global const float *)(weight_buffer + weight_offset);
   global float *y = (global float *)(y_buffer + y_offset) + t * width;
 
-  // Number i is added to lane i mod 16.
-  float16 squares = (float16)(0.0f);
+  const float scale = norm_scale(x, width, epsilon);
   uint k = 0;
-  for (; k + 16 <= width; k += 16) {
-    const float16 v = vload16(0, x + k);
-    squares = FUSED(v, v, squares);
-  }
-  float rest[16];
-  for (uint j = 0; j < 16; j++) rest[j] = k + j < width ? x[k + j] : 0.0f;
-  const float16 v = vload16(0, rest);
-  squares = FUSED(v, v, squares);
-
-  const float mean = sum16(squares) * reciprocal1((float)width);
-  const float scale = reciprocal_square_root(mean + epsilon);
-  for (k = 0; k + 16 <= width; k += 16)
+  for (; k + 16 <= width; k += 16)
     vstore16(vload16(0, x + k) * scale * vload16(0, weight + k), 0, y + k);
   for (; k < width; k++) y[k] = x[k] * scale * weight[k];
 }

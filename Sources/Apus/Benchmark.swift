@@ -196,6 +196,19 @@ public final class Benchmark: Sendable {
     } catch { throw ApusError(error) }
   }
 
+  /// Bytes a second that the device reads from memory at this moment, in order and with as many threads
+  /// as the model uses; nil for a device of which that says nothing. It takes a second or two.
+  ///
+  /// Generating reads all weights for each token, so this is its limit; and it drifts, since others use
+  /// the same memory.
+  public func measureBandwidth() async throws(ApusError) -> Double? {
+    do throws(EngineError) {
+      return try await started.engine.perform { loop throws(EngineError) in
+        try loop.measureBandwidth()
+      }
+    } catch { throw ApusError(error) }
+  }
+
   /// What the model has allocated, as the allocators counted it.
   public func memory() async -> MemoryUsage {
     MemoryUsage(await started.engine.perform { $0.memory }, started.plan)

@@ -61,18 +61,20 @@ public enum DeviceInventory {
     _ name: String, tinyOnly: Bool = false
   ) async throws(ApusError) -> [CheckRow] {
     let device: any Device
-    do throws(DeviceError) {
-      device =
-        switch DeviceChoice(name) {
-        case .cpu: CPUDevice()
-        case .opencl(let index): try OpenCLDevice(index: index)
-        case .reference: ReferenceDevice()
-        case .auto, nil:
-          throw DeviceError(
-            device: name, call: "open", status: "no such device", detail: "name one device")
-        }
-    } catch { throw ApusError(error) }
+    do throws(DeviceError) { device = try open(name) } catch { throw ApusError(error) }
     return OpSuite.check(device, tinyOnly: tinyOnly).map(CheckRow.init)
+  }
+
+  /// Opens one device by its name.
+  static func open(_ name: String, threads: Int? = nil) throws(DeviceError) -> any Device {
+    switch DeviceChoice(name) {
+    case .cpu: CPUDevice(threads: threads)
+    case .opencl(let index): try OpenCLDevice(index: index, threads: threads)
+    case .reference: ReferenceDevice()
+    case .auto, nil:
+      throw DeviceError(
+        device: name, call: "open", status: "no such device", detail: "name one device")
+    }
   }
 }
 
@@ -87,7 +89,10 @@ extension DeviceInventory.CheckRow {
     } else if let reason = row.declined {
       (verdict, remark) = (.declined, reason)
     } else {
-      (verdict, remark) = (.passed, nil)
+      verdict = .passed
+      remark =
+        row.fallBacks.isEmpty
+        ? nil : "passed by a plainer kernel; without it: " + row.fallBacks.joined(separator: "; ")
     }
   }
 }

@@ -56,7 +56,7 @@ struct DeviceOpener {
         problems.append("\(error)")
         continue
       }
-      let plan: ExecutionPlan?
+      var plan: ExecutionPlan?
       do throws(PlanningError) {
         let whole = try shape.planner.plan(graph, on: devices)
         if let shortage = budget.shortage(of: whole, on: devices.map(\.traits)) {
@@ -75,10 +75,15 @@ struct DeviceOpener {
         }
         plan = nil
       }
-      if let device = devices.last, let failure = test.failure(of: device, keys) {
-        problems.append("\(candidate.name) fails its self-test: \(failure)")
-        devices.removeLast()
-        continue
+      if let device = devices.last {
+        let tested = test.run(on: device, keys)
+        if let failure = tested.failure {
+          problems.append("\(candidate.name) fails its self-test: \(failure)")
+          devices.removeLast()
+          continue
+        }
+        // The placements name the kernels that are left.
+        if tested.fellBack { plan = try? shape.planner.plan(graph, on: devices) }
       }
       guard let plan else { continue }
       do throws(EngineError) {
@@ -96,12 +101,16 @@ struct DeviceOpener {
     throw ApusError(.device, (problems + [remedy].compactMap { $0 }).joined(separator: "; "))
   }
 
-  /// The operations and types that a model needs, on whatever device.
+  /// The operations and types that a model needs, on whatever device: fused ones and their parts.
   private func operations(
     of graph: Graph, _ planner: Planner
   ) throws(ApusError) -> Set<OperationKey> {
     do throws(PlanningError) {
-      return Set(try planner.plan(graph, on: [ReferenceDevice()]).placements.map(\.key))
+      var apart = planner
+      apart.fuses = false
+      let whole = try planner.plan(graph, on: [ReferenceDevice()])
+      let parts = try apart.plan(graph, on: [ReferenceDevice()])
+      return Set((whole.placements + parts.placements).map(\.key))
     } catch { throw ApusError(error) }
   }
 
@@ -112,7 +121,7 @@ struct DeviceOpener {
     var problems: [String] = []
     guard let first = candidates(&problems).first else { return }
     do throws(DeviceError) {
-      _ = SelfTest(verdicts: nil).failure(of: try first.open(), keys)
+      _ = SelfTest(verdicts: nil).run(on: try first.open(), keys)
     } catch {
       throw ApusError(error)
     }

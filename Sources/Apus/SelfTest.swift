@@ -12,23 +12,31 @@ struct SelfTest {
   let verdicts: DiskCache?
   private static let trust = 7 * 24 * 3600
 
-  /// The first failure among the tiny cases of the operations that will be used, or nil.
-  func failure(of device: any Device, _ keys: Set<OperationKey>) -> String? {
-    if device.traits.kind == .reference { return nil }
+  /// What came out.
+  struct Outcome {
+    /// The first failure, or nil.
+    var failure: String?
+    /// Whether the device went on with plainer kernels.
+    var fellBack = false
+  }
+
+  /// Runs the tiny cases of the operations that will be used, unless the device is known to pass.
+  func run(on device: any Device, _ keys: Set<OperationKey>) -> Outcome {
+    if device.traits.kind == .reference { return Outcome() }
     let key = Self.key(device, keys)
-    if let key, verdicts?.load(key, within: Self.trust) != nil { return nil }
+    if let key, verdicts?.load(key, within: Self.trust) != nil { return Outcome() }
     let rows = OpSuite.check(device, keys: keys, tinyOnly: true)
     (device as? OpenCLDevice)?.endSelfTest()
-    if let row = rows.first(where: { $0.failure != nil }) {
-      return "\(row.key): \(row.failure ?? "")"
-    }
-    if let key {
+    let outcome = Outcome(
+      failure: rows.first { $0.failure != nil }.map { "\($0.key): \($0.failure ?? "")" },
+      fellBack: rows.contains { !$0.fallBacks.isEmpty })
+    if let key, outcome.failure == nil, !outcome.fellBack {
       verdicts?.store(
         [], under: key,
         label: "self-test of \(keys.count) operations\n\(device.traits.hardware)\n"
           + device.traits.driver)
     }
-    return nil
+    return outcome
   }
 
   /// What a verdict depends on; nil where that cannot be told.

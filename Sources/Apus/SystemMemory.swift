@@ -9,13 +9,15 @@
 /// What the system says about memory, in bytes; nil where it does not say.
 package enum SystemMemory {
   /// What can be allocated before the system runs out: free memory, caches that it would give up and
-  /// swap space, within the limit of the process's control group.
+  /// swap space, within the limits of the process's control groups.
   package static var available: Int? {
     var available: Int?
     if let text = text(of: "/proc/meminfo"), let memory = number("MemAvailable:", in: text) {
       available = (memory + (number("SwapFree:", in: text) ?? 0)) * 1024
     }
-    guard let room = roomInControlGroup else { return available }
+    guard let groups = text(of: "/proc/self/cgroup"),
+      let room = room(inControlGroups: groups, mount: "/sys/fs/cgroup")
+    else { return available }
     return min(available ?? room, room)
   }
 
@@ -41,17 +43,61 @@ package enum SystemMemory {
     return footprint.anonymous - before.anonymous
   }
 
-  /// What the control group (version 2) still allows, caches counted as free.
-  private static var roomInControlGroup: Int? {
-    guard let text = text(of: "/proc/self/cgroup"),
-      let line = text.split(separator: "\n").first(where: { $0.hasPrefix("0::") })
+  /// What the process's control groups still allow, caches counted as free: the least of its own group
+  /// and of all around it, since each counts what is in the groups below.
+  ///
+  /// - Parameters:
+  ///   - membership: What the system says of the process, as in `/proc/self/cgroup`.
+  ///   - mount: Where groups are folders.
+  /// - Returns: Bytes, or nil where no group is limited.
+  package static func room(inControlGroups membership: String, mount: String) -> Int? {
+    var least: Int?
+    for line in membership.split(separator: "\n") {
+      let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
+      guard fields.count == 3 else { continue }
+      let version: ControlGroupFiles
+      if fields[0] == "0", fields[1].isEmpty {
+        version = .unified
+      } else if fields[1].split(separator: ",").contains("memory") {
+        version = .memoryController
+      } else {
+        continue
+      }
+      var names = fields[2].split(separator: "/").map { String($0) }.filter { $0 != ".." }
+      while true {
+        let folder = ([mount + version.folder] + names).joined(separator: "/")
+        if let room = room(in: folder, version) { least = min(least ?? room, room) }
+        if names.popLast() == nil { break }
+      }
+    }
+    return least
+  }
+
+  /// The names by which the two versions of control groups tell the same things.
+  private struct ControlGroupFiles {
+    var folder: String
+    var limit: String
+    var used: String
+    var caches: String
+    var shared: String
+
+    static let unified = ControlGroupFiles(
+      folder: "", limit: "memory.max", used: "memory.current", caches: "file ", shared: "shmem ")
+    static let memoryController = ControlGroupFiles(
+      folder: "/memory", limit: "memory.limit_in_bytes", used: "memory.usage_in_bytes",
+      caches: "total_cache ", shared: "total_shmem ")
+  }
+
+  private static func room(in folder: String, _ files: ControlGroupFiles) -> Int? {
+    // No limit is a word in one version and a number that no machine has in the other.
+    guard let limit = text(of: "\(folder)/\(files.limit)").flatMap({ integer($0) }),
+      limit < 1 << 60, let used = text(of: "\(folder)/\(files.used)").flatMap({ integer($0) })
     else { return nil }
-    let folder = "/sys/fs/cgroup\(line.dropFirst(3))"
-    guard let limit = self.text(of: folder + "/memory.max").flatMap({ integer($0) }),
-      let used = self.text(of: folder + "/memory.current").flatMap({ integer($0) })
-    else { return nil }
-    let cached = self.text(of: folder + "/memory.stat").flatMap { number("file ", in: $0) } ?? 0
-    return max(0, limit - used + cached)
+    let statistics = text(of: "\(folder)/memory.stat") ?? ""
+    // Shared memory is counted among the caches, and cannot be given up.
+    let caches =
+      (number(files.caches, in: statistics) ?? 0) - (number(files.shared, in: statistics) ?? 0)
+    return max(0, limit - used + max(0, caches))
   }
 
   private static func integer(_ text: String) -> Int? {

@@ -10,13 +10,21 @@ struct DevicesCommand: AsyncParsableCommand {
       with the reference, and prints a verdict and the worst error for each. A failure makes the \
       exit code 1. Please attach its output to a bug report about a driver.
 
+      --roofline measures what each device reaches at best, with one thread and with all: reading from \
+      memory, and arithmetic on floats and on bytes. 'apus profile' compares kernels with it, so it \
+      is kept in the user's cache folder.
+
       Examples:
         apus devices
         apus devices --check --device opencl:1
+        apus devices --roofline
       """)
 
   @Flag(help: "Check every operation against the reference.")
   var check = false
+
+  @Flag(help: "Measure what each device reaches at best.")
+  var roofline = false
 
   @Option(help: "Only this device: cpu, reference, opencl:N.")
   var device: DeviceChoice?
@@ -24,11 +32,11 @@ struct DevicesCommand: AsyncParsableCommand {
   @Flag(help: "With --check: only the smallest shapes, for interpreters and emulators.")
   var tiny = false
 
-  @Flag(help: "Print JSON.")
-  var json = false
+  @OptionGroup var output: OutputArguments
 
   func validate() throws {
     if tiny && !check { throw ValidationError("--tiny goes with --check") }
+    if roofline && check { throw ValidationError("--roofline and --check go one at a time") }
     if device == .auto { throw ValidationError("--device auto names no single device here") }
   }
 
@@ -42,16 +50,46 @@ struct DevicesCommand: AsyncParsableCommand {
           + (listing.reason.map { ": \($0)" } ?? "; 'apus devices' lists them"))
     }
     if check { return try await checkAll(devices) }
-    if json { return try printJSON(devices.map(DeviceReport.init)) }
+    if roofline { return try await measureAll(devices) }
+    if output.json { return try printJSON(devices.map(DeviceReport.init)) }
     Terminal.write(
       table(
         ["device", "hardware", "driver"], devices.map { [$0.name, $0.hardware, $0.driver] }))
     if let reason = listing.reason { Terminal.note("apus: \(reason)") }
   }
 
-  private func checkAll(_ devices: [DeviceDescription]) async throws {
-    var reports: [CheckReport] = []
+  /// Measures each device with one thread and with all.
+  private func measureAll(_ devices: [DeviceDescription]) async throws {
+    var reports: [LimitsReport] = []
+    var isKept = true
     for device in devices {
+      Terminal.progress("measuring \(device.name) …")
+      guard let whole = try await DeviceInventory.measureLimits(device.name) else { continue }
+      var limits = [whole]
+      // A device that always uses all it has refuses.
+      let one = try? await DeviceInventory.measureLimits(device.name, threads: 1)
+      if whole.units > 1, let one { limits.insert(one, at: 0) }
+      isKept = isKept && limits.allSatisfy(\.isKept)
+      reports += limits.map { LimitsReport(device.name, $0) }
+    }
+    Terminal.progress("")
+    if !isKept { Terminal.note("apus: the cache folder cannot be written to; nothing was kept") }
+    if output.json { return try printJSON(reports) }
+    Terminal.write(
+      table(
+        ["device", "threads", "read GB/s", "f32 GFLOP/s", "int8 GOP/s"],
+        reports.map {
+          [
+            $0.device, "\($0.threads)", tenths($0.read_bytes_per_second / 1e9),
+            tenths($0.f32_per_second / 1e9), tenths($0.int8_per_second / 1e9),
+          ]
+        }))
+  }
+
+  private func checkAll(_ devices: [DeviceDescription]) async throws {
+    let json = output.json
+    var reports: [CheckReport] = []
+    for device in devices where !Terminal.isGone {
       if !json { Terminal.write("\(device.name): \(device.hardware), \(device.driver)\n\n") }
       let rows = try await DeviceInventory.check(device.name, tinyOnly: tiny)
       if !json {
@@ -83,6 +121,23 @@ private struct DeviceReport: Encodable {
     self.device = device.name
     hardware = device.hardware
     driver = device.driver
+  }
+}
+
+/// A row of `apus devices --roofline`.
+private struct LimitsReport: Encodable {
+  var device: String
+  var threads: Int
+  var read_bytes_per_second: Double
+  var f32_per_second: Double
+  var int8_per_second: Double
+
+  init(_ device: String, _ limits: DeviceInventory.Limits) {
+    self.device = device
+    threads = limits.units
+    read_bytes_per_second = limits.bandwidth
+    f32_per_second = limits.floatRate
+    int8_per_second = limits.integerRate
   }
 }
 

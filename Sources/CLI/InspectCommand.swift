@@ -12,8 +12,7 @@ struct InspectCommand: ParsableCommand {
         apus inspect model.gguf --graph
       """)
 
-  @Argument(help: "A GGUF file (default: SmolLM2-135M-Instruct from the cache).")
-  var model: String?
+  @OptionGroup var source: ModelArgument
 
   @Flag(help: "List the tensors: name, type, shape, bytes.")
   var tensors = false
@@ -21,14 +20,15 @@ struct InspectCommand: ParsableCommand {
   @Flag(help: "List the model's operations in order.")
   var graph = false
 
-  @Flag(help: "Print JSON.")
-  var json = false
+  @OptionGroup var output: OutputArguments
 
   func run() throws {
-    let inspection = try ModelInspection(path: try Input.model(model))
-    if json { return try printJSON(InspectReport(inspection, graph: try graphRows(inspection))) }
+    let inspection = try ModelInspection(path: source.path)
+    if output.json {
+      return try printJSON(InspectReport(inspection, graph: try graphRows(inspection)))
+    }
     Terminal.write(
-      table(["key", "value"], inspection.metadata.map { [$0.key, oneLine($0.value)] }))
+      table(["key", "value"], inspection.metadata.map { [$0.key, $0.value] }))
     Terminal.write("\n\(inspection.summary)\n")
     if inspection.files.count > 1 {
       Terminal.write(
@@ -59,10 +59,6 @@ struct InspectCommand: ParsableCommand {
     _ inspection: ModelInspection
   ) throws -> [ModelInspection.GraphRow]? {
     graph ? try inspection.graph() : nil
-  }
-
-  private func oneLine(_ text: String) -> String {
-    text.split(separator: "\n", omittingEmptySubsequences: false).joined(separator: "⏎")
   }
 }
 

@@ -13,8 +13,7 @@ struct PerplexityCommand: AsyncParsableCommand {
         apus perplexity model.gguf -f wiki.txt --windows 8 --activations f32
       """)
 
-  @Argument(help: "A GGUF file.")
-  var model: String
+  @OptionGroup var source: ModelArgument
 
   @Option(name: .shortAndLong, help: "The text ('-': standard input).")
   var file: String
@@ -25,8 +24,7 @@ struct PerplexityCommand: AsyncParsableCommand {
   @Option(help: "Windows at most (default: all).")
   var windows: Int?
 
-  @Flag(help: "Print one JSON object.")
-  var json = false
+  @OptionGroup var output: OutputArguments
 
   @OptionGroup var load: LoadArguments
 
@@ -40,7 +38,7 @@ struct PerplexityCommand: AsyncParsableCommand {
     var options = load.options
     options.contextLength = window
     options.outputRows = window
-    let model = try await LanguageModel.load(model, options: options)
+    let model = try await LanguageModel.load(source.path, options: options)
     for notice in model.notices { Terminal.note("apus: \(notice)") }
     let result: Result<PerplexityResult, ApusError>
     do throws(ApusError) {
@@ -53,7 +51,7 @@ struct PerplexityCommand: AsyncParsableCommand {
     await model.close()
     Terminal.progress("")
     let score = try result.get()
-    if json { return try printJSON(PerplexityReport(score, model.device.name)) }
+    if output.json { return try printJSON(PerplexityReport(score, model.device.name)) }
     Terminal.write(
       "perplexity \(thousandths(score.perplexity)) ± \(thousandths(score.perplexityError)), "
         + "\(thousandths(score.natsPerToken)) ± \(thousandths(score.natsPerTokenError)) nats per "

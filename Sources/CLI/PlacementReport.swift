@@ -17,6 +17,7 @@ func printPlacement(_ model: LanguageModel) {
 
 /// Columns padded to their widest cell, a header and a line under it.
 func table(_ header: [String], _ rows: [[String]]) -> String {
+  let rows = rows.map { $0.map(\.inOneLine) }
   let widths = header.indices.map { column in
     ([header] + rows).map { $0[column].count }.max() ?? 0
   }

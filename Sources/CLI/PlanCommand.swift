@@ -19,13 +19,9 @@ struct PlanCommand: AsyncParsableCommand {
         apus plan model.gguf --device cpu --check
       """)
 
-  @Argument(help: "A GGUF file (default: SmolLM2-135M-Instruct from the cache).")
-  var model: String?
+  @OptionGroup var source: ModelArgument
 
-  @Option(
-    name: [.customShort("c"), .customLong("context")],
-    help: "Tokens of context (default: the model's own, at most 4096).")
-  var context: Int?
+  @OptionGroup var context: ContextArgument
 
   @Flag(
     help: """
@@ -34,22 +30,17 @@ struct PlanCommand: AsyncParsableCommand {
       """)
   var check = false
 
-  @Flag(help: "Print JSON.")
-  var json = false
+  @OptionGroup var output: OutputArguments
 
   @OptionGroup var load: LoadArguments
 
-  func validate() throws {
-    if let context, context < 1 { throw ValidationError("-c must be 1 or more") }
-  }
-
   func run() async throws {
-    let path = try Input.model(model)
+    let path = try source.path
     var options = load.options
-    options.contextLength = context
+    options.contextLength = context.context
     let plan = try MemoryPlan(path: path, options: options)
     let checks = check ? try await checks(of: plan, path, options) : []
-    if json {
+    if output.json {
       try printJSON(PlanReport(plan, checks))
     } else {
       write(plan)
@@ -79,7 +70,7 @@ struct PlanCommand: AsyncParsableCommand {
 
   private func write(_ plan: MemoryPlan) {
     Terminal.write(
-      "\(plan.name): \(plan.parameterCount) parameters, \(ByteCount(plan.weightBytes)) in the file\n"
+      "\(plan.name.inOneLine): \(plan.parameterCount) parameters, \(ByteCount(plan.weightBytes)) in the file\n"
         + "-c \(plan.contextLength) -b \(plan.batch), "
         + "\(ByteCount(plan.cacheBytesPerToken)) of cache for each token, --load \(load.load)\n\n")
     let rows = plan.choices.flatMap { choice in

@@ -6,7 +6,7 @@ struct RunCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "run", abstract: "Answer a prompt, or continue a text.",
     discussion: """
-      The prompt comes from -p, from -f, or from standard input. It is put into the model's chat \
+      The prompt is a text from -p, from -f, or from standard input. It is put into the model's chat \
       template; --raw continues it as it is.
 
       Examples:
@@ -15,33 +15,13 @@ struct RunCommand: AsyncParsableCommand {
         apus run model.gguf -f question.txt --device cpu --json
       """)
 
-  @Argument(help: "A GGUF file (default: SmolLM2-135M-Instruct from the cache).")
-  var model: String?
+  @OptionGroup var source: ModelArgument
 
-  @Option(name: .shortAndLong, help: "The prompt.")
-  var prompt: String?
+  @OptionGroup var text: TextArguments
 
-  @Option(name: .shortAndLong, help: "A file that holds the prompt ('-': standard input).")
-  var file: String?
+  @OptionGroup var reply: ReplyArguments
 
-  @Option(
-    name: [
-      .customShort("n"), .customLong("tokens"), .customLong("predict"), .customLong("n-predict"),
-    ], help: "Tokens to generate at most.")
-  var limit = 128
-
-  @Option(
-    name: [.customShort("c"), .customLong("context"), .customLong("ctx-size")],
-    help: "Tokens of context (default: the model's own, at most 4096).")
-  var context: Int?
-
-  @Option(
-    name: [.customLong("system"), .customLong("system-prompt")],
-    help: "A system message for the chat template.")
-  var system: String?
-
-  @Option(help: "End the reply before this text; may be given several times.")
-  var stop: [String] = []
+  @OptionGroup var context: ContextArgument
 
   @Flag(help: "Continue the prompt as it is, without the chat template.")
   var raw = false
@@ -49,46 +29,37 @@ struct RunCommand: AsyncParsableCommand {
   @Flag(help: "Print where each operation runs, and why, and stop.")
   var placement = false
 
-  @Flag(help: "Print one JSON object at the end instead of streaming.")
-  var json = false
+  @Option(
+    help: ArgumentHelp(
+      "Write a trace of every launch for ui.perfetto.dev or chrome://tracing.", valueName: "file"))
+  var trace: String?
+
+  @OptionGroup var dump: DumpArguments
+
+  @OptionGroup var output: OutputArguments
 
   @OptionGroup(title: "Sampling") var sampling: SamplingArguments
 
   @OptionGroup var load: LoadArguments
 
-  private var options: GenerationOptions {
-    var options = sampling.options
-    options.limit = limit
-    options.stops = stop
-    return options
-  }
-
   func validate() throws {
-    if limit < 1 { throw ValidationError("-n must be 1 or more") }
-    if prompt != nil && file != nil {
-      throw ValidationError("give the prompt with -p or with -f, not with both")
-    }
-    if raw && system != nil {
+    if raw && reply.system != nil {
       throw ValidationError("--system needs the chat template, which --raw leaves out")
     }
-    if stop.contains("") { throw ValidationError("--stop needs a text that is not empty") }
-    if let context, context < 1 { throw ValidationError("-c must be 1 or more") }
   }
 
   func run() async throws {
     Interrupt.install()
-    let path = try Input.model(model)
+    let path = try source.path
     var loadOptions = load.options
-    loadOptions.contextLength = context
+    loadOptions.contextLength = context.context
     if placement {
       let model = try await LanguageModel.load(path, options: loadOptions)
       printPlacement(model)
       await model.close()
       return
     }
-    guard let bytes = try Input.prompt(text: prompt, file: file) else {
-      throw ValidationError("give a prompt with -p, with -f, or through a pipe")
-    }
+    let bytes = try text.bytes()
     Terminal.progress("loading \(path) …")
     let result: Result<LanguageModel, ApusError>
     do throws(ApusError) {
@@ -98,7 +69,13 @@ struct RunCommand: AsyncParsableCommand {
     let model = try result.get()
     for notice in model.notices { Terminal.note("apus: \(notice)") }
     do {
+      if trace != nil { try await model.startRecording() }
       try await answer(model, bytes)
+      if let trace {
+        let report = try await model.stopRecording(measuresDevices: false)
+        try Output.replace(trace, with: Array(report.trace.utf8), mode: 0o644)
+      }
+      try await dump.write(model)
     } catch {
       await model.close()
       throw error
@@ -112,20 +89,25 @@ struct RunCommand: AsyncParsableCommand {
       Terminal.note("apus: the model has no chat template; continuing raw text")
     }
     let prompt: Prompt =
-      isChat ? .chat(user: String(decoding: bytes, as: UTF8.self), system: system) : .raw(bytes)
-    var reply = ""
+      isChat
+      ? .chat(user: String(decoding: bytes, as: UTF8.self), system: reply.system) : .raw(bytes)
+    let options = reply.options(sampling, limit: 128)
+    var answer = ""
     var summary: GenerationSummary?
-    for try await event in model.generate(prompt, options: options, until: { Interrupt.isRaised }) {
+    let events = model.generate(
+      prompt, options: options, until: { Interrupt.isRaised || Terminal.isGone })
+    for try await event in events {
       switch event {
       case .text(let text):
-        if json { reply += text } else { Terminal.write(text) }
+        if output.json { answer += text } else { Terminal.speak(text) }
       case .finished(let end): summary = end
       }
     }
     guard let summary else { return }
     let memory = await model.memory()
-    if json { return try printJSON(RunReport(reply, model, summary, memory)) }
+    if output.json { return try printJSON(RunReport(answer, model, summary, memory)) }
     Terminal.write("\n")
+    if Terminal.isGone { return }
     if let remark = summary.finish.remark { Terminal.note("apus: \(remark)") }
     Terminal.note(summaryLine(model, summary, memory))
   }
@@ -135,7 +117,7 @@ struct RunCommand: AsyncParsableCommand {
   ) -> String {
     let mapped = memory.mapped > 0 ? " + \(ByteCount(memory.mapped)) mapped" : ""
     let speed = summary.tokensPerSecond.map { "\(tenths($0)) tokens/s" } ?? "one token"
-    return "[\(model.name) · \(model.device.name): \(model.device.hardware) · "
+    return "[\(model.name.inOneLine) · \(model.device.name): \(model.device.hardware) · "
       + "\(model.device.driver) · first token after "
       + "\(tenths(summary.timeToFirstToken / .milliseconds(1))) ms · \(speed) · "
       + "\(ByteCount(memory.buffers))\(mapped)]"

@@ -86,9 +86,9 @@ struct SamplingArguments: ParsableArguments {
   var logitBias: [LogitBias] = []
 
   @Option(
-    name: .shortAndLong, help: "The same seed gives the same text (default: another one each time)."
-  )
-  var seed: UInt64?
+    name: .shortAndLong, parsing: .unconditional,
+    help: "The same seed gives the same text (-1: another one each time).")
+  var seed = Seed()
 
   func validate() throws {
     if let complaint = options.complaint { throw ValidationError(complaint) }
@@ -116,7 +116,7 @@ struct SamplingArguments: ParsableArguments {
       options.dryBreakers = drySequenceBreaker.filter { $0 != "none" }.map(unescaped)
     }
     for bias in logitBias { options.logitBias[bias.token, default: 0] += bias.bias }
-    options.seed = seed ?? UInt64.random(in: 0...(.max))
+    options.seed = seed.number ?? UInt64.random(in: 0...(.max))
     return options
   }
 
@@ -136,6 +136,21 @@ struct SamplingArguments: ParsableArguments {
     }
     return isEscaped ? result + "\\" : result
   }
+}
+
+/// A number, or -1 for one that nobody chose.
+struct Seed: ExpressibleByArgument, CustomStringConvertible {
+  var number: UInt64?
+
+  init() {}
+
+  init?(argument: String) {
+    if argument == "-1" { return }
+    guard let number = UInt64(argument) else { return nil }
+    self.number = number
+  }
+
+  var description: String { number.map { "\($0)" } ?? "-1" }
 }
 
 /// `TOKEN+BIAS` or `TOKEN-BIAS`.

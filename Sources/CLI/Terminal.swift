@@ -1,3 +1,4 @@
+import Apus
 import Synchronization
 
 #if canImport(Glibc)
@@ -16,25 +17,55 @@ enum Terminal {
   /// Whether text is piped in.
   static var hasPipedInput: Bool { isatty(STDIN_FILENO) == 0 }
 
-  /// Writes text to standard output at once.
-  static func write(_ text: String) { write(text, to: STDOUT_FILENO) }
+  /// Whether answers are shown to a person.
+  private static let showsAnswers = isatty(STDOUT_FILENO) != 0
+
+  /// Why standard output takes no more, as `errno` says it; 0 while it does.
+  private static let failure = Atomic<Int32>(0)
+
+  /// Whether standard output takes no more: then there is nothing left to do.
+  static var isGone: Bool { failure.load(ordering: .relaxed) != 0 }
+
+  /// Writes text about files and devices to standard output at once, whatever they call themselves.
+  static func write(_ text: String) { draw(text.escapingControls) }
+
+  /// Writes what a model says to standard output: to a program byte for byte, to a person without what
+  /// could steer the terminal.
+  static func speak(_ text: String) { draw(showsAnswers ? text.droppingControls : text) }
+
+  /// Writes text to standard output as it is.
+  static func draw(_ text: String) {
+    guard !isGone, !write(Array(text.utf8), to: STDOUT_FILENO) else { return }
+    failure.store(errno, ordering: .relaxed)
+  }
 
   /// Writes a line to standard error.
-  static func note(_ line: String) { write("\(line)\n", to: STDERR_FILENO) }
+  static func note(_ line: String) {
+    _ = write(Array("\(line.escapingControls)\n".utf8), to: STDERR_FILENO)
+  }
 
   /// Draws a line over the last one, on a terminal only.
   static func progress(_ line: String) {
-    if isInteractive { write("\r\u{1B}[2K\(line)", to: STDERR_FILENO) }
+    guard isInteractive else { return }
+    _ = write(Array("\r\u{1B}[2K\(line.inOneLine)".utf8), to: STDERR_FILENO)
   }
 
-  private static func write(_ text: String, to file: Int32) {
-    _ = write(Array(text.utf8), to: file)
+  /// Says so where not everything could be written to standard output. A closed pipe is no failure:
+  /// whoever read has seen enough.
+  static func finish() throws(ApusError) {
+    // Some file systems say only when a file is closed that there was no room.
+    if !isGone, close(dup(STDOUT_FILENO)) != 0, errno != EBADF {
+      failure.store(errno, ordering: .relaxed)
+    }
+    let reason = failure.load(ordering: .relaxed)
+    guard reason != 0, reason != EPIPE else { return }
+    throw ApusError(
+      .file, "standard output cannot be written: \(String(cString: strerror(reason)))")
   }
 
   /// Writes bytes to a file.
   ///
-  /// - Returns: Whether all could be written; where not, `errno` says why. A closed pipe is no
-  ///   failure of ours: whoever read has seen enough.
+  /// - Returns: Whether all could be written; where not, `errno` says why.
   static func write(_ bytes: [UInt8], to file: Int32) -> Bool {
     bytes.withUnsafeBufferPointer { buffer in
       buffer.baseAddress.map { write($0, buffer.count, to: file) } ?? true
@@ -94,9 +125,11 @@ enum Interrupt {
       signal(SIGINT, SIG_DFL)
       raise(SIGINT)
     }
-    // A reader that goes away ends the output, not the process with a signal.
-    signal(SIGPIPE, SIG_IGN)
+    ignoreClosedPipes()
   }
+
+  /// A reader that goes away ends the output, not the process with a signal.
+  static func ignoreClosedPipes() { signal(SIGPIPE, SIG_IGN) }
 
   /// Forgets what was pressed: what it asked for has been done.
   static func clear() {

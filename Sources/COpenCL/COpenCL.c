@@ -29,6 +29,8 @@ static atomic_long compiled;
 
 long apus_cl_compiled(void) { return atomic_load(&compiled); }
 
+long apus_cl_calls_before_fault(apus_cl_fault kind) { return atomic_load(&countdown[kind]); }
+
 // The status that this call must fail with, or CL_SUCCESS. One call alone takes the count to zero.
 static cl_int fault(apus_cl_fault kind) {
   long left = atomic_load(&countdown[kind]);
@@ -98,6 +100,13 @@ void apus_cl_release_context(cl_context context) {
 
 cl_command_queue apus_cl_create_queue(cl_context context, cl_device_id device, cl_int *status) {
   cl_command_queue queue = apus_cl_entries.clCreateCommandQueue(context, device, 0, status);
+  COUNTED(APUS_CL_QUEUE, queue);
+}
+
+cl_command_queue apus_cl_create_profiling_queue(
+    cl_context context, cl_device_id device, cl_int *status) {
+  cl_command_queue queue = apus_cl_entries.clCreateCommandQueue(
+      context, device, CL_QUEUE_PROFILING_ENABLE, status);
   COUNTED(APUS_CL_QUEUE, queue);
 }
 
@@ -210,6 +219,26 @@ cl_int apus_cl_enqueue_kernel(
       queue, kernel, dimensions, NULL, global, local, 0, NULL, event);
   if (status == CL_SUCCESS && event) atomic_fetch_add(&live[APUS_CL_EVENT], 1);
   return status;
+}
+
+cl_int apus_cl_enqueue_marker(cl_command_queue queue, cl_event *event) {
+  cl_int status = fault(APUS_CL_ENQUEUE);
+  if (status != CL_SUCCESS) return status;
+  status = apus_cl_entries.clEnqueueMarkerWithWaitList(queue, 0, NULL, event);
+  if (status == CL_SUCCESS) atomic_fetch_add(&live[APUS_CL_EVENT], 1);
+  return status;
+}
+
+cl_int apus_cl_event_times(cl_event event, cl_ulong times[4]) {
+  static const cl_profiling_info stages[4] = {
+      CL_PROFILING_COMMAND_QUEUED, CL_PROFILING_COMMAND_SUBMIT, CL_PROFILING_COMMAND_START,
+      CL_PROFILING_COMMAND_END};
+  for (int i = 0; i < 4; i++) {
+    cl_int status = apus_cl_entries.clGetEventProfilingInfo(
+        event, stages[i], sizeof times[i], &times[i], NULL);
+    if (status != CL_SUCCESS) return status;
+  }
+  return CL_SUCCESS;
 }
 
 void apus_cl_release_event(cl_event event) {

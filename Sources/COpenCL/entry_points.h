@@ -30,6 +30,8 @@
   ENTRY(clReleaseKernel)            \
   ENTRY(clSetKernelArg)             \
   ENTRY(clEnqueueNDRangeKernel)     \
+  ENTRY(clEnqueueMarkerWithWaitList) \
+  ENTRY(clGetEventProfilingInfo)    \
   ENTRY(clReleaseEvent)
 
 // Pointers to those functions; the types are taken from the prototypes, which are never linked.

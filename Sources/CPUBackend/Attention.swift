@@ -1,6 +1,6 @@
 import CPUKernels
-import Devices
-import ModelGraph
+package import Devices
+package import ModelGraph
 
 extension CPUDevice {
   /// Each row's key and value to its slot.
@@ -11,15 +11,23 @@ extension CPUDevice {
     cpu_write_kv(instructions.kernels, threads.handle, &arguments)
   }
 
+  /// Threads that share the tokens of a few rows need a place for what each of them finds.
+  package func workspaceBytes(_ instruction: Instruction, bounds: SymbolSizes) -> Int {
+    threads.count > 1 ? AttentionParts(instruction, bounds: bounds)?.bytes ?? 0 : 0
+  }
+
   /// softmax(scale × q kᵀ) v over the tokens that each row sees.
   func attend(
     _ attention: Attention, _ layout: KVLayout, _ bound: borrowing BoundInstruction
   ) {
+    let parts = bound.workspace
     var arguments = cpu_attend_arguments(
       q: bound.floats(input: 0), pool: layout.pool(at: bound.bytes(input: 1)),
       begin: bound.integers(input: 2), end: bound.integers(input: 3),
       table: bound.integers(input: 4), tables: bound.integers(input: 5), rows: bound.rows,
-      heads: attention.headCount, scale: attention.scale, output: bound.floatOutput)
+      heads: attention.headCount, scale: attention.scale, output: bound.floatOutput,
+      parts: parts?.address.assumingMemoryBound(to: Float.self), parts_rows: parts?.rows ?? 0,
+      spans: parts?.spans ?? 0, tile_rows: 0)
     cpu_attend(instructions.kernels, threads.handle, &arguments)
   }
 }

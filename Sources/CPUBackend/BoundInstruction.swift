@@ -1,5 +1,6 @@
 import Devices
 import ModelGraph
+import Tensors
 
 /// An instruction with the addresses of its operands, for as long as it runs.
 struct BoundInstruction: ~Copyable {
@@ -9,7 +10,10 @@ struct BoundInstruction: ~Copyable {
   private let sizes: SymbolSizes
   private let inputBytes: [UnsafeMutableRawBufferPointer]
   private let weightBytes: [UnsafeMutableRawBufferPointer]
+  private let mappedWeights: [Bool]
   private let outputBytes: UnsafeMutableRawBufferPointer
+  /// Scratch memory for the parts of attention, and how many rows and spans it is meant for.
+  let workspace: (address: UnsafeMutableRawPointer, rows: Int, spans: Int)?
 
   /// Looks the operands up; one that reaches beyond its buffer is the plan's mistake.
   init(_ instruction: Instruction, sizes: SymbolSizes, memory: borrowing HostMemory) {
@@ -25,7 +29,21 @@ struct BoundInstruction: ~Copyable {
     self.sizes = sizes
     inputBytes = instruction.inputs.map(bytes)
     weightBytes = instruction.weights.map { memory.bytes($0) }
+    mappedWeights = instruction.weights.map { memory.isMapped($0.buffer) }
     outputBytes = bytes(instruction.output)
+    workspace = Self.workspace(instruction, sizes, memory)
+  }
+
+  /// A step may be smaller than the plan's bounds, but then it needs no more than its own sizes do.
+  private static func workspace(
+    _ instruction: Instruction, _ sizes: SymbolSizes, _ memory: borrowing HostMemory
+  ) -> (UnsafeMutableRawPointer, Int, Int)? {
+    guard let region = instruction.workspace,
+      let parts = AttentionParts(instruction, bounds: sizes)
+    else { return nil }
+    let bytes = memory.bytes(region)
+    precondition(bytes.count >= parts.bytes, "'\(instruction.label)' lacks scratch memory")
+    return bytes.baseAddress.map { ($0, parts.rows, parts.spans) }
   }
 
   /// Rows of the output, or of the first input where the output is a page pool.
@@ -49,6 +67,12 @@ struct BoundInstruction: ~Copyable {
   func weight(_ index: Int, bytes count: Int) -> UnsafeRawPointer? {
     precondition(weightBytes[index].count >= count, "a weight reaches beyond its buffer")
     return UnsafeRawPointer(weightBytes[index].baseAddress)
+  }
+
+  /// A matrix as kernels take it: of floats as in the file, and else in tiles, unless it is mapped.
+  func matrix(_ index: Int, _ weight: Weight) -> (start: UnsafeRawPointer?, isTiled: Bool) {
+    let isTiled = weight.type.isQuantized && !mappedWeights[index]
+    return (self.weight(index, bytes: isTiled ? weight.tileBytes : weight.bytes), isTiled)
   }
 
   func floatWeight(_ index: Int, count: Int) -> UnsafePointer<Float>? {

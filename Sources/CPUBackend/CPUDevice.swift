@@ -2,10 +2,12 @@ import CPUKernels
 package import Devices
 package import ModelGraph
 package import Tensors
+import WeightTiles
 
 /// The host's processor: C kernels for its instruction set, and OpenBLAS where that is installed.
 ///
-/// Weights are read where the file is mapped. Operations run one after the other, each spread over
+/// Quantised weights are brought into tiles of 16 rows. Floats, and tables of which only rows are looked
+/// up, are read where the file is mapped. Operations run one after the other, each spread over
 /// the threads of a pool.
 package final class CPUDevice: Device {
   package let traits: DeviceTraits
@@ -21,6 +23,7 @@ package final class CPUDevice: Device {
   let threads: ThreadPool
   let blas: BLAS?
   private var memory = HostMemory(device: "cpu")
+  private var log: LaunchLog?
 
   /// - Parameters:
   ///   - threads: How many threads compute, or nil for one on each CPU that the process may use.
@@ -39,10 +42,12 @@ package final class CPUDevice: Device {
       kind: .cpu, name: "cpu", hardware: String(cString: cpu_brand()),
       driver: "Apus C kernels (\(self.instructions.name)), "
         + (self.blas?.description ?? (blas ? "OpenBLAS not found" : "without OpenBLAS")),
-      largestAllocation: .max, alignment: HostMemory.alignment, readsMappedWeights: true)
+      largestAllocation: .max, alignment: HostMemory.alignment, readsMappedWeights: true,
+      units: self.threads.count)
   }
 
   package var ledger: MemoryLedger { memory.ledger }
+  package func restartLedger() { memory.restartLedger() }
 
   package func allocate(_ id: BufferID, bytes: Int, label: String) throws(DeviceError) {
     try memory.allocate(id, bytes: bytes, label: label)
@@ -50,13 +55,26 @@ package final class CPUDevice: Device {
 
   package func release(_ id: BufferID) { memory.release(id) }
 
-  package func residentBytes(_ weight: Weight) -> Int { weight.bytes }
+  package func residentBytes(_ weight: Weight) -> Int { weight.tileBytes }
 
   package func load(
     _ weight: Weight, rows: Range<Int>, _ bytes: UnsafeRawBufferPointer, to region: Region
   ) throws(DeviceError) {
-    let offset = region.offset + rows.lowerBound * weight.rowBytes
-    try write(bytes, to: Region(buffer: region.buffer, offset: offset))
+    let part = weight.part(rows: rows.count)
+    precondition(bytes.count == part.bytes, "\(weight.name) has other bytes than its shape")
+    // Tiles follow one another, so those in front of a part are as long as a weight of those rows.
+    let front = rows.lowerBound == 0 ? 0 : residentBytes(weight.part(rows: rows.lowerBound))
+    let target = Region(buffer: region.buffer, offset: region.offset + front)
+    guard let type = weight.type.tileType else { return try write(bytes, to: target) }
+    let tiles = memory.bytes(target)
+    precondition(tiles.count >= residentBytes(part), "\(weight.name) reaches beyond its buffer")
+    weight_tiles_write(
+      type, bytes.baseAddress, part.rows, part.width, Int32(threads.count), tiles.baseAddress)
+  }
+
+  package func readsMapped(_ weight: Weight, by operations: [Operation]) -> Bool {
+    !weight.type.isQuantized
+      || operations.allSatisfy { if case .pure(.embedRows) = $0 { true } else { false } }
   }
 
   package func map(_ bytes: UnsafeRawBufferPointer, as id: BufferID) throws(DeviceError) {
@@ -74,10 +92,29 @@ package final class CPUDevice: Device {
   }
 
   package func run(_ instructions: [Instruction], sizes: SymbolSizes) throws(DeviceError) {
-    for instruction in instructions {
+    for instruction in instructions { run(instruction, sizes) }
+  }
+
+  /// Runs an instruction, a fused one as its parts.
+  private func run(_ instruction: Instruction, _ sizes: SymbolSizes) {
+    guard instruction.expansion.isEmpty else {
+      for part in instruction.expansion { run(part, sizes) }
+      return
+    }
+    guard log != nil else {
+      run(BoundInstruction(instruction, sizes: sizes, memory: memory))
+      return
+    }
+    log?.note(instruction, sizes, variant: variant(instruction, sizes)) {
       run(BoundInstruction(instruction, sizes: sizes, memory: memory))
     }
   }
+
+  package func startRecording() { log = LaunchLog() }
+
+  package func takeRecords() -> [LaunchRecord] { log?.take() ?? [] }
+
+  package func stopRecording() { log = nil }
 
   private func run(_ bound: borrowing BoundInstruction) {
     switch bound.operation {
@@ -92,6 +129,7 @@ package final class CPUDevice: Device {
     case .quantize: quantize(bound)
     case .writeKV(let layout): writeKV(layout, bound)
     case .attend(let attention, let layout): attend(attention, layout, bound)
+    case .fused: preconditionFailure("fused operations run as their parts")
     }
   }
 }

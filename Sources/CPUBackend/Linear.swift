@@ -7,9 +7,11 @@ extension CPUDevice {
   /// y = x Wᵀ + bias, for each format of weights and of x.
   func linear(_ layer: Linear, _ bound: borrowing BoundInstruction) {
     let weight = layer.weight
+    let matrix = bound.matrix(0, weight)
+    precondition(matrix.isTiled == weight.type.isQuantized, "quantised matrices are loaded")
     var arguments = cpu_linear_arguments(
-      type: weight.type.kernelType, weights: bound.weight(0, bytes: weight.bytes),
-      outputs: weight.rows, width: weight.width, row_bytes: weight.rowBytes,
+      type: weight.type.kernelType, weights: matrix.start, outputs: weight.rows,
+      width: weight.width,
       bias: layer.bias == nil ? nil : bound.floatWeight(1, count: weight.rows),
       input: bound.bytes(input: 0), rows: bound.rows, output: bound.floatOutput)
     if bound.inputs[0].format == .int8Blocks {
@@ -24,9 +26,10 @@ extension CPUDevice {
   /// The rows of the table that the tokens name, scaled.
   func embedRows(_ embed: EmbedRows, _ bound: borrowing BoundInstruction) {
     let table = embed.table
+    let matrix = bound.matrix(0, table)
     var arguments = cpu_embed_arguments(
-      type: table.type.kernelType, table: bound.weight(0, bytes: table.bytes),
-      table_rows: table.rows, width: table.width, row_bytes: table.rowBytes,
+      type: table.type.kernelType, table: matrix.start, tiled: matrix.isTiled,
+      row_bytes: table.rowBytes, table_rows: table.rows, width: table.width,
       tokens: bound.integers(input: 0), rows: bound.rows, scale: embed.scale,
       output: bound.floatOutput)
     cpu_embed(instructions.kernels, threads.handle, &arguments)

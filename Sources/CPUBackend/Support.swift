@@ -11,6 +11,8 @@ extension CPUDevice {
     switch operation {
     case .pure(.attention):
       return .declined(reason: "attention runs over a cache: planning lowers it to attend")
+    case .fused(let fusion):
+      return .declined(reason: "\(fusion.name) runs as its parts")
     case .pure(.linear(let layer)):
       return linearSupport(layer, input: input)
     case .attend(let attention, _) where attention.headWidth > Int(CPU_MAX_HEAD_WIDTH):
@@ -30,5 +32,16 @@ extension CPUDevice {
     }
     guard type == .f32, let blas else { return .native(variant: instructions.name) }
     return .native(variant: "\(instructions.name), from \(rowsForBLAS) rows \(blas)")
+  }
+
+  /// The kernel that an instruction takes, for records.
+  func variant(_ instruction: Instruction, _ sizes: SymbolSizes) -> String {
+    switch instruction.operation {
+    case .pure(.selectRows): "memcpy"
+    case .pure(.linear(let layer))
+    where layer.weight.type == .f32 && blas != nil && sizes[instruction.output.rows] >= rowsForBLAS:
+      "OpenBLAS"
+    default: instructions.name
+    }
   }
 }

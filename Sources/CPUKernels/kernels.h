@@ -19,11 +19,13 @@ struct cpu_kernels {
   cpu_range gated_gelu;  // elements
   cpu_range quantize;    // rows
   cpu_range write_kv;    // rows
-  cpu_range attend;      // row tile * kv heads + kv head
+  cpu_range attend;      // (row tile * spans + span) * kv heads + kv head, the last tile first
+  cpu_range merge_parts; // row * heads + head
+  cpu_range probe_read;  // chunks
+  cpu_range probe_float; // chunks
+  cpu_range probe_int8;  // chunks
+  size_t probe_operations; // of a round of probe_float; probe_int8 has four times as many
 };
-
-// Rows of a tile of attention.
-enum { ATTEND_ROWS = 8 };
 
 extern const cpu_kernels cpu_kernels_portable;
 extern const cpu_kernels cpu_kernels_avx2;

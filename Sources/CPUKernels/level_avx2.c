@@ -7,10 +7,11 @@
 #define LANES 8
 #define HAS_FMA 1
 #define BIAS 0
-#define MANY_Q8_0 8
 #define TILE_TOKENS 3
+#define F32_TOKENS 6
 #define INT8_TOKENS 4
-#define QUERIES 4
+#define QUERIES 6
+#define TILE_PAGES 1
 
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 

@@ -9,10 +9,11 @@
 // `vpdpbusd` takes unsigned bytes on one side: signed weights are stored plus 128, and 128 times
 // the sum of the activations comes off again.
 #define BIAS 128
-#define MANY_Q8_0 3
 #define TILE_TOKENS 6
+#define F32_TOKENS 12
 #define INT8_TOKENS 8
-#define QUERIES 8
+#define QUERIES 6
+#define TILE_PAGES 4
 
 #pragma clang attribute push(                                                                 \
     __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c"))), \
@@ -34,18 +35,6 @@ INLINE vi dot4_unsigned(vi sum, vb w, vb x) { return dot4(sum, w, x); }
 INLINE vb look_up(b16 table, vb codes) {
   return (vb)_mm512_shuffle_epi8(_mm512_broadcast_i32x4((__m128i)table), (__m512i)codes);
 }
-// Broadcasts and a shift by lane, since insertions would queue up at the one port for shuffles.
-INLINE vb nibble_pair(const uint8_t *p, const uint8_t *q) {
-  const __m128i_u *a = (const __m128i_u *)p, *b = (const __m128i_u *)q;
-  __m512i both = _mm512_mask_broadcast_i32x4(_mm512_broadcast_i32x4(_mm_loadu_si128(a)), 0xff00,
-                                             _mm_loadu_si128(b));
-  __m512i steps = _mm512_set_epi64(4, 4, 0, 0, 4, 4, 0, 0);
-  return (vb)_mm512_and_si512(_mm512_srlv_epi64(both, steps), _mm512_set1_epi8(15));
-}
-INLINE vb fifth_bit_pair(uint64_t bits) {
-  return (vb)_mm512_maskz_set1_epi8(_cvtu64_mask64(bits), 16);
-}
-
 #include "levels/level.h"
 
 const cpu_kernels cpu_kernels_avx512 = KERNELS("avx512-vnni");

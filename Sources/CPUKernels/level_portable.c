@@ -11,15 +11,18 @@
 #define HAS_FMA 0
 #endif
 #define BIAS 0
-#define MANY_Q8_0 3
 #if defined(__aarch64__) // 32 registers, or else 16
 #define TILE_TOKENS 2
+#define F32_TOKENS 4
 #define INT8_TOKENS 4
-#define QUERIES 4
+#define QUERIES 6
+#define TILE_PAGES 1
 #else
 #define TILE_TOKENS 1
+#define F32_TOKENS 2
 #define INT8_TOKENS 2
-#define QUERIES 2
+#define QUERIES 3
+#define TILE_PAGES 1
 #endif
 
 #include "levels/lanes.h"

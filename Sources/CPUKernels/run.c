@@ -46,11 +46,12 @@ void cpu_decode(const cpu_kernels *kernels, cpu_type type, const void *source, s
 enum { OUTPUTS = 32 };
 
 void cpu_linear(const cpu_kernels *kernels, cpu_pool *pool, const cpu_linear_arguments *a) {
-  spread(pool, kernels->linear, a, a->outputs, OUTPUTS, a->row_bytes + a->width * a->rows / 4);
+  spread(pool, kernels->linear, a, a->outputs, OUTPUTS, a->width * (4 + a->rows / 4));
 }
 
 void cpu_linear_int8(const cpu_kernels *kernels, cpu_pool *pool, const cpu_linear_arguments *a) {
-  spread(pool, kernels->linear_int8, a, a->outputs, OUTPUTS, a->row_bytes + a->width * a->rows / 16);
+  if (a->rows == 0) return;
+  spread(pool, kernels->linear_int8, a, a->outputs, OUTPUTS, a->width + a->width * a->rows / 16);
 }
 
 void cpu_embed(const cpu_kernels *kernels, cpu_pool *pool, const cpu_embed_arguments *a) {
@@ -102,16 +103,34 @@ void cpu_write_kv(const cpu_kernels *kernels, cpu_pool *pool, const cpu_write_kv
   spread(pool, kernels->write_kv, a, a->rows, 1, a->pool.heads * a->pool.head_width * 32);
 }
 
-void cpu_attend(const cpu_kernels *kernels, cpu_pool *pool, const cpu_attend_arguments *a) {
-  if (a->rows == 0) return;
-  int64_t longest = 0;
-  for (size_t r = 0; r < a->rows; r++) {
-    int64_t seen = (int64_t)a->end[r] - a->begin[r];
+void cpu_attend(const cpu_kernels *kernels, cpu_pool *pool, const cpu_attend_arguments *arguments) {
+  // Queries of a tile: more share what is read, fewer leave more for other threads.
+  enum { TILE_QUERIES = 48, TILE_ROWS = 16 };
+  cpu_attend_arguments a = *arguments;
+  if (a.rows == 0) return;
+  size_t group = a.heads / a.pool.heads, rows = TILE_QUERIES / group;
+  a.tile_rows = rows < 1 ? 1 : rows > TILE_ROWS ? TILE_ROWS : rows;
+  size_t threads = (size_t)cpu_pool_threads(pool);
+  size_t items = (a.rows + a.tile_rows - 1) / a.tile_rows * a.pool.heads;
+  int64_t depth = 0, longest = 0;
+  for (size_t r = 0; r < a.rows; r++) {
+    int64_t seen = (int64_t)a.end[r] - a.begin[r];
     longest = seen > longest ? seen : longest;
+    depth = a.end[r] > depth ? a.end[r] : depth;
   }
-  size_t tiles = (a->rows + ATTEND_ROWS - 1) / ATTEND_ROWS;
-  size_t rows = a->rows < ATTEND_ROWS ? a->rows : ATTEND_ROWS;
-  size_t queries = rows * (a->heads / a->pool.heads);
-  spread(pool, kernels->attend, a, tiles * a->pool.heads, 1,
-         (size_t)longest * a->pool.head_width * (2 + queries / 4));
+  size_t spans = ((size_t)depth + CPU_SPAN - 1) / CPU_SPAN;
+  // Few items leave threads idle at the end: then spans are items too.
+  bool apart = a.parts && threads > 1 && a.rows <= a.parts_rows && spans > 1 && spans <= a.spans &&
+               items < threads * 4;
+  if (apart) {
+    a.spans = spans;
+    items *= spans;
+    longest = longest < CPU_SPAN ? longest : CPU_SPAN;
+  } else {
+    a.parts = NULL;
+  }
+  size_t queries = group * (a.rows < a.tile_rows ? a.rows : a.tile_rows);
+  spread(pool, kernels->attend, &a, items, 1,
+         (size_t)longest * a.pool.head_width * (2 + queries / 4));
+  if (apart) kernels->merge_parts(&a, 0, a.rows * a.heads);
 }

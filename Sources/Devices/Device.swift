@@ -20,14 +20,17 @@ package struct DeviceTraits: Sendable, Hashable {
   package var largestAllocation: Int
   /// Offsets of operands and weights in a buffer are multiples of this.
   package var alignment: Int
-  /// Whether weights are read where the file is mapped, instead of being loaded.
+  /// Whether weights can be read where the file is mapped, instead of being loaded; of which ones,
+  /// `Device.readsMapped` says.
   package var readsMappedWeights: Bool
   /// Bytes of the device's own memory, or nil where it computes in the host's.
   package var ownMemory: Int?
+  /// Threads or compute units that it uses.
+  package var units: Int
 
   package init(
     kind: Kind, name: String, hardware: String, driver: String, largestAllocation: Int,
-    alignment: Int, readsMappedWeights: Bool, ownMemory: Int? = nil
+    alignment: Int, readsMappedWeights: Bool, ownMemory: Int? = nil, units: Int = 1
   ) {
     self.kind = kind
     self.name = name
@@ -37,6 +40,7 @@ package struct DeviceTraits: Sendable, Hashable {
     self.alignment = alignment
     self.readsMappedWeights = readsMappedWeights
     self.ownMemory = ownMemory
+    self.units = units
   }
 }
 
@@ -46,6 +50,10 @@ package protocol Device: AnyObject {
 
   /// Whether the device runs `operation` when its first input has the given format.
   func support(_ operation: Operation, input: Format) -> Support
+
+  /// Goes on with a plainer kernel for an operation whose results are wrong or whose kernel does not
+  /// build; `reason` says so in reports. False where there is none.
+  func fallBack(_ operation: Operation, input: Format, reason: String) -> Bool
 
   /// Makes a buffer under an id that is free.
   func allocate(_ id: BufferID, bytes: Int, label: String) throws(DeviceError)
@@ -66,6 +74,10 @@ package protocol Device: AnyObject {
     _ weight: Weight, rows: Range<Int>, _ bytes: UnsafeRawBufferPointer, to region: Region
   ) throws(DeviceError)
 
+  /// Whether a weight is read where the file is mapped, if it is for these operations only. Not asked
+  /// where `traits.readsMappedWeights` is false.
+  func readsMapped(_ weight: Weight, by operations: [Operation]) -> Bool
+
   /// Makes mapped memory readable under an id, without a copy. Only called where
   /// `traits.readsMappedWeights`; the caller keeps the memory valid until `release`.
   func map(_ bytes: UnsafeRawBufferPointer, as id: BufferID) throws(DeviceError)
@@ -83,11 +95,49 @@ package protocol Device: AnyObject {
   /// Submits instructions in order; each sees the results of those before it.
   func run(_ instructions: [Instruction], sizes: SymbolSizes) throws(DeviceError)
 
+  /// Notes a record of every launch from now on. Costs nothing before.
+  func startRecording() throws(DeviceError)
+
+  /// The records since the start or the last call, in order; waits for the work that was submitted.
+  func takeRecords() throws(DeviceError) -> [LaunchRecord]
+
+  /// Notes nothing any more and forgets what was not taken.
+  func stopRecording() throws(DeviceError)
+
+  /// Measures what the device reaches at best; nil where that says nothing. Takes a second or two.
+  func measureRoofline() throws(DeviceError) -> Roofline?
+
+  /// The programs that were built so far and that `isWanted`, by their path and entry.
+  func programs(
+    _ isWanted: (_ program: String, _ entry: String) -> Bool
+  ) throws(DeviceError) -> [ProgramText]
+
   /// Bytes that are allocated now, and at most so far.
   var ledger: MemoryLedger { get }
+
+  /// Counts anew what is taken at most: what came before belongs to somebody else.
+  func restartLedger()
 }
 
 extension Device {
+  /// There is one kernel for each operation.
+  package func fallBack(_ operation: Operation, input: Format, reason: String) -> Bool { false }
+
+  /// Nothing: a device that keeps no records has none to give.
+  package func startRecording() throws(DeviceError) {}
+  package func takeRecords() throws(DeviceError) -> [LaunchRecord] { [] }
+  package func stopRecording() throws(DeviceError) {}
+  package func measureRoofline() throws(DeviceError) -> Roofline? { nil }
+  package func programs(
+    _ isWanted: (_ program: String, _ entry: String) -> Bool
+  ) throws(DeviceError) -> [ProgramText] { [] }
+
+  /// Nothing, for a device whose ledger is another one's.
+  package func restartLedger() {}
+
+  /// All are.
+  package func readsMapped(_ weight: Weight, by operations: [Operation]) -> Bool { true }
+
   /// Nothing: the device copies what it is given.
   package func stagingBytes(_ weight: Weight, rows: Int) -> Int { 0 }
 
@@ -120,6 +170,26 @@ extension Weight {
   }
 }
 
+/// A program as a device's compiler gets it, and what the compiler said.
+package struct ProgramText: Sendable, Hashable {
+  /// Its path without the ending: `gemm/linear_tiles`.
+  package var program: String
+  /// The kernel function.
+  package var entry: String
+  /// Defines, and all the text after them.
+  package var source: String
+  package var options: String
+  package var log: String
+
+  package init(program: String, entry: String, source: String, options: String, log: String) {
+    self.program = program
+    self.entry = entry
+    self.source = source
+    self.options = options
+    self.log = log
+  }
+}
+
 /// What a device has allocated on behalf of Apus, in bytes; a driver's own memory is not in it.
 package struct MemoryLedger: Sendable, Hashable {
   package private(set) var current = 0
@@ -135,6 +205,12 @@ package struct MemoryLedger: Sendable, Hashable {
   }
 
   package mutating func remove(_ bytes: Int) { current -= bytes }
+
+  /// Forgets what was taken at most before now.
+  package mutating func restart() {
+    peak = current
+    staging = 0
+  }
 
   /// Notes what one part of a weight took, which is given back by now.
   package mutating func stage(_ bytes: Int) { staging = max(staging, bytes) }

@@ -33,6 +33,9 @@ package struct HostMemory: ~Copyable {
     ledger.add(bytes)
   }
 
+  /// Forgets what was taken at most before now.
+  package mutating func restartLedger() { ledger.restart() }
+
   /// Makes foreign memory readable under an id.
   package mutating func map(_ bytes: UnsafeRawBufferPointer, as id: BufferID) {
     precondition(blocks[id] == nil, "buffer ids are unique")
@@ -45,6 +48,9 @@ package struct HostMemory: ~Copyable {
     ledger.remove(block.bytes.count)
     Self.free(block.bytes)
   }
+
+  /// Whether a buffer is foreign memory.
+  package func isMapped(_ id: BufferID) -> Bool { blocks[id]?.isOwned == false }
 
   /// The memory from a region to the end of its buffer.
   package func bytes(_ region: Region) -> UnsafeMutableRawBufferPointer {

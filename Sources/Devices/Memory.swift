@@ -101,4 +101,7 @@ package struct KVLayout: Sendable, Hashable {
 
   /// Bytes of one page of one layer.
   package var pageBytes: Int { headCount * 2 * halfBlock * element.bytes }
+
+  /// Bytes of the key and the value of one token in one layer.
+  package var tokenBytes: Int { headCount * 2 * headWidth * element.bytes }
 }

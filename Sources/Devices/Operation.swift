@@ -19,6 +19,8 @@ package enum Operation: Sendable, Hashable {
   /// page `tables[table + t / 16]`. A row that sees nothing yields zeros. Sums are cut into spans of
   /// `KVLayout.spanTokens`.
   case attend(Attention, KVLayout)
+  /// Several operations at once; the instruction carries them as its expansion.
+  case fused(Fusion)
 
   /// The operation's name in reports.
   package var name: String {
@@ -27,6 +29,7 @@ package enum Operation: Sendable, Hashable {
     case .quantize: "quantize"
     case .writeKV: "write_kv"
     case .attend: "attend"
+    case .fused(let fusion): fusion.name
     }
   }
 
@@ -38,6 +41,7 @@ package enum Operation: Sendable, Hashable {
     case .pure(.embedRows(let embed)): embed.table.type.name
     case .writeKV(let layout), .attend(_, let layout): layout.element.rawValue
     case .quantize: "int8"
+    case .fused(let fusion): fusion.typeName
     case .pure: "f32"
     }
   }
@@ -68,10 +72,13 @@ package struct Instruction: Sendable, Hashable {
   package var workspace: Region?
   package var label: String
   package var layer: Int?
+  /// Of a fused operation, the instructions that it stands for, with memory for what passes between
+  /// them. It reads weights through them and has none of its own.
+  package var expansion: [Instruction]
 
   package init(
     _ operation: Operation, inputs: [Operand], weights: [Region] = [], output: Operand,
-    label: String, layer: Int? = nil
+    label: String, layer: Int? = nil, expansion: [Instruction] = []
   ) {
     self.operation = operation
     self.inputs = inputs
@@ -79,6 +86,25 @@ package struct Instruction: Sendable, Hashable {
     self.output = output
     self.label = label
     self.layer = layer
+    self.expansion = expansion
+  }
+
+  /// The most scratch memory that it or a part of it needs: parts run one after the other.
+  package func workspaceBytes(on device: any Device, bounds: SymbolSizes) -> Int {
+    expansion.reduce(device.workspaceBytes(self, bounds: bounds)) {
+      max($0, $1.workspaceBytes(on: device, bounds: bounds))
+    }
+  }
+
+  /// Gives it and its parts that memory.
+  package mutating func lend(_ workspace: Region) {
+    self.workspace = workspace
+    for index in expansion.indices { expansion[index].lend(workspace) }
+  }
+
+  /// Itself, or what it stands for: no fused operation is among them.
+  package var parts: [Instruction] {
+    expansion.isEmpty ? [self] : expansion.flatMap(\.parts)
   }
 }
 

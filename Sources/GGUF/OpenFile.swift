@@ -77,7 +77,7 @@ final class OpenFile: Sendable {
       return "\(path): the file is gone: \(String(cString: strerror(errno)))"
     }
     guard Int(status.st_size) != size || Moment(status) != changed else { return nil }
-    return "\(path): the file was written to while the model was in use (it had \(size) bytes, now "
-      + "\(status.st_size)); load it again, with --load copy where that goes on happening"
+    return "\(path): the file was written to after it was opened (it had \(size) bytes, now "
+      + "\(status.st_size)); load it again when it is whole"
   }
 }

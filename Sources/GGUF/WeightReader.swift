@@ -13,7 +13,9 @@ extension GGUFFile: WeightSource {
   /// Asked before each use: to read a mapped file that has become shorter would end the process.
   package func complaint() -> String? {
     for mapping in mappings {
-      if let complaint = mapping.file?.complaint() { return complaint }
+      if let complaint = mapping.file?.complaint() {
+        return complaint + ", with --load copy where that goes on happening"
+      }
     }
     return nil
   }
@@ -33,8 +35,8 @@ extension GGUFFile: WeightSource {
   }
 }
 
-/// Reads weights from a file that is not mapped: what happens to the file after loading does not
-/// concern the model, and network disks are read in large pieces.
+/// Reads weights from files that are not mapped: what happens to them after loading does not concern
+/// the model, and network disks are read in large pieces.
 final class WeightReader: WeightSource {
   struct Place: Sendable {
     var file: OpenFile
@@ -42,8 +44,17 @@ final class WeightReader: WeightSource {
   }
 
   private let places: [Weight: Place]
+  /// Each once.
+  private let files: [OpenFile]
 
-  init(_ places: [Weight: Place]) { self.places = places }
+  init(_ places: [Weight: Place]) {
+    self.places = places
+    var files: [OpenFile] = []
+    for place in places.values where !files.contains(where: { $0 === place.file }) {
+      files.append(place.file)
+    }
+    self.files = files
+  }
 
   func bytes(of weight: Weight) -> UnsafeRawBufferPointer {
     preconditionFailure("'\(weight.name)' is not mapped")
@@ -67,6 +78,8 @@ final class WeightReader: WeightSource {
     if let complaint { throw WeightError(complaint) }
   }
 
-  /// Never any: nothing is read once the model is loaded.
-  func complaint() -> String? { nil }
+  /// Asked once, when all is read: a file that was written to meanwhile gave parts of two models.
+  func complaint() -> String? {
+    files.lazy.compactMap { $0.complaint() }.first
+  }
 }

@@ -22,7 +22,7 @@ package struct ModelShape: Sendable, Hashable {
 
   /// Shapes by name, small ones first, as their makers published them.
   package static let all: [ModelShape] = [
-    .init("tiny", "llama", 2, 64, (4, 2, 16), 128, 256, 1024, 10_000, tied: true),
+    .init("tiny", "llama", 2, 64, (4, 2, 16), 128, 256, 4096, 10_000, tied: true),
     .init("smollm2-135m", "llama", 30, 576, (9, 3, 64), 1536, 49_152, 8192, 1e5, tied: true),
     .init("smollm2-360m", "llama", 32, 960, (15, 5, 64), 2560, 49_152, 8192, 1e5, tied: true),
     .init("qwen2-0.5b", "qwen2", 24, 896, (14, 2, 64), 4864, 151_936, 32_768, 1e6, tied: true),

@@ -20,8 +20,7 @@ extension OpSuite {
             integers(slots),
           ],
           parameters: [], output: (.fixed(pages), 1, .pages(layout)),
-          sizes: SymbolSizes(rows: rows, outputs: 0), tolerance: 0,
-          flops: 2 * rows * heads * width)
+          sizes: SymbolSizes(rows: rows, outputs: 0), tolerance: 0)
       }
     }
   }
@@ -53,13 +52,22 @@ extension OpSuite {
             element, sight, rows: shape.0, heads: shape.1, kvHeads: shape.2, width: shape.3,
             tokens: shape.4)
         }
-      } + [attendCase(element, .causal, rows: 0, heads: 2, kvHeads: 1, width: 8, tokens: 5)]
+      } + [
+        attendCase(element, .causal, rows: 0, heads: 2, kvHeads: 1, width: 8, tokens: 5),
+        // Each row of a sequence of its own, and the step says so; seven heads share keys and values.
+        attendCase(
+          element, .late, rows: 3, heads: 7, kvHeads: 1, width: 80, tokens: 1100, alone: true),
+        attendCase(
+          element, .gaps, rows: 4, heads: 4, kvHeads: 2, width: 33, tokens: 700, alone: true),
+        attendCase(
+          element, .causal, rows: 2, heads: 3, kvHeads: 1, width: 4, tokens: 40, alone: true),
+      ]
     }
   }
 
   private static func attendCase(
     _ element: KVLayout.Element, _ sight: Sight, rows: Int, heads: Int, kvHeads: Int, width: Int,
-    tokens: Int
+    tokens: Int, alone: Bool = false
   ) -> OpCase {
     var data = CaseData(seed: rows + tokens + width)
     let layout = KVLayout(headCount: kvHeads, headWidth: width, element: element)
@@ -68,7 +76,10 @@ extension OpSuite {
     let pageCount = pagesUsed + 3
     // Pages lie in random order, behind a table of another sequence.
     let base = 2
-    let tables = [Int32(0), 0] + data.permutation(pageCount).prefix(pagesUsed)
+    let pages = data.permutation(pageCount).prefix(pagesUsed)
+    // Rows of sequences that share all pages have tables of their own.
+    let tables = [Int32(0), 0] + (alone ? pages + pages : pages)
+    let table = (0..<rows).map { Int32(base + (alone ? $0 % 2 * pagesUsed : 0)) }
 
     var begin: [Int32] = []
     var end: [Int32] = []
@@ -86,7 +97,8 @@ extension OpSuite {
       }
     }
     return OpCase(
-      title: "\(sight), rows \(rows), heads \(heads)/\(kvHeads) × \(width), tokens \(tokens)",
+      title: "\(sight), rows \(rows), heads \(heads)/\(kvHeads) × \(width), tokens \(tokens)"
+        + (alone ? ", alone" : ""),
       operation: .attend(
         Attention(
           headCount: heads, kvHeadCount: kvHeads, headWidth: width,
@@ -96,13 +108,15 @@ extension OpSuite {
         OpCase.Input(
           rows: .fixed(pageCount), width: 1, format: .pages(layout),
           bytes: pool(
-            layout, pages: pageCount, table: Array(tables[base...]), tokens: tokens, &data)),
-        integers(begin), integers(end), integers(Array(repeating: Int32(base), count: rows)),
+            layout, pages: pageCount, table: Array(pages), tokens: tokens, &data)),
+        integers(begin), integers(end), integers(table),
         integers(tables, .fixed(tables.count)),
       ],
       parameters: [], output: (.symbol(.rows), heads * width, .f32),
-      sizes: SymbolSizes(rows: rows, outputs: 0), tolerance: tolerance,
-      flops: 4 * rows * heads * width * tokens)
+      sizes: alone
+        ? SymbolSizes(rows: rows, outputs: 0, depth: Int(end.max() ?? 0), runs: rows)
+        : SymbolSizes(rows: rows, outputs: 0),
+      tolerance: tolerance)
   }
 
   /// A pool in which only the tokens of one sequence mean anything: all else is NaN, which spoils

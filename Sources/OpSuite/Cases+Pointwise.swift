@@ -23,7 +23,7 @@ extension OpSuite {
             .init(weight: table, bytes: data.weights(type, vocabulary * width, scale: 1))
           ],
           output: (.symbol(.rows), width, .f32), sizes: SymbolSizes(rows: rows, outputs: 0),
-          tolerance: tolerance, flops: rows * width)
+          tolerance: tolerance)
       }
     }
   }
@@ -46,7 +46,7 @@ extension OpSuite {
         inputs: [floatRows(x, width: width)],
         parameters: [.init(weight: weight, bytes: rawBytes(data.floats(weight.width)))],
         output: (.symbol(.rows), width, .f32), sizes: SymbolSizes(rows: rows, outputs: 0),
-        tolerance: tolerance, flops: 4 * rows * width)
+        tolerance: tolerance)
     }
   }
 
@@ -74,8 +74,7 @@ extension OpSuite {
           ],
           parameters: [.init(weight: nil, bytes: rawBytes(frequencies))],
           output: (.symbol(.rows), heads * width, .f32),
-          sizes: SymbolSizes(rows: rows, outputs: 0), tolerance: tolerance,
-          flops: 10 * rows * heads * dimensions)
+          sizes: SymbolSizes(rows: rows, outputs: 0), tolerance: tolerance)
       }
     }
   }
@@ -94,8 +93,7 @@ extension OpSuite {
             floatRows(data.floats(rows * width), width: width),
           ],
           parameters: [], output: (.symbol(.rows), width, .f32),
-          sizes: SymbolSizes(rows: rows, outputs: 0), tolerance: tolerance,
-          flops: 4 * rows * width)
+          sizes: SymbolSizes(rows: rows, outputs: 0), tolerance: tolerance)
       }
     }
   }
@@ -112,8 +110,7 @@ extension OpSuite {
           integers(indices, .symbol(.outputs)),
         ],
         parameters: [], output: (.symbol(.outputs), width, .f32),
-        sizes: SymbolSizes(rows: rows, outputs: indices.count), tolerance: tolerance,
-        flops: indices.count * width)
+        sizes: SymbolSizes(rows: rows, outputs: indices.count), tolerance: tolerance)
     }
   }
 }

@@ -9,21 +9,28 @@ extension OpCase {
   /// Every buffer is longer than its operand on both sides and filled with NaN there, so that a
   /// read beyond the operand spoils the result and a write beyond it is seen.
   package func check(on device: any Device) -> Verdict {
-    let format = inputs.first?.format ?? .f32
     if case .declined(let reason) = device.support(operation, input: format) {
       return .declined(reason: reason)
     }
     do throws(DeviceError) {
       let expected = try run(on: ReferenceDevice())
       let actual = try run(on: device)
-      return compare(actual, with: expected)
+      var worst = Verdict.passed(error: 0)
+      let shapes =
+        [(output.width, output.format)] + (written.map { [(1, inputs[$0].format)] } ?? [])
+      for (index, (width, format)) in shapes.enumerated() {
+        let verdict = compare(actual[index], with: expected[index], width: width, format: format)
+        guard case .passed(let error) = verdict else { return verdict }
+        if case .passed(let before) = worst { worst = .passed(error: max(before, error)) }
+      }
+      return worst
     } catch {
       return .failed(error)
     }
   }
 
-  /// The bytes of the output with its guards.
-  private func run(on device: any Device) throws(DeviceError) -> GuardedBytes {
+  /// The bytes of the output with its guards, and of the input that is written to.
+  private func run(on device: any Device) throws(DeviceError) -> [GuardedBytes] {
     var next = 0
     defer { for index in 0..<next { device.release(BufferID(index: index)) } }
     let pad = max(device.traits.alignment, 256)
@@ -65,12 +72,38 @@ extension OpCase {
     let region = try place([], capacity: outputBytes, label: "output")
     let result = Operand(
       region: region, rows: output.rows, width: output.width, format: output.format)
-    var instruction = Instruction(
-      operation, inputs: operands, weights: weights, output: result, label: "case")
+    var between: [Int: Operand] = [:]
+    func operand(_ at: Place) throws(DeviceError) -> Operand {
+      switch at {
+      case .input(let index): return operands[index]
+      case .output: return result
+      case .between(let number, let shape):
+        if let known = between[number] { return known }
+        let bytes = sizes[shape.rows] * shape.format.rowBytes(shape.width)
+        let made = Operand(
+          region: try place([], capacity: bytes, label: "between"), rows: shape.rows,
+          width: shape.width, format: shape.format)
+        between[number] = made
+        return made
+      }
+    }
+    func instruction(_ part: Part) throws(DeviceError) -> Instruction {
+      var inputs: [Operand] = []
+      for input in part.inputs { inputs.append(try operand(input)) }
+      var expansion: [Instruction] = []
+      for part in part.parts { expansion.append(try instruction(part)) }
+      return Instruction(
+        part.operation, inputs: inputs, weights: part.parameters.map { weights[$0] },
+        output: try operand(part.output), label: "case", expansion: expansion)
+    }
+    let whole = Part(
+      operation: operation, inputs: inputs.indices.map { .input($0) },
+      parameters: parts.isEmpty ? Array(weights.indices) : [], output: .output, parts: parts)
+    var instruction = try instruction(whole)
     // What scratch memory holds before means nothing: here it is NaN.
-    let scratch = device.workspaceBytes(instruction, bounds: sizes)
+    let scratch = instruction.workspaceBytes(on: device, bounds: sizes)
     if scratch > 0 {
-      instruction.workspace = try place([], capacity: scratch, label: "workspace")
+      instruction.lend(try place([], capacity: scratch, label: "workspace"))
     }
     try device.run([instruction], sizes: sizes)
     if let workspace = instruction.workspace {
@@ -81,10 +114,18 @@ extension OpCase {
           detail: "wrote \(place.replacing("output", with: "workspace"))")
       }
     }
-    return try guarded(region, capacity: outputBytes, pad: pad, on: device)
+    var results = [try guarded(region, capacity: outputBytes, pad: pad, on: device)]
+    if let written {
+      results.append(
+        try guarded(
+          operands[written].region, capacity: inputs[written].bytes.count, pad: pad, on: device))
+    }
+    return results
   }
 
-  private func compare(_ actual: GuardedBytes, with expected: GuardedBytes) -> Verdict {
+  private func compare(
+    _ actual: GuardedBytes, with expected: GuardedBytes, width: Int, format: Format
+  ) -> Verdict {
     if let place = actual.firstBrokenGuard {
       return .wrong(reason: "wrote \(place)", error: .infinity)
     }
@@ -92,8 +133,8 @@ extension OpCase {
       return actual.content.elementsEqual(expected.content)
         ? .passed(error: 0) : .wrong(reason: "bytes differ from the reference's", error: .infinity)
     }
-    let got = output.format.numbers(actual.content, width: output.width)
-    let wanted = output.format.numbers(expected.content, width: output.width)
+    let got = format.numbers(actual.content, width: width)
+    let wanted = format.numbers(expected.content, width: width)
     var difference = 0.0
     var power = 0.0
     for (index, (a, b)) in zip(got, wanted).enumerated() where a != b {

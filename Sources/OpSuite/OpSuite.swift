@@ -9,7 +9,7 @@ package enum OpSuite {
   /// All cases, grouped by operation.
   package static let cases: [OpCase] =
     embedCases() + normCases() + linearCases() + quantizeCases() + ropeCases() + pointwiseCases()
-    + selectCases() + writeCases() + attendCases()
+    + selectCases() + writeCases() + attendCases() + fusedCases()
 
   /// One row of the report of `apus devices --check`.
   package struct Row: Sendable {
@@ -21,9 +21,14 @@ package enum OpSuite {
     package var failure: String?
     /// Why the device does not run the operation.
     package var declined: String?
+    /// Whether it is a fused operation: who declines that runs its parts.
+    package var isFused = false
+    /// What was wrong with kernels that the device then went on without.
+    package var fallBacks: [String] = []
   }
 
-  /// Runs cases on a device and sums them up, a row for each operation and type.
+  /// Runs cases on a device and sums them up, a row for each operation and type. Where one does not
+  /// pass, the device falls back to a plainer kernel if it has one, and the cases run again.
   ///
   /// - Parameters:
   ///   - device: The device under test.
@@ -33,11 +38,27 @@ package enum OpSuite {
   package static func check(
     _ device: any Device, keys: Set<OperationKey>? = nil, tinyOnly: Bool = false
   ) -> [Row] {
+    rows(device, keys: keys, tinyOnly: tinyOnly).map { row in
+      var row = row
+      while let reason = row.failure, let test = cases.first(where: { $0.key == row.key }),
+        device.fallBack(test.operation, input: test.format, reason: reason)
+      {
+        guard var again = rows(device, keys: [row.key], tinyOnly: tinyOnly).first else { break }
+        again.fallBacks = row.fallBacks + [reason]
+        row = again
+      }
+      return row
+    }
+  }
+
+  private static func rows(
+    _ device: any Device, keys: Set<OperationKey>?, tinyOnly: Bool
+  ) -> [Row] {
     var rows: [Row] = []
     for test in cases where !tinyOnly || test.isTiny {
       if let keys, !keys.contains(test.key) { continue }
       let index = rows.firstIndex { $0.key == test.key } ?? rows.count
-      if index == rows.count { rows.append(Row(key: test.key)) }
+      if index == rows.count { rows.append(Row(key: test.key, isFused: !test.parts.isEmpty)) }
       rows[index].cases += 1
       switch test.check(on: device) {
       case .passed(let error):

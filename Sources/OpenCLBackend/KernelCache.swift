@@ -2,91 +2,86 @@ import COpenCL
 import Devices
 import DiskCache
 
-/// The kernels of one device, built when they are first needed.
+/// The programs of one device, built when they are first needed.
 final class KernelCache {
-  private let context: cl_context
-  private let device: cl_device_id
-  private let calls: CallCheck
-  private var kernels: [Key: Kernel] = [:]
-  private let programs: ProgramCache?
+  let context: cl_context
+  let device: cl_device_id
+  let calls: CallCheck
+  var programs: [Key: Program] = [:]
+
   /// No option that lets the compiler assume finite numbers or reorder sums.
-  private static let options = "-cl-std=CL1.2"
+  static let options = "-cl-std=CL1.2"
 
   /// A table row and the values of the defines that differ from launch to launch.
-  private struct Key: Hashable {
+  struct Key: Hashable {
     var row: Int
     var values: [Int]
   }
 
-  /// A built kernel.
-  final class Kernel {
-    private let owner: OwnedKernel
-    var raw: cl_kernel { owner.raw }
-    /// Its program, until it is on disk.
-    fileprivate var draft: Draft?
+  /// A built program.
+  final class Program {
+    let owner: OwnedProgram
+    /// How it is to be kept on disk, until it is.
+    fileprivate var draft: (key: CacheKey, name: String)?
     fileprivate var isUsed = true
 
-    init(_ owner: consuming OwnedKernel, _ draft: Draft?) {
+    init(_ owner: consuming OwnedProgram, draft: (key: CacheKey, name: String)? = nil) {
       self.owner = owner
       self.draft = draft
     }
   }
 
-  /// A program that was built from source and is to be kept on disk.
-  final class Draft {
-    let key: CacheKey
-    let name: String
-    fileprivate let program: OwnedProgram
+  private let disk: ProgramCache?
 
-    init(_ program: consuming OwnedProgram, _ key: CacheKey, _ name: String) {
-      self.program = program
-      self.key = key
-      self.name = name
-    }
-  }
-
-  /// A cache that builds in a context which outlives it, and finds programs on disk where it has
-  /// `programs`.
+  /// A cache that builds in a context which outlives it, and finds programs on disk where it has a
+  /// place there.
   init(
-    context: cl_context, device: cl_device_id, calls: CallCheck, programs: ProgramCache? = nil
+    context: cl_context, device: cl_device_id, calls: CallCheck, disk: ProgramCache? = nil
   ) {
     self.context = context
     self.device = device
     self.calls = calls
-    self.programs = programs
+    self.disk = disk
   }
 
-  /// From here on it counts which kernels are used: those that only a self-test used are not kept.
-  func forgetUse() { for kernel in kernels.values { kernel.isUsed = false } }
+  /// From here on it counts which programs are used: those that only a self-test used are not kept.
+  func forgetUse() { for program in programs.values { program.isUsed = false } }
 
   /// Puts the programs on disk that were built from source and used. Some drivers compile once more
   /// for that, so it is done when nobody waits.
   func keepPrograms() {
-    guard let programs else { return }
-    for kernel in kernels.values where kernel.isUsed {
-      if let draft = kernel.draft {
-        programs.store(draft.program.raw, under: draft.key, name: draft.name)
+    guard let disk else { return }
+    for program in programs.values where program.isUsed {
+      if let draft = program.draft {
+        disk.store(program.owner.raw, under: draft.key, name: draft.name)
       }
-      kernel.draft = nil
+      program.draft = nil
     }
   }
 
-  /// The kernel of a table row for one launch.
-  func kernel(_ row: Int, _ measures: Measures) throws(DeviceError) -> Kernel {
+  /// A new kernel of a table row for one instruction.
+  func kernel(_ row: Int, _ measures: Measures) throws(DeviceError) -> OwnedKernel {
     let values = KernelTable.rows[row].defines.compactMap { define in
       if case .measure(let measure) = define.value { measures[measure] } else { nil }
     }
     let key = Key(row: row, values: values)
-    if let kernel = kernels[key] {
-      kernel.isUsed = true
-      return kernel
+    let program: Program
+    if let built = programs[key] {
+      program = built
+      program.isUsed = true
+    } else {
+      program = try build(KernelTable.rows[row], measures)
+      programs[key] = program
     }
-    let kernel = try build(KernelTable.rows[row], measures)
-    kernels[key] = kernel
-    return kernel
+    let entry = KernelTable.rows[row].entry
+    var status = CL_SUCCESS
+    return OwnedKernel(
+      raw: try calls.made(
+        apus_cl_create_kernel(program.owner.raw, entry, &status), status, "clCreateKernel",
+        "\(entry) of \(KernelTable.rows[row].program)"))
   }
 
-  private func build(_ row: KernelRow, _ measures: Measures) throws(DeviceError) -> Kernel {
+  private func build(_ row: KernelRow, _ measures: Measures) throws(DeviceError) -> Program {
     let defines = row.defines.map { define in
       switch define.value {
       case .number(let number): (name: define.name, value: number)
@@ -94,10 +89,14 @@ final class KernelCache {
       }
     }
     let words = ([row.program] + defines.map { "\($0.name)=\($0.value)" }).joined(separator: " ")
-    let text = KernelSource.program(row.program, defines: defines)
-
-    let key = programs?.key(source: text, options: Self.options)
-    if let programs, let key, let kernel = kernel(row.entry, key, in: programs) { return kernel }
+    let text = KernelSource.program(row.program, shared: row.shared, defines: defines)
+    let key = disk?.key(source: text, options: Self.options)
+    if let disk, let key,
+      let program = disk.program(
+        key, in: context, for: device, options: Self.options, entry: row.entry)
+    {
+      return Program(program)
+    }
 
     var status = CL_SUCCESS
     let raw = text.withCString {
@@ -107,29 +106,12 @@ final class KernelCache {
       raw: try calls.made(raw, status, "clCreateProgramWithSource", words))
     status = apus_cl_build_program(program.raw, device, Self.options)
     try calls.check(status, "clBuildProgram", "\(words)\(log(of: program.raw))")
-    let kernel = OwnedKernel(
-      raw: try calls.made(
-        apus_cl_create_kernel(program.raw, row.entry, &status), status, "clCreateKernel",
-        "\(row.entry) of \(words)"))
-    guard let key else { return Kernel(kernel, nil) }
     let name = [row.program] + defines.filter { $0.value != 0 }.map { "\($0.name)=\($0.value)" }
-    return Kernel(kernel, Draft(program, key, name.joined(separator: " ")))
-  }
-
-  /// The kernel of a program that an earlier process has built.
-  private func kernel(_ entry: String, _ key: CacheKey, in programs: ProgramCache) -> Kernel? {
-    guard let program = programs.program(key, in: context, for: device, options: Self.options)
-    else { return nil }
-    var status = CL_SUCCESS
-    guard let raw = apus_cl_create_kernel(program.raw, entry, &status) else {
-      programs.remove(key)
-      return nil
-    }
-    return Kernel(OwnedKernel(raw: raw), nil)
+    return Program(program, draft: key.map { ($0, name.joined(separator: " ")) })
   }
 
   /// The build log on lines of its own; a long one is cut, as its first errors tell most.
-  private func log(of program: cl_program) -> String {
+  func log(of program: cl_program) -> String {
     let log = OpenCLDevices.text {
       apus_cl_build_info(program, device, cl_program_build_info(CL_PROGRAM_BUILD_LOG), $0, $1, $2)
     }

@@ -7,6 +7,10 @@ package struct KernelRow: Sendable {
   package var program: String
   /// The kernel function.
   package var entry: String
+  /// What it needs of the device and driver, or nil where plain OpenCL C 1.2 is enough.
+  package var needs: Feature?
+  /// Texts under `Kernels/` that stand between the prelude and the program.
+  package var shared: [String] = []
   /// Parameters of the program.
   package var defines: [Define] = []
   package var arguments: [Argument]
@@ -16,15 +20,21 @@ package struct KernelRow: Sendable {
   var y = Extent(.one)
   /// The row serves launches of at most so many rows.
   var rowLimit = Int.max
-  /// And of attention over at most so many numbers in the heads that a work-item takes.
-  var headLimit = Int.max
+  /// It leaves parts in the workspace, for rows that each are of a sequence of their own; the row of
+  /// this kind is launched behind it.
+  var then: OperationKind?
 }
 
 extension KernelRow {
+  /// Whether it finishes what another launch of the same instruction began.
+  var isSequel: Bool { if case .mergeParts = kind { true } else { false } }
+
+  /// Whether no launch is beyond the row, so that rows after it are not reached.
+  var isUnlimited: Bool { rowLimit == .max && then == nil }
+
   /// Whether the row is meant for a launch of so many rows.
   func serves(rows: Int, _ measures: Measures) -> Bool {
-    rows <= rowLimit
-      && (headLimit == .max || measures[.headsEach] * measures[.headWidth] <= headLimit)
+    rows <= rowLimit && (then == nil || measures.leavesParts)
   }
 }
 
@@ -49,18 +59,25 @@ package enum Argument: Sendable {
   /// The second weight where there is one, else the first; `hasBias` tells which.
   case bias
   case output
+  /// An argument of a part of a fused operation, as that one alone has it; parts are counted in
+  /// order, those of parts in their place.
+  indirect case part(Int, Argument)
+  case workspace
   /// A 32-bit count.
   case count(Measure)
   /// A float.
   case number(Parameter)
+  /// A float that the kernel does not use.
+  case zero
   /// The units of `x` that one work-item takes: a 32-bit count.
   case each
 
   /// Parameters of the kernel function that it fills.
   package var parameterCount: Int {
     switch self {
-    case .input, .weight, .bias, .output: 2
-    case .count, .number, .each: 1
+    case .input, .weight, .bias, .output, .workspace: 2
+    case .part(_, let argument): argument.parameterCount
+    case .count, .number, .zero, .each: 1
     }
   }
 }
@@ -79,12 +96,21 @@ package enum Measure: Sendable {
   case elements
   /// Blocks of 32 in a row of the input.
   case blocks
+  /// Blocks of 32 in a row of the output.
+  case outputBlocks
   case heads
   case kvHeads
   case headWidth
-  /// Query heads that one work-item of attention takes, and how many such groups there are.
-  case headsEach
-  case headGroups
+  /// Heads of queries, keys and values together.
+  case headUnits
+  /// Query heads that share a kv head.
+  case headsShared
+  /// Spans of tokens that rows may see, and those of all kv heads.
+  case spans
+  case kvHeadSpans
+  /// Rows that one work-item of attention takes, and how many such tiles there are.
+  case tileRows
+  case rowTiles
   case ropeDimensions
   /// 1 or 0.
   case hasBias

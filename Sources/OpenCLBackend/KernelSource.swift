@@ -24,10 +24,13 @@ enum KernelSource {
 
   static let prelude = "common/prelude"
 
-  /// What the compiler gets: defines, then the prelude, then the file. The line marks let a build
-  /// log name the file.
-  static func program(_ name: String, defines: [(name: String, value: Int)]) -> String {
-    defines.map { "#define \($0.name) \($0.value)\n" }.joined() + marked(prelude) + marked(name)
+  /// What the compiler gets: defines, the prelude, the texts that the file shares with others, the
+  /// file. The line marks let a build log name the file.
+  static func program(
+    _ name: String, shared: [String], defines: [(name: String, value: Int)]
+  ) -> String {
+    defines.map { "#define \($0.name) \($0.value)\n" }.joined()
+      + ([prelude] + shared + [name]).map(marked).joined()
   }
 
   private static func marked(_ name: String) -> String {

@@ -6,7 +6,7 @@ import Tensors
 package enum KernelTable {
   /// Rows of one kind stand in order of preference.
   package static let rows: [KernelRow] =
-    linear + ElementType.allCases.map(embedRows)
+    linear + fused + ElementType.allCases.map(embedRows)
     + [true, false].map(rope) + GatedActivation.allCases.map(gated)
     + KVLayout.Element.allCases.flatMap(attention)
     + [
@@ -33,27 +33,35 @@ package enum KernelTable {
     var outputs: Int
     var tokens: Int
     var rowLimit = Int.max
+
+    static func one(_ outputs: Int) -> Tile { Tile(outputs: outputs, tokens: 1, rowLimit: 1) }
   }
 
-  /// One token at a time for decoding, many for prompts. Measured on PoCL: taller tiles spill.
+  /// One token at a time for decoding, many for prompts. Measured on PoCL: one tile at a time is one
+  /// stream, which memory likes best; taller register tiles spill.
   private static let linear: [KernelRow] = ElementType.allCases.flatMap { type in
-    if let layout = ResidentLayout(type) {
-      return [false, true].flatMap { int8 in
-        [Tile(outputs: 32, tokens: 1, rowLimit: 1), Tile(outputs: 16, tokens: 8)].map {
-          linear(
-            type, int8: int8, $0, program: "gemm/linear_tiles",
-            layout.defines + [
-              Define("INT8", int8 ? 1 : 0), Define("TILES", $0.outputs / ResidentLayout.tileRows),
-              Define("TOKENS", $0.tokens),
-            ])
-        }
+    guard let layout = ResidentLayout(type) else {
+      return [Tile.one(4), Tile(outputs: 4, tokens: 4)].map {
+        linear(
+          type, $0, program: "gemm/linear_float",
+          weight(type) + [Define("TILE_OUTPUTS", $0.outputs), Define("TILE_TOKENS", $0.tokens)])
       }
     }
-    return [Tile(outputs: 4, tokens: 1, rowLimit: 1), Tile(outputs: 4, tokens: 4)].map {
-      linear(
-        type, int8: false, $0, program: "gemm/linear_float",
-        weight(type) + [Define("TILE_OUTPUTS", $0.outputs), Define("TILE_TOKENS", $0.tokens)])
+    func tiles(_ tile: Tile) -> [Define] {
+      layout.defines + [
+        Define("TILES", tile.outputs / ResidentLayout.tileRows), Define("TOKENS", tile.tokens),
+      ]
     }
+    let vnni = [Tile.one(16), Tile(outputs: 32, tokens: 4)].flatMap {
+      sums(type, needs: .vnni, $0, tiles($0) + [Define("VNNI", 1)])
+    }
+    let plain = [Tile.one(16), Tile(outputs: 32, tokens: 6)].flatMap {
+      sums(type, $0, tiles($0))
+    }
+    let float = [Tile.one(32), Tile(outputs: 16, tokens: 8)].map {
+      linear(type, $0, program: "gemm/linear_tiles", tiles($0))
+    }
+    return vnni + plain + float
   }
 
   /// How a program learns what its weights are.
@@ -61,12 +69,36 @@ package enum KernelTable {
     ResidentLayout(type)?.defines ?? [Define("WEIGHT", Int(type.rawValue))]
   }
 
+  /// A row for the layer alone and one for a sum with something else on top.
+  private static func sums(
+    _ type: ElementType, needs: Feature? = nil, _ tile: Tile, _ defines: [Define]
+  ) -> [KernelRow] {
+    var plain = linear(
+      type, int8: true, needs: needs, tile, program: "gemm/linear_int8", defines)
+    var adding = plain
+    let sizes = plain.arguments.suffix(4)
+    plain.arguments =
+      [
+        .input(0), .weight(0), .bias, .count(.hasBias), .input(0), .output,
+      ] + sizes
+    adding.kind = .linearAdd(type)
+    adding.defines.append(Define("ADDS", 1))
+    adding.arguments =
+      [
+        .input(0), .part(0, .weight(0)), .part(0, .bias), .part(0, .count(.hasBias)), .input(1),
+        .output,
+      ] + sizes
+    return [plain, adding]
+  }
+
   private static func linear(
-    _ type: ElementType, int8: Bool, _ tile: Tile, program: String, _ defines: [Define]
+    _ type: ElementType, int8: Bool = false, needs: Feature? = nil, _ tile: Tile, program: String,
+    _ defines: [Define]
   ) -> KernelRow {
     KernelRow(
-      kind: .linear(type, int8: int8), variant: "\(tile.outputs)×\(tile.tokens)",
-      program: program, entry: "linear",
+      kind: .linear(type, int8: int8),
+      variant: (needs.map { "\($0) " } ?? "") + "\(tile.outputs)×\(tile.tokens)",
+      program: program, entry: "linear", needs: needs, shared: int8 ? ["common/tile_dot"] : [],
       defines: defines,
       arguments: [
         .input(0), .weight(0), .bias, .count(.hasBias), .output, .count(.rows),
@@ -115,27 +147,82 @@ package enum KernelTable {
         ],
         x: Extent(.kvHeads), y: Extent(.rows))
     ]
-      // Wide heads in few rows: rusticl gives wrong sums where the queries of a work-item, rows by
-      // heads, take more than 8 times 256 numbers.
-      + [(1, 1, Int.max), (8, .max, 2048), (4, .max, 2048), (2, .max, 2048), (1, .max, .max)].map {
-        tile, rowLimit, queryLimit in
+      + [Feature.vnni, .tiles].flatMap { attendOnCPU(element, type, needs: $0) } + [
         KernelRow(
-          kind: .attend(element), variant: "rows \(tile)", program: "attention/attend",
-          entry: "attend",
+          kind: .attend(element), variant: "row", program: "attention/attend", entry: "attend",
+          shared: ["common/attention"],
           defines: [
-            type, Define("HEAD_WIDTH", .headWidth), Define("HEADS", .headsEach),
-            Define("ROWS", tile),
+            type, Define("HEAD_WIDTH", .headWidth), Define("HEADS", 1), Define("UNROLLED", 0),
           ],
-          arguments: [
-            .input(0), .input(1), .input(2), .input(3), .input(4), .input(5), .output,
-            .count(.rows), .count(.heads), .count(.kvHeads), .number(.scale),
-          ],
-          x: Extent(.headGroups), y: Extent(.rows, step: tile), rowLimit: rowLimit,
-          headLimit: queryLimit == .max ? .max : queryLimit / tile)
-      }
+          arguments: seen + [.output, .count(.heads), .count(.kvHeads), .number(.scale)],
+          x: Extent(.heads), y: Extent(.rows))
+      ]
   }
 
-  /// Rows by kind, in order.
-  static let byKind: [OperationKind: [Int]] =
-    Dictionary(grouping: rows.indices) { rows[$0].kind }
+  /// What attention reads.
+  private static let seen: [Argument] = (0..<6).map { .input($0) }
+
+  /// Attention where private memory is cheap: spans of few rows apart, one row whole, tiles of many.
+  private static func attendOnCPU(
+    _ element: KVLayout.Element, _ type: Define, needs: Feature
+  ) -> [KernelRow] {
+    let prefix = needs == .vnni ? "vnni " : ""
+    let defines = [
+      type, Define("HEAD_WIDTH", .headWidth), Define("HEADS", .headsShared),
+      Define("VNNI", needs == .vnni ? 1 : 0),
+    ]
+    func row(
+      _ kind: OperationKind, _ variant: String, _ program: String, _ entry: String,
+      _ arguments: [Argument], x: Extent, y: Measure = .rows
+    ) -> KernelRow {
+      KernelRow(
+        kind: kind, variant: prefix + variant, program: "attention/" + program, entry: entry,
+        needs: needs, shared: ["common/attention"], defines: defines, arguments: arguments,
+        x: x, y: Extent(y))
+    }
+    // With int8 blocks for what comes out where that is all that is wanted of it.
+    let few = [false, true].flatMap { quantizes in
+      let attend = quantizes ? OperationKind.attendQuantize(element) : .attend(element)
+      let follow = OperationKind.mergeParts(element, quantizes: quantizes)
+      var parts = row(
+        attend, "spans", "attend_rows", "attend_parts",
+        seen + [.workspace, .count(.spans), .count(.kvHeads), .number(.scale), .each],
+        x: Extent(.kvHeadSpans, spreads: true))
+      parts.then = follow
+      let merge = row(
+        follow, "spans", "attend_rows", "merge_parts",
+        [.input(2), .input(3), .workspace, .output, .count(.spans), .count(.heads), .each],
+        x: Extent(.heads, spreads: true))
+      var one = row(
+        attend, "row", "attend_rows", "attend_rows",
+        seen + [.output, .count(.kvHeads), .number(.scale), .each],
+        x: Extent(.kvHeads, spreads: true))
+      one.rowLimit = 1
+      return [parts, merge, one].map {
+        var row = $0
+        row.defines.append(Define("QUANTIZED", quantizes ? 1 : 0))
+        return row
+      }
+    }
+    var tiles = row(
+      .attend(element), "rows", "attend_tiles", "attend_tiles",
+      seen + [.output, .count(.rows), .count(.heads), .count(.kvHeads), .number(.scale)],
+      x: Extent(.kvHeads), y: .rowTiles)
+    tiles.defines.append(Define("ROWS", .tileRows))
+    return few + [tiles]
+  }
+
+  /// The rows that a device may reach: by kind, those whose needs are met, up to the first that serves
+  /// every launch.
+  static func reached(
+    by features: Set<Feature>, without dropped: Set<Int>
+  ) -> [OperationKind: [Int]] {
+    let met = rows.indices.filter {
+      !dropped.contains($0) && (rows[$0].needs.map(features.contains) ?? true)
+    }
+    return Dictionary(grouping: met) { rows[$0].kind }.mapValues { numbers in
+      let last = numbers.firstIndex { rows[$0].isUnlimited } ?? numbers.count - 1
+      return Array(numbers[...last])
+    }
+  }
 }

@@ -26,39 +26,6 @@ struct CallCheck {
   }
 }
 
-/// Sets a kernel's arguments one after the other.
-struct ArgumentWriter {
-  let kernel: cl_kernel
-  let calls: CallCheck
-  let label: String
-  private var index: cl_uint = 0
-
-  init(kernel: cl_kernel, calls: CallCheck, label: String) {
-    self.kernel = kernel
-    self.calls = calls
-    self.label = label
-  }
-
-  /// A value as the kernel's parameter stores it.
-  mutating func set<Value: BitwiseCopyable>(_ value: Value) throws(DeviceError) {
-    let status = withUnsafeBytes(of: value) {
-      apus_cl_set_argument(kernel, index, $0.count, $0.baseAddress)
-    }
-    try calls.check(status, "clSetKernelArg", "argument \(index) for \(label)")
-    index += 1
-  }
-
-  /// A count; kernels count in 32 bits.
-  mutating func count(_ value: Int) throws(DeviceError) {
-    guard let number = cl_uint(exactly: value) else {
-      throw DeviceError(
-        device: calls.device, call: "clSetKernelArg", status: "too large",
-        detail: "\(value) numbers for \(label); a smaller batch (-b) needs fewer")
-    }
-    try set(number)
-  }
-}
-
 /// The indices over which one launch runs.
 struct LaunchRange {
   /// Units of the first index that a work-item takes.
@@ -84,9 +51,12 @@ struct LaunchRange {
 
   /// Enqueues the launch. On a CPU a work-group is one work-item, which is already a vector: with
   /// other sizes some drivers compile anew for each. Elsewhere the driver chooses.
-  func enqueue(_ kernel: cl_kernel, on queue: cl_command_queue, singly: Bool) -> cl_int {
+  func enqueue(
+    _ kernel: cl_kernel, on queue: cl_command_queue, singly: Bool,
+    event: UnsafeMutablePointer<cl_event?>? = nil
+  ) -> cl_int {
     let global = [x, y]
-    guard singly else { return apus_cl_enqueue_kernel(queue, kernel, 2, global, nil, nil) }
-    return apus_cl_enqueue_kernel(queue, kernel, 2, global, [1, 1], nil)
+    guard singly else { return apus_cl_enqueue_kernel(queue, kernel, 2, global, nil, event) }
+    return apus_cl_enqueue_kernel(queue, kernel, 2, global, [1, 1], event)
   }
 }

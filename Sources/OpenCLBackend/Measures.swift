@@ -7,9 +7,6 @@ struct Measures {
   var instruction: Instruction
   var sizes: SymbolSizes
 
-  /// The most query heads that a work-item of attention takes: their sums stay in registers.
-  private static let headsAtOnce = 4
-
   subscript(_ measure: Measure) -> Int {
     switch measure {
     case .one: 1
@@ -23,9 +20,14 @@ struct Measures {
     case .heads: heads.count
     case .kvHeads: heads.kv
     case .headWidth: heads.width
-    case .headsEach: headsEach
-    case .headGroups: heads.count / headsEach
+    case .headsShared: heads.count / heads.kv
+    case .spans: spans
+    case .kvHeadSpans: heads.kv * spans
+    case .tileRows: tileRows
+    case .rowTiles: (rows + tileRows - 1) / tileRows
     case .ropeDimensions: if case .pure(.rope(let rope)) = operation { rope.dimensions } else { 0 }
+    case .headUnits: heads.count + 2 * heads.kv
+    case .outputBlocks: instruction.output.width / Int8Activations.blockLength
     case .hasBias: instruction.weights.count > 1 ? 1 : 0
     }
   }
@@ -33,11 +35,37 @@ struct Measures {
   subscript(_ parameter: Parameter) -> Float {
     switch (parameter, operation) {
     case (.epsilon, .pure(.rmsNorm(let norm))): norm.epsilon
-    case (.scale, .attend(let attention, _)): attention.scale
+    case (.scale, .attend(let attention, _)), (.scale, .fused(.attendQuantize(let attention, _))):
+      attention.scale
     case (.scale, .pure(.embedRows(let embed))): embed.scale
     case (.magnitude, .pure(.rope(let rope))): rope.magnitude
     default: preconditionFailure("\(operation.name) has no \(parameter)")
     }
+  }
+
+  /// The measures of a part of a fused operation.
+  func part(_ index: Int) -> Measures {
+    Measures(instruction: instruction.parts[index], sizes: sizes)
+  }
+
+  /// How many work-items keep a CPU device busy. A second worker is awake some 30 µs after the first,
+  /// and gains little where memory is the limit, so a short launch goes to one. Else each gets several
+  /// equal shares.
+  func items(_ computeUnits: Int) -> Int {
+    let weights = operation.multiplied
+    if !weights.isEmpty {
+      // Bytes a microsecond that one core reads, operations that it computes.
+      let reading = weights.reduce(0) { $0 + $1.bytes } / 36_000
+      let computing = weights.reduce(0) { $0 + 2 * rows * $1.rows * $1.width } / 600_000
+      if max(reading, computing) < 120 { return 1 }
+    }
+    switch operation {
+    case .attend(_, let layout), .fused(.attendQuantize(_, let layout)):
+      let reading = rows * spans * KVLayout.spanTokens * layout.tokenBytes / 36_000
+      if reading < 120 { return 1 }
+    default: break
+    }
+    return computeUnits * 8
   }
 
   private var operation: Operation { instruction.operation }
@@ -59,15 +87,40 @@ struct Measures {
     switch operation {
     case .pure(.rope(let rope)): (rope.headCount, rope.headCount, rope.headWidth)
     case .writeKV(let layout): (layout.headCount, layout.headCount, layout.headWidth)
-    case .attend(let attention, _):
+    case .fused(.attentionInputs(let inputs)):
+      (inputs.rope.headCount, inputs.layout.headCount, inputs.layout.headWidth)
+    case .attend(let attention, _), .fused(.attendQuantize(let attention, _)):
       (attention.headCount, attention.kvHeadCount, attention.headWidth)
     default: preconditionFailure("\(operation.name) has no heads")
     }
   }
 
-  /// The largest divisor of the query heads of a kv head that fits.
-  private var headsEach: Int {
-    let group = heads.count / heads.kv
-    return (1...min(group, Self.headsAtOnce)).last { group % $0 == 0 } ?? 1
+  /// Spans that the step's rows may see: those of the pool where nobody has counted.
+  private var spans: Int {
+    let held = sizes[instruction.inputs[1].rows] * KVLayout.pageTokens
+    return AttentionParts.spans(tokens: min(held, sizes.depth ?? held))
+  }
+
+  /// Whether rows are few, each of a sequence of its own, and some see more than one span: then spans
+  /// are worked on apart.
+  var leavesParts: Bool {
+    guard instruction.workspace != nil, rows <= AttentionParts.rowLimit else { return false }
+    return (sizes.runs ?? (rows == 1 ? 1 : 0)) == rows && spans > 1
+  }
+
+  /// Enough to share what is read, few enough for the cache that is nearest.
+  private var tileRows: Int { max(1, min(24, 24 / (heads.count / heads.kv))) }
+}
+
+extension Operation {
+  /// The matrices that an operation multiplies by.
+  fileprivate var multiplied: [Weight] {
+    switch self {
+    case .pure(.linear(let layer)), .fused(.linearAdd(let layer)): [layer.weight]
+    case .fused(.gatedUnit(let unit)): [unit.gate.weight, unit.up.weight]
+    case .fused(.attentionInputs(let inputs)):
+      [inputs.queries.weight, inputs.keys.weight, inputs.values.weight]
+    default: []
+    }
   }
 }

@@ -13,20 +13,32 @@ package final class OpenCLDevice: Device {
   package private(set) var ledger = MemoryLedger()
 
   private let declined: [OperationKey: String]
-  private let description: OpenCLDevices.Description
   /// What tells the device and its driver from others.
   package let identity: [String]
-  private let computeUnits: Int
+  /// The device, or its part.
+  let handle: cl_device_id
+  let description: OpenCLDevices.Description
+  let computeUnits: Int
+
+  /// Notes launches while somebody wants them.
+  var recorder: LaunchRecorder?
+
+  private let features: Set<Feature>
+  /// The table's rows for each kind of operation that this device may reach, in order.
+  private var rows: [OperationKind: [Int]]
+  /// Rows that it could have taken but fails with, and what went wrong.
+  private var dropped: [Int: String] = [:]
 
   // Released in this order: what is made in a context before the context.
   private var buffers: [BufferID: OwnedBuffer] = [:]
-  private let kernels: KernelCache
-  private let queue: OwnedQueue
-  private let context: OwnedContext
+  private var prepared: [PreparedList] = []
+  let kernels: KernelCache
+  var queue: OwnedQueue
+  let context: OwnedContext
   private let part: OwnedSubDevice?
 
   /// Whether commands may still run that use a buffer.
-  private var isBusy = false
+  var isBusy = false
 
   /// Takes the device `opencl:<index>`.
   ///
@@ -35,10 +47,11 @@ package final class OpenCLDevice: Device {
   ///   - threads: compute units to use of a CPU device; nil or more than there are takes all.
   ///   - declined: operations that failed the self-test on this driver, and what went wrong.
   ///   - programs: where built programs are kept for the next process, or nil to build all anew.
+  ///   - features: what rows of the kernel table may use; nil for all that the device offers.
   /// - Throws: ``DeviceError`` where there is no such device or the driver refuses.
   package init(
     index: Int, threads: Int? = nil, declined: [OperationKey: String] = [:],
-    programs: DiskCache? = nil
+    programs: DiskCache? = nil, features: Set<Feature>? = nil
   ) throws(DeviceError) {
     let name = "opencl:\(index)"
     let handle: OpenCLDevices.Handle
@@ -86,20 +99,23 @@ package final class OpenCLDevice: Device {
     let identity = identity
     kernels = KernelCache(
       context: context.raw, device: device, calls: calls,
-      programs: programs.map { ProgramCache($0, description, identity) })
+      disk: programs.map { ProgramCache($0, description, identity) })
     self.context = context
     self.queue = queue
+    self.handle = device
     self.description = description
     self.declined = declined
+    self.features = features ?? description.features
+    rows = KernelTable.reached(by: self.features, without: [])
     self.calls = calls
     traits = DeviceTraits(
       kind: .opencl, name: name, hardware: description.name,
       driver: "\(description.platform) \(description.driver)",
       largestAllocation: description.largestAllocation, alignment: 128, readsMappedWeights: false,
-      ownMemory: description.sharesHostMemory ? nil : description.memory)
+      ownMemory: description.sharesHostMemory ? nil : description.memory, units: computeUnits)
   }
 
-  private let calls: CallCheck
+  let calls: CallCheck
 
   deinit {
     // A buffer must not go while a command uses it; some drivers abort.
@@ -112,7 +128,7 @@ package final class OpenCLDevice: Device {
 
   package func support(_ operation: Operation, input: Format) -> Support {
     guard let kind = OperationKind(operation, input: input),
-      let rows = KernelTable.byKind[kind]
+      let numbers = rows[kind]
     else {
       let type = operation.typeName(input)
       return .declined(reason: "no OpenCL kernel for \(operation.name) \(type)")
@@ -120,9 +136,22 @@ package final class OpenCLDevice: Device {
     if let reason = declined[OperationKey(operation, input: input)] {
       return .declined(reason: reason)
     }
-    let table = rows.map { KernelTable.rows[$0] }
+    let table = numbers.map { KernelTable.rows[$0] }
     let variants = table.map(\.variant).joined(separator: "|")
-    return .native(variant: "\(table[0].program) \(variants)")
+    let failures = Set(dropped.filter { KernelTable.rows[$0.key].kind == kind }.values)
+    return .native(
+      variant: (["\(table[0].program) \(variants)"] + failures.sorted()).joined(separator: "; "))
+  }
+
+  package func fallBack(_ operation: Operation, input: Format, reason: String) -> Bool {
+    guard let kind = OperationKind(operation, input: input) else { return false }
+    let numbers = (rows[kind] ?? []).filter { KernelTable.rows[$0].needs != nil }
+    for number in numbers {
+      dropped[number] = "without \(KernelTable.rows[number].needs?.rawValue ?? ""): \(reason)"
+    }
+    rows = KernelTable.reached(by: features, without: Set(dropped.keys))
+    prepared = []
+    return !numbers.isEmpty
   }
 
   package func allocate(_ id: BufferID, bytes: Int, label: String) throws(DeviceError) {
@@ -144,9 +173,13 @@ package final class OpenCLDevice: Device {
 
   package func release(_ id: BufferID) {
     guard buffers[id] != nil else { return }
+    // They are bound to the buffer.
+    prepared = []
     if isBusy { isBusy = apus_cl_finish(queue.raw) != CL_SUCCESS }
     if let buffer = buffers.removeValue(forKey: id) { ledger.remove(buffer.bytes) }
   }
+
+  package func restartLedger() { ledger.restart() }
 
   package func residentBytes(_ weight: Weight) -> Int { ResidentLayout.bytes(weight) }
 
@@ -163,7 +196,7 @@ package final class OpenCLDevice: Device {
     let front = rows.lowerBound == 0 ? 0 : residentBytes(weight.part(rows: rows.lowerBound))
     let target = Region(buffer: region.buffer, offset: region.offset + front)
     guard let layout = ResidentLayout(weight.type) else { return try write(bytes, to: target) }
-    let tiles = layout.tiles(part, bytes)
+    let tiles = layout.tiles(part, bytes, threads: max(1, computeUnits))
     ledger.stage(tiles.count)
     let result = tiles.withUnsafeBytes { bytes in
       Result { () throws(DeviceError) in try write(bytes, to: target) }
@@ -196,9 +229,8 @@ package final class OpenCLDevice: Device {
   }
 
   package func run(_ instructions: [Instruction], sizes: SymbolSizes) throws(DeviceError) {
-    for instruction in instructions {
-      try launch(Measures(instruction: instruction, sizes: sizes))
-    }
+    let list = prepare(instructions)
+    for index in instructions.indices { try submit(instructions[index], index, of: list, sizes) }
     try calls.check(apus_cl_flush(queue.raw), "clFlush", "a step")
   }
 
@@ -212,44 +244,79 @@ package final class OpenCLDevice: Device {
 
 // The one launch path.
 extension OpenCLDevice {
-  /// Submits one instruction.
-  private func launch(_ measures: Measures) throws(DeviceError) {
-    let rows = measures[.rows]
-    guard rows > 0 else { return }
-    let instruction = measures.instruction
-    guard let first = instruction.inputs.first,
-      let kind = OperationKind(instruction.operation, input: first.format),
-      let number = KernelTable.byKind[kind]?.first(where: {
-        KernelTable.rows[$0].serves(rows: rows, measures)
-      })
-    else {
-      preconditionFailure("\(instruction.label) was placed on a device that declines it")
-    }
-    let row = KernelTable.rows[number]
-    let kernel = try kernels.kernel(number, measures)
-    let range = LaunchRange(row, measures, items: description.isCPU ? computeUnits * 8 : nil)
-
-    var arguments = ArgumentWriter(kernel: kernel.raw, calls: calls, label: instruction.label)
-    for argument in row.arguments {
-      switch argument {
-      case .input(let index): try bind(instruction.inputs[index].region, &arguments)
-      case .weight(let index): try bind(instruction.weights[index], &arguments)
-      case .bias: try bind(instruction.weights[measures[.hasBias]], &arguments)
-      case .output: try bind(instruction.output.region, &arguments)
-      case .count(let measure): try arguments.count(measures[measure])
-      case .number(let parameter): try arguments.set(measures[parameter])
-      case .each: try arguments.count(range.each)
-      }
-    }
-    isBusy = true
-    try calls.check(
-      range.enqueue(kernel.raw, on: queue.raw, singly: description.isCPU),
-      "clEnqueueNDRangeKernel", "\(row.entry) for \(instruction.label)")
+  /// What is kept of a list of instructions.
+  private func prepare(_ instructions: [Instruction]) -> PreparedList {
+    if let list = prepared.first(where: { $0.holds(instructions) }) { return list }
+    // Whoever runs ever new lists gains nothing from old ones.
+    if prepared.count >= 32 { prepared = [] }
+    let list = PreparedList(instructions)
+    prepared.append(list)
+    return list
   }
 
-  /// A buffer's two arguments.
-  private func bind(_ region: Region, _ arguments: inout ArgumentWriter) throws(DeviceError) {
-    try arguments.set(Optional(buffer(region.buffer).raw))
-    try arguments.set(cl_ulong(region.offset))
+  /// Submits one instruction of a list.
+  private func submit(
+    _ instruction: Instruction, _ index: Int, of list: PreparedList, _ sizes: SymbolSizes
+  ) throws(DeviceError) {
+    let sizes = list.slots[index].relevant(sizes)
+    if list.slots[index].sizes != sizes {
+      list.slots[index].sizes = nil
+      list.slots[index].current = []
+      try prepare(Measures(instruction: instruction, sizes: sizes), 0, &list.slots[index])
+      list.slots[index].sizes = sizes
+    }
+    for launch in list.slots[index].current {
+      isBusy = true
+      try launch.enqueue(on: queue.raw, singly: description.isCPU, recorder)
+    }
+  }
+
+  /// Adds the launches of an instruction at some sizes to its slot, or none where there are no rows; a
+  /// fused one that no kernel serves at these sizes is launched as its parts. `place` tells those apart.
+  private func prepare(
+    _ measures: Measures, _ place: Int, _ slot: inout PreparedList.Slot
+  ) throws(DeviceError) {
+    let count = measures[.rows]
+    let instruction = measures.instruction
+    guard count > 0, let first = instruction.inputs.first else { return }
+    var next = OperationKind(instruction.operation, input: first.format)
+    repeat {
+      guard let kind = next,
+        let number = rows[kind]?.first(where: {
+          KernelTable.rows[$0].serves(rows: count, measures)
+        })
+      else {
+        precondition(
+          !instruction.expansion.isEmpty,
+          "\(instruction.label) was placed on a device that declines it")
+        for (index, part) in instruction.expansion.enumerated() {
+          let measures = Measures(instruction: part, sizes: measures.sizes)
+          try prepare(measures, place * 16 + index + 1, &slot)
+        }
+        return
+      }
+      let items = description.isCPU ? measures.items(computeUnits) : nil
+      if let launch = slot.launches.first(where: { $0.number == number && $0.place == place }) {
+        try launch.resize(measures, items: items)
+        slot.current.append(launch)
+      } else {
+        let launch = try PreparedLaunch(
+          kernels.kernel(number, measures), number: number, place: place, measures, items: items,
+          calls: calls
+        ) { buffer($0.buffer).raw }
+        slot.launches.append(launch)
+        slot.current.append(launch)
+      }
+      next = KernelTable.rows[number].then
+    } while next != nil
+  }
+
+  /// Rows whose spans are worked on apart need a place for what each of them gathers.
+  package func workspaceBytes(_ instruction: Instruction, bounds: SymbolSizes) -> Int {
+    guard let first = instruction.inputs.first,
+      let kind = OperationKind(instruction.operation, input: first.format),
+      rows[kind]?.contains(where: { KernelTable.rows[$0].then != nil }) == true
+    else { return 0 }
+    return AttentionParts(instruction, bounds: bounds)?.bytes ?? 0
   }
 }

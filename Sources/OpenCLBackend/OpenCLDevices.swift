@@ -20,6 +20,8 @@ package enum OpenCLDevices {
     /// Whether that memory is the host's.
     package var sharesHostMemory: Bool
     package var largestAllocation: Int
+    /// Bytes of its cache.
+    package var cache: Int
   }
 
   /// The devices, and why there are none where there are none.
@@ -109,7 +111,8 @@ package enum OpenCLDevices {
         && ways.contains(cl_device_partition_property(CL_DEVICE_PARTITION_BY_COUNTS)),
       memory: number(CL_DEVICE_GLOBAL_MEM_SIZE, cl_ulong.self),
       sharesHostMemory: isCPU || number(CL_DEVICE_HOST_UNIFIED_MEMORY, cl_bool.self) != 0,
-      largestAllocation: number(CL_DEVICE_MAX_MEM_ALLOC_SIZE, cl_ulong.self))
+      largestAllocation: number(CL_DEVICE_MAX_MEM_ALLOC_SIZE, cl_ulong.self),
+      cache: number(CL_DEVICE_GLOBAL_MEM_CACHE_SIZE, cl_ulong.self))
   }
 
   /// The name of a status.

@@ -16,6 +16,15 @@ enum OperationKind: Sendable, Hashable {
   case quantize
   case writeKV(KVLayout.Element)
   case attend(KVLayout.Element)
+  case normQuantize
+  case linearAdd(ElementType)
+  /// Weights of a type, of the norm of x or of int8 blocks.
+  case gatedUnit(ElementType, GatedActivation, norms: Bool)
+  case attentionInputs(
+    ElementType, adjacent: Bool, isBiased: Bool, norms: Bool, KVLayout.Element)
+  case attendQuantize(KVLayout.Element)
+  /// What follows an attention that leaves parts.
+  case mergeParts(KVLayout.Element, quantizes: Bool)
 
   /// The kind of an operation whose first input has the given format, or nil for one that no
   /// device runs as it stands.
@@ -33,6 +42,38 @@ enum OperationKind: Sendable, Hashable {
     case .quantize: self = .quantize
     case .writeKV(let layout): self = .writeKV(layout.element)
     case .attend(_, let layout): self = .attend(layout.element)
+    case .fused(let fusion):
+      guard let kind = Self.kind(fusion) else { return nil }
+      self = kind
+    }
+  }
+
+  /// The kind of a fused operation, or nil where no kernel could serve it.
+  private static func kind(_ fusion: Fusion) -> OperationKind? {
+    switch fusion {
+    case .normQuantize: return .normQuantize
+    case .linearAdd(let layer): return .linearAdd(layer.weight.type)
+    case .attendQuantize(let attention, let layout):
+      // A head is whole blocks.
+      return attention.headWidth % Int8Activations.blockLength == 0
+        ? .attendQuantize(layout.element) : nil
+    case .gatedUnit(let unit):
+      let type = unit.gate.weight.type
+      guard unit.up.weight.type == type, unit.gate.bias == nil, unit.up.bias == nil else {
+        return nil
+      }
+      return .gatedUnit(type, unit.activation, norms: unit.norm != nil)
+    case .attentionInputs(let inputs):
+      let layers = [inputs.queries, inputs.keys, inputs.values]
+      let type = layers[0].weight.type
+      let isBiased = layers[0].bias != nil
+      // A head is whole tiles, and one program reads all three matrices.
+      guard layers.allSatisfy({ $0.weight.type == type && ($0.bias != nil) == isBiased }),
+        inputs.layout.headWidth % ResidentLayout.tileRows == 0
+      else { return nil }
+      return .attentionInputs(
+        type, adjacent: inputs.rope.pairing == .adjacent, isBiased: isBiased,
+        norms: inputs.norm != nil, inputs.layout.element)
     }
   }
 }

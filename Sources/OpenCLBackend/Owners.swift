@@ -21,7 +21,7 @@ struct OwnedQueue: ~Copyable {
   deinit { apus_cl_release_queue(raw) }
 }
 
-/// A program, needed only until its kernels exist.
+/// A built program, or one that is being built.
 struct OwnedProgram: ~Copyable {
   let raw: cl_program
   deinit { apus_cl_release_program(raw) }

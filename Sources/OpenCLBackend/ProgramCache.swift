@@ -23,9 +23,11 @@ struct ProgramCache {
     CacheKey(["program 1"] + identity + [options, source])
   }
 
-  /// A built program from its binary; nil where there is none that the driver takes.
+  /// A built program from its binary; nil where there is none that the driver takes, or in which it
+  /// finds the kernel.
   func program(
-    _ key: CacheKey, in context: cl_context, for device: cl_device_id, options: String
+    _ key: CacheKey, in context: cl_context, for device: cl_device_id, options: String,
+    entry: String
   ) -> OwnedProgram? {
     guard let binary = disk.load(key) else { return nil }
     var status = CL_SUCCESS
@@ -36,15 +38,15 @@ struct ProgramCache {
       return nil
     }
     let program = OwnedProgram(raw: raw)
-    guard apus_cl_build_program(program.raw, device, options) == CL_SUCCESS else {
+    guard apus_cl_build_program(program.raw, device, options) == CL_SUCCESS,
+      let kernel = apus_cl_create_kernel(program.raw, entry, &status)
+    else {
       disk.remove(key)
       return nil
     }
+    apus_cl_release_kernel(kernel)
     return program
   }
-
-  /// Forgets a binary that turned out to be of no use.
-  func remove(_ key: CacheKey) { disk.remove(key) }
 
   /// Keeps a built program; a driver that gives no binary is left in peace.
   func store(_ program: cl_program, under key: CacheKey, name: String) {

@@ -1,4 +1,5 @@
 import Tensors
+import WeightTiles
 
 /// How weights lie in device memory: float weights as in the file, quantised ones in tiles of 16
 /// rows, so that one vector holds a part of the same element of 16 rows.
@@ -21,14 +22,14 @@ struct ResidentLayout {
   static let tileRows = 16
   private static let block = Int8Activations.blockLength
 
-  private let format: any QuantizedFormat.Type
+  private let type: weight_type
   private let structure: BlockStructure
   private let lowBits: Int
   private let highBits: Int
   /// The layout of a quantised format, or nil for floats.
   init?(_ type: ElementType) {
     guard let format = type.format else { return nil }
-    self.format = format
+    self.type = weight_type(rawValue: numericCast(type.rawValue))
     structure = format.structure
     let bits = structure.codeBits
     lowBits = bits >= 8 ? 8 : bits >= 4 ? 4 : 2
@@ -39,25 +40,10 @@ struct ResidentLayout {
   private var hasGroupScales: Bool { structure.groupScales != nil }
   private var hasGroupMinima: Bool { structure.groupMinima.map { $0 != 1...1 } ?? false }
 
-  private var headBytes: Int {
-    let groupBytes = (hasGroupScales ? 1 : 0) + (hasGroupMinima ? 1 : 0)
-    return Self.tileRows
-      * ((structure.hasPowerScale ? 1 : 2) + (hasMinimum ? 2 : 0)
-        + groupBytes * structure.groupCount)
-  }
-  private var blockBytes: Int { 4 * Self.tileRows * (lowBits + highBits) }
-
-  /// Bytes of the blocks of 16 rows that lie side by side.
-  private var stripBytes: Int { headBytes + structure.length / Self.block * blockBytes }
-
-  private func bytes(rows: Int, width: Int) -> Int {
-    (rows + Self.tileRows - 1) / Self.tileRows * (width / structure.length) * stripBytes
-  }
-
   /// Bytes of a weight in device memory.
   static func bytes(_ weight: Weight) -> Int {
     guard let layout = ResidentLayout(weight.type) else { return weight.bytes }
-    return layout.bytes(rows: weight.rows, width: weight.width)
+    return weight_tiles_bytes(layout.type, weight.rows, weight.width)
   }
 
   /// What the kernels must know about the format; `Kernels/common/prelude.cl` says what it means.
@@ -85,97 +71,14 @@ struct ResidentLayout {
     ] + words.enumerated().map { Define("CODEBOOK_\($0)", $1) }
   }
 
-  /// Brings a weight from the file's layout into tiles.
-  func tiles(_ weight: Weight, _ source: UnsafeRawBufferPointer) -> [UInt8] {
-    let count = bytes(rows: weight.rows, width: weight.width)
-    let strips = weight.width / structure.length
+  /// Brings a weight from the file's layout into tiles, on some threads.
+  func tiles(_ weight: Weight, _ source: UnsafeRawBufferPointer, threads: Int) -> [UInt8] {
+    let count = Self.bytes(weight)
     return [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
       initialized = count
-      guard let from = source.baseAddress, let to = UnsafeMutableRawPointer(buffer.baseAddress)
-      else { return }
-      if weight.rows % Self.tileRows != 0 {
-        let tileBytes = strips * stripBytes
-        (to + count - tileBytes).initializeMemory(as: UInt8.self, repeating: 0, count: tileBytes)
-      }
-      var parts = BlockParts()
-      for first in stride(from: 0, to: weight.rows, by: Self.tileRows) {
-        for strip in 0..<strips {
-          let target = to + (first / Self.tileRows * strips + strip) * stripBytes
-          for lane in 0..<min(Self.tileRows, weight.rows - first) {
-            let block = from + (first + lane) * weight.rowBytes + strip * weight.type.blockBytes
-            format.unpack(block, into: &parts)
-            write(&parts, lane: lane, to: target)
-          }
-        }
-      }
-    }
-  }
-
-  /// Writes the block of one row.
-  private func write(_ parts: inout BlockParts, lane: Int, to strip: UnsafeMutableRawPointer) {
-    let rows = Self.tileRows
-    var target = strip
-    if structure.hasPowerScale {
-      let exponent = UInt8(clamping: Int(parts.scale.exponent) + 128)
-      target.storeBytes(of: exponent, toByteOffset: lane, as: UInt8.self)
-      target += rows
-    } else {
-      target.storeHalf(parts.scale, at: 2 * lane)
-      target += 2 * rows
-    }
-    if hasMinimum {
-      target.storeHalf(parts.minimum, at: 2 * lane)
-      target += 2 * rows
-    }
-    if hasGroupScales {
-      for group in 0..<structure.groupCount {
-        target.storeBytes(
-          of: parts.scales[group], toByteOffset: Self.groupByte(group, lane: lane), as: Int8.self)
-      }
-      target += rows * structure.groupCount
-    }
-    if hasGroupMinima {
-      for group in 0..<structure.groupCount {
-        target.storeBytes(
-          of: parts.minima[group], toByteOffset: Self.groupByte(group, lane: lane), as: UInt8.self)
-      }
-      target += rows * structure.groupCount
-    }
-    withUnsafeBytes(of: &parts.codes) { codes in
-      guard let base = codes.baseAddress else { return }
-      for block in 0..<structure.length / Self.block {
-        let codes = base + block * Self.block
-        Self.writePlane(codes, bits: lowBits, shift: 0, lane: lane, to: target)
-        if highBits > 0 {
-          Self.writePlane(
-            codes, bits: highBits, shift: UInt32(lowBits), lane: lane,
-            to: target + 4 * rows * lowBits)
-        }
-        target += blockBytes
-      }
-    }
-  }
-
-  /// Where a byte of a group of one row lies: four groups share a word.
-  private static func groupByte(_ group: Int, lane: Int) -> Int {
-    4 * (group / 4 * tileRows + lane) + group % 4
-  }
-
-  /// Writes some bits, from `shift` on, of each of one row's 32 codes: four codes at a time, which
-  /// stay in the bytes that they come in.
-  private static func writePlane(
-    _ codes: UnsafeRawPointer, bits: Int, shift: UInt32, lane: Int,
-    to plane: UnsafeMutableRawPointer
-  ) {
-    let mask = 0x0101_0101 * ((1 as UInt32) << UInt32(bits) - 1)
-    for vector in 0..<bits {
-      var word: UInt32 = 0
-      for field in 0..<8 / bits {
-        let codes = codes.loadUnaligned(
-          fromByteOffset: 4 * (field * bits + vector), as: UInt32.self)
-        word |= (codes >> shift & mask) << UInt32(field * bits)
-      }
-      plane.storeBytes(of: word, toByteOffset: (vector * tileRows + lane) * 4, as: UInt32.self)
+      weight_tiles_write(
+        type, source.baseAddress, weight.rows, weight.width, Int32(clamping: threads),
+        buffer.baseAddress)
     }
   }
 }

@@ -68,12 +68,16 @@ struct Assembly {
   /// constants everywhere they are read.
   mutating func placeWeights(constants values: [Constant]) throws(PlanningError) {
     for device in devices.indices {
-      let nodes = zip(lowered.nodes, placements).filter { $1.device == device }.map(\.0)
+      let nodes = zip(lowered.nodes, placements).filter { $1.device == device }
+        .flatMap(\.0.parts)
       var slab = Slab(id: newID(on: device), devices[device].traits)
       for weight in nodes.flatMap(\.weights) {
         let resident = Resident(device: device, weight: weight)
         if weights[resident] != nil { continue }
-        if planner.mapsWeights && devices[device].traits.readsMappedWeights {
+        let readers = nodes.filter { $0.weights.contains(weight) }.map(\.operation)
+        if planner.mapsWeights && devices[device].traits.readsMappedWeights
+          && devices[device].readsMapped(weight, by: readers)
+        {
           let id = newID(on: device)
           plan.maps.append(ExecutionPlan.Map(device: device, weight: weight, id: id))
           weights[resident] = Region(buffer: id)
@@ -115,7 +119,10 @@ struct Assembly {
 
   /// A page pool for each layer, on the device that attends there.
   mutating func placePools() throws(PlanningError) {
-    for (node, placement) in zip(lowered.nodes, placements) {
+    let parts = zip(lowered.nodes, placements).flatMap { node, placement in
+      node.parts.map { ($0, placement) }
+    }
+    for (node, placement) in parts {
       guard case .writeKV(let layout) = node.operation, case .pool(let layer) = node.output
       else { continue }
       let id = newID(on: placement.device)
@@ -184,15 +191,20 @@ struct Assembly {
             operand(Instance(value: value, device: to)), to: to))
       case .node(let node):
         let device = placements[node].device
-        if case .value(let value) = lowered.nodes[node].output {
-          take(Instance(value: value, device: device))
+        // What passes between the parts of a fused operation lives no longer than that.
+        let made = lowered.nodes[node].made.map { Instance(value: $0, device: device) }
+        for instance in made { take(instance) }
+        var instruction = instruction(lowered.nodes[node], on: device) {
+          operand(Instance(value: $0, device: device))
         }
-        var instruction = instruction(node) { operand(Instance(value: $0, device: device)) }
-        let workspace = devices[device].workspaceBytes(instruction, bounds: planner.bounds)
+        let workspace = instruction.workspaceBytes(on: devices[device], bounds: planner.bounds)
         if workspace > 0 {
           let offset = arenas[device].take(workspace)
-          instruction.workspace = Region(buffer: scratch[device], offset: offset)
+          instruction.lend(Region(buffer: scratch[device], offset: offset))
           arenas[device].giveBack(offset)
+        }
+        for instance in made where lowered.nodes[node].output != .value(instance.value) {
+          if let offset = offsets[instance] { arenas[device].giveBack(offset) }
         }
         if case .run(device, var list)? = steps.last {
           list.append(instruction)
@@ -254,9 +266,9 @@ struct Assembly {
     return last
   }
 
-  private func instruction(_ index: Int, _ value: (Int) -> Operand) -> Instruction {
-    let node = lowered.nodes[index]
-    let device = placements[index].device
+  private func instruction(
+    _ node: LoweredNode, on device: Int, _ value: (Int) -> Operand
+  ) -> Instruction {
     func bound(_ source: Source) -> Operand {
       switch source {
       case .value(let index): return value(index)
@@ -274,7 +286,9 @@ struct Assembly {
       node.weights.compactMap { weights[Resident(device: device, weight: $0)] }
       + node.constants.compactMap { constants[ResidentConstant(device: device, constant: $0)] }
     return Instruction(
-      node.operation, inputs: node.inputs.map(bound), weights: regions,
-      output: bound(node.output), label: node.label, layer: node.layer)
+      node.operation, inputs: node.inputs.map(bound),
+      weights: node.expansion.isEmpty ? regions : [], output: bound(node.output),
+      label: node.label, layer: node.layer,
+      expansion: node.expansion.map { instruction($0, on: device, value) })
   }
 }

@@ -95,6 +95,14 @@ package struct StepLayout: Sendable, Hashable {
       + [.end, .table, .outputRows, .tables]
   }
 
+  /// The windows of the model's layers, nil for all that came before.
+  package var windows: Set<Int?> {
+    Set(
+      planes.compactMap { plane -> Int?? in
+        if case .begin(let window) = plane { .some(window) } else { nil }
+      })
+  }
+
   /// Entries that a plane holds.
   package func capacity(_ plane: StepPlane) -> Int {
     switch plane {

@@ -39,13 +39,18 @@ struct LoweredNode {
   var output: Source
   var label: String
   var layer: Int?
+  /// Of a fused operation, the nodes that it stands for; their weights are listed in it too.
+  var expansion: [LoweredNode] = []
+
+  /// Itself, or what it stands for.
+  var parts: [LoweredNode] { expansion.isEmpty ? [self] : expansion.flatMap(\.parts) }
 }
 
 /// A graph after lowering: attention has become cache writes and attended reads, and inputs of
 /// integer linear layers are quantised once, however many layers share them.
 struct LoweredGraph {
   private(set) var values: [LoweredValue] = []
-  private(set) var nodes: [LoweredNode] = []
+  var nodes: [LoweredNode] = []
   /// The layout of each layer's page pool.
   private(set) var pools: [Int: KVLayout] = [:]
   private(set) var logits: Int
@@ -53,7 +58,7 @@ struct LoweredGraph {
   /// The windows of attention, nil for all that came before.
   var windows: Set<Int?> {
     Set(
-      nodes.compactMap { node -> Int?? in
+      nodes.flatMap(\.parts).compactMap { node -> Int?? in
         if case .attend(let attention, _) = node.operation { .some(attention.window) } else { nil }
       })
   }

@@ -59,7 +59,7 @@ extension ExecutionPlan {
   package var cacheBytesPerToken: Int {
     var layouts: [Int: KVLayout] = [:]
     for case .run(_, let instructions) in steps {
-      for instruction in instructions {
+      for instruction in instructions.flatMap(\.parts) {
         if case .writeKV(let layout) = instruction.operation, let layer = instruction.layer {
           layouts[layer] = layout
         }

@@ -11,6 +11,8 @@ package struct Planner {
   package var element: KVLayout.Element
   /// Whether devices that can do so read weights where the file is mapped.
   package var mapsWeights = true
+  /// Whether neighbouring operations become one where a device has a kernel for them.
+  package var fuses = true
   /// Bytes of a weight that are brought to a device at once.
   package var partBytes = Self.defaultPartBytes
   /// Much more than a call costs, and little beside any model.
@@ -32,8 +34,9 @@ package struct Planner {
   package func plan(
     _ graph: Graph, on devices: [any Device]
   ) throws(PlanningError) -> ExecutionPlan {
-    let lowered = LoweredGraph(graph, element: element)
-    let placements = try lowered.placements(on: devices)
+    var lowered = LoweredGraph(graph, element: element)
+    var placements = try lowered.placements(on: devices)
+    if fuses { (lowered, placements) = lowered.fused(placements, on: devices) }
     var assembly = Assembly(lowered, placements, devices, self)
     try assembly.placeWeights(constants: graph.constants)
     try assembly.placePools()

@@ -13,10 +13,12 @@ package final class ReferenceDevice: Device {
     driver: "plain Swift", largestAllocation: .max,
     alignment: HostMemory.alignment, readsMappedWeights: true)
   private var memory = HostMemory(device: "reference")
+  private var log: LaunchLog?
 
   package init() {}
 
   package var ledger: MemoryLedger { memory.ledger }
+  package func restartLedger() { memory.restartLedger() }
 
   package func support(_ operation: Operation, input: Format) -> Support {
     if case .pure(.attention) = operation {
@@ -55,8 +57,20 @@ package final class ReferenceDevice: Device {
   }
 
   package func run(_ instructions: [Instruction], sizes: SymbolSizes) throws(DeviceError) {
-    for instruction in instructions { run(instruction, sizes) }
+    for instruction in instructions {
+      guard log != nil else {
+        run(instruction, sizes)
+        continue
+      }
+      log?.note(instruction, sizes, variant: "swift") { run(instruction, sizes) }
+    }
   }
+
+  package func startRecording() { log = LaunchLog() }
+
+  package func takeRecords() -> [LaunchRecord] { log?.take() ?? [] }
+
+  package func stopRecording() { log = nil }
 
   private func run(_ instruction: Instruction, _ sizes: SymbolSizes) {
     func floats(_ operand: Operand) -> Matrix<Float> {
@@ -110,6 +124,8 @@ package final class ReferenceDevice: Device {
         attention, layout, queries: floats(inputs[0]),
         pool: UnsafeRawBufferPointer(memory.bytes(inputs[1].region)), visible,
         into: floats(output))
+    case .fused:
+      for part in instruction.expansion { run(part, sizes) }
     }
   }
 }

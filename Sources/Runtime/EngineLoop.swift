@@ -93,7 +93,7 @@ package final class EngineLoop {
   package let traits: [DeviceTraits]
   /// Tokens that the cache holds.
   package let contextLength: Int
-  private let executor: Executor
+  let executor: Executor
   private let scheduler: Scheduler
   var pool: PagePool
   /// What the last request left in the cache for the next one.
@@ -138,13 +138,16 @@ package final class EngineLoop {
     while sequence.pending > 0, !isCancelled() {
       var sequences = [sequence]
       let step: StepPlan
+      executor.recorder?.beginStep()
       do throws(SchedulingError) {
         step = try scheduler.next(&sequences, pool: &pool)
       } catch { throw .scheduling(error) }
       sequence = sequences[0]
+      executor.recorder?.mark(.schedule)
       let logits: Logits
       do throws(DeviceError) { logits = try executor.run(step) } catch { throw .device(error) }
       for (row, output) in step.outputs.enumerated() { try body(output.token, logits[row]) }
+      executor.recorder?.mark(.sample)
     }
   }
 
@@ -176,6 +179,8 @@ package final class EngineLoop {
     try check(request.prompt)
     let clock = ContinuousClock()
     let start = clock.now
+    executor.recorder?.begin(promptTokens: request.prompt.count)
+    defer { executor.recorder?.end() }
     var sampler = Sampler(request.sampling)
     var sequence = begin(request.prompt)
     var isSound = false
@@ -196,6 +201,7 @@ package final class EngineLoop {
         report.finish = .cancelled
         break
       }
+      executor.recorder?.token()
       if report.generatedTokens == 0 { report.timeToFirstToken = clock.now - start }
       report.decodeTime = clock.now - start - report.timeToFirstToken
       if request.endTokens.contains(token) {

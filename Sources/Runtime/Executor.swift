@@ -36,6 +36,8 @@ package struct MemoryUse: Sendable, Hashable {
 final class Executor {
   let plan: ExecutionPlan
   let devices: [any Device]
+  /// Notes what happens, while somebody wants to know.
+  var recorder: Recorder?
   /// Keeps mapped weights readable; nil where there are none, so that the file can go.
   private let mapped: (any WeightSource)?
   /// For each device, the most bytes of a weight in the file's layout at one time while loading.
@@ -51,6 +53,8 @@ final class Executor {
     self.devices = devices
     mapped = plan.maps.isEmpty ? nil : source
     lent = devices.map { _ in 0 }
+    // A device's self-test may have taken more than a small model does.
+    for device in devices { device.restartLedger() }
     do throws(DeviceError) {
       for buffer in plan.buffers {
         try devices[buffer.device].allocate(buffer.id, bytes: buffer.bytes, label: buffer.label)
@@ -64,6 +68,10 @@ final class Executor {
     } catch { throw .device(error) }
     for load in plan.loads {
       for rows in load.parts { try bring(rows, of: load, from: source) }
+    }
+    // Parts of two files would be no model, and nobody asks again once everything is copied.
+    if !plan.loads.isEmpty, let complaint = source.complaint() {
+      throw .weights(WeightError(complaint))
     }
   }
 
@@ -111,6 +119,7 @@ final class Executor {
     for (device, id) in plan.stepBuffers {
       try devices[device].write(array: bytes, to: Region(buffer: id))
     }
+    recorder?.mark(.write)
     for item in plan.steps {
       switch item {
       case .run(let device, let instructions):
@@ -122,10 +131,14 @@ final class Executor {
         try devices[to].write(array: bytes, to: target.region)
       }
     }
+    recorder?.mark(.submit)
     let (device, operand) = plan.logits
     let values = try devices[device].array(
       of: Float.self, count: sizes.outputs * operand.width, at: operand.region)
     readBack = max(readBack, operand.bytes(sizes))
+    recorder?.mark(.wait)
+    try recorder?.collect(step, windows: plan.stepLayout.windows, from: devices)
+    recorder?.mark(.record)
     return Logits(values: values, width: operand.width)
   }
 }

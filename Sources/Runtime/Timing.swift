@@ -1,4 +1,5 @@
 import Devices
+import Planning
 import Scheduling
 
 /// What to time: tokens of a prompt that are computed together, or tokens that come one by one, behind
@@ -77,6 +78,13 @@ extension EngineLoop {
     }
     if durations.count == request.repetitions { _ = pace(durations.last) }
     return durations
+  }
+
+  /// Bytes a second that the device of the output reads from memory now, or nil where that says nothing.
+  package func measureBandwidth() throws(EngineError) -> Double? {
+    do throws(DeviceError) {
+      return try executor.devices[plan.logits.device].measureRoofline()?.bandwidth
+    } catch { throw .device(error) }
   }
 
   /// Tokens of the vocabulary in no order, the same in every run.

@@ -69,7 +69,8 @@ package protocol WeightSource: AnyObject, Sendable {
     _ rows: Range<Int>, of weight: Weight, to body: (UnsafeRawBufferPointer) -> Void
   ) throws(WeightError)
 
-  /// A sentence about what has happened to the bytes since the source was opened, or nil.
+  /// A sentence about what has happened to the bytes since the source was opened, or nil. Asked when
+  /// all weights are loaded, and before each use of those that are mapped.
   func complaint() -> String?
 }
 

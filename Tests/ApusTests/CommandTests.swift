@@ -40,15 +40,18 @@ import Testing
       notes: String(decoding: try Fixtures.bytes(notes.path), as: UTF8.self))
   }
 
+  /// As a shell has it: 128 and the number of the signal that ended the process, else its own.
   private func exitCode(_ process: pid_t) -> Int32 {
     var status: Int32 = 0
     waitpid(process, &status, 0)
-    return status >> 8 & 0xFF
+    return status & 0x7F == 0 ? status >> 8 & 0xFF : 128 + (status & 0x7F)
   }
 
-  /// Starts the command with three files as its input, output and notes.
+  /// Starts the command with three files as its input, output and notes, or with an output that is
+  /// open already; `environment` has arguments of `env`.
   private func start(
-    _ arguments: [String], _ files: [(path: String, flags: Int32)], environment: [String] = []
+    _ arguments: [String], _ files: [(path: String, flags: Int32)], output: Int32? = nil,
+    environment: [String] = []
   ) throws -> pid_t {
     let apus = try #require(Self.command, "there is no apus beside the tests")
     let command = environment.isEmpty ? apus : "/usr/bin/env"
@@ -59,6 +62,7 @@ import Testing
     for (number, file) in files.enumerated() {
       posix_spawn_file_actions_addopen(&actions, Int32(number), file.path, file.flags, 0)
     }
+    if let output { posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO) }
     let words = ([command] + arguments).map { strdup($0) } + [nil]
     defer { for word in words { free(word) } }
     var process = pid_t()
@@ -78,6 +82,180 @@ import Testing
     #expect(plain.notes.contains("apus: the model has no chat template; continuing raw text\n"))
     #expect(!raw.notes.contains("chat template"))
     #expect(plain.output == raw.output && plain.output.utf8.count > 6)
+  }
+
+  // MARK: What a file says of itself
+
+  /// A model whose every text could steer a terminal, by escapes and by C1 controls.
+  private var steering: TinyModel {
+    var tiny = TinyModel()
+    tiny.metadata["general.name"] = .string("\u{1B}[2Jred\u{9B}31m\u{7}\napus: said by nobody")
+    tiny.metadata["general.\u{1B}]0;key\u{7}"] = .string("a\u{8}b\tc\nd\u{85}")
+    return tiny
+  }
+
+  private func expectNoControls(_ text: String) {
+    #expect(
+      text.unicodeScalars.allSatisfy {
+        $0 == "\n" || $0.properties.generalCategory != .control
+      }, "\(text.debugDescription)")
+  }
+
+  @Test func controlsOfAFileAreWrittenOut() throws {
+    let disk = steering.write()
+    let table = try run(["inspect", disk.path, "--tensors", "--graph"])
+    #expect(table.status == 0)
+    #expect(table.output.contains(#"\x1b[2Jred\x9b31m\x07⏎apus: said by nobody"#))
+    #expect(table.output.contains(#"a\x08b\tc⏎d\x85"#))
+    expectNoControls(table.output)
+    // JSON says the same in its own way.
+    let json = try run(["inspect", disk.path, "--json"])
+    expectNoControls(json.output)
+    #expect(json.output.contains(#"\u001b[2Jred\u009b31m\u0007\napus"#))
+
+    let plan = try run(["plan", disk.path, "--device", "cpu"])
+    let reply = try run(["run", disk.path, "-p", "A", "-n", "1", "--device", "cpu"])
+    #expect(plan.status == 0 && reply.status == 0)
+    for text in [plan.output, reply.notes] {
+      expectNoControls(text)
+      #expect(text.contains(#"\x1b[2Jred"#) && !text.contains("\napus: said by nobody"))
+    }
+  }
+
+  @Test func controlsInAnErrorAreWrittenOut() throws {
+    var tiny = steering
+    tiny.metadata["general.architecture"] = .string("\u{1B}[31mlla\u{9D}ma")
+    let unknown = tiny.write()
+    tiny = steering
+    tiny.metadata["tokenizer.chat_template"] = .string(
+      "{{ raise_exception('\u{1B}[31mno\u{9C}') }}")
+    let failing = tiny.write()
+    for arguments in [
+      ["run", unknown.path, "-p", "A"], ["plan", unknown.path],
+      ["run", failing.path, "-p", "A", "--device", "cpu"],
+      ["inspect", "/nonexistent/\u{1B}[31m.gguf"],
+    ] {
+      let answer = try run(arguments)
+      #expect(answer.status == 1 && answer.notes.contains(#"\x1b[31m"#), "\(answer.notes)")
+      expectNoControls(answer.notes)
+    }
+  }
+
+  /// A program gets what the model said, a person what can be shown.
+  @Test func anAnswerDoesNotSteerATerminal() throws {
+    var tiny = TinyModel()
+    var tokens = tiny.tokens
+    // The escape character in the alphabet of byte-level vocabularies, and a C1 control's two bytes.
+    (tokens[5], tokens[6]) = ("\u{11B}[31m", "\u{C2}\u{139}")
+    tiny.metadata["tokenizer.ggml.tokens"] = .strings(tokens)
+    let disk = tiny.write()
+    for (token, said, shown) in [(5, "\u{1B}[31m", "[31m"), (6, "\u{97}", "")] {
+      let arguments = [
+        "run", disk.path, "-p", "A", "-n", "1", "--temp", "0", "--device", "cpu",
+        "--logit-bias", "\(token)+10000",
+      ]
+      let answer = try run(arguments)
+      #expect(answer.status == 0 && answer.output == said + "\n")
+      let (master, name) = try pseudoTerminal()
+      defer { close(master) }
+      let slave = open(name, O_RDWR | O_NOCTTY)
+      try #require(slave >= 0)
+      defer { close(slave) }
+      let notes = TemporaryFile([])
+      let process = try start(
+        arguments, [("/dev/null", O_RDONLY), (name, O_RDWR), (notes.path, O_WRONLY)])
+      #expect(exitCode(process) == 0)
+      var chunk = [UInt8](repeating: 0, count: 100)
+      let count = read(master, &chunk, chunk.count)
+      #expect(String(decoding: chunk[..<max(0, count)], as: UTF8.self) == shown + "\r\n")
+    }
+  }
+
+  // MARK: Where output goes
+
+  /// Every command, also those that only print help.
+  private func commands(_ path: String) -> [[String]] {
+    [
+      ["run", path, "-p", "A", "-n", "2", "--device", "cpu"],
+      ["run", path, "-p", "A", "-n", "2", "--device", "cpu", "--json"],
+      ["run", path, "--placement", "--device", "cpu"], ["inspect", path],
+      ["inspect", path, "--json"],
+      ["bench", path, "-p", "2", "-n", "0", "-r", "1", "--device", "cpu"],
+      ["tokenize", path, "-p", "A"], ["tokenize", path, "-p", "A", "--json"],
+      ["plan", path, "--device", "cpu"], ["devices"], ["devices", "--json"],
+      ["devices", "--check", "--tiny", "--device", "cpu"],
+      ["perplexity", path, "-f", path, "-c", "4", "--windows", "1", "--device", "cpu"],
+      ["chat", path, "-n", "1", "--device", "cpu"], ["--help"], ["help", "run"], ["--version"],
+      ["--generate-completion-script", "bash"],
+    ]
+  }
+
+  #if os(Linux)
+    @Test func aFullDiskIsAFailure() throws {
+      let disk = talker
+      let (input, notes) = (TemporaryFile(Array("A\nB\n".utf8)), TemporaryFile([]))
+      for arguments in commands(disk.path) {
+        let process = try start(
+          arguments,
+          [(input.path, O_RDONLY), ("/dev/full", O_WRONLY), (notes.path, O_WRONLY | O_TRUNC)])
+        #expect(exitCode(process) == 1, "\(arguments)")
+        let words = String(decoding: try Fixtures.bytes(notes.path), as: UTF8.self)
+        #expect(
+          words.hasSuffix("Error: standard output cannot be written: No space left on device\n"),
+          "\(arguments): \(words)")
+      }
+    }
+
+    @Test func aReaderThatWentAwayIsNoFailure() throws {
+      let disk = talker
+      let (input, notes) = (TemporaryFile(Array("A\nB\n".utf8)), TemporaryFile([]))
+      for arguments in commands(disk.path) {
+        var ends: [Int32] = [-1, -1]
+        try #require(pipe(&ends) == 0 && close(ends[0]) == 0)
+        defer { close(ends[1]) }
+        let process = try start(
+          arguments,
+          [(input.path, O_RDONLY), ("/dev/null", O_WRONLY), (notes.path, O_WRONLY | O_TRUNC)],
+          output: ends[1])
+        #expect(exitCode(process) == 0, "\(arguments)")
+        let words = String(decoding: try Fixtures.bytes(notes.path), as: UTF8.self)
+        #expect(!words.contains("Error") && !words.contains("tokens/s"), "\(arguments): \(words)")
+      }
+    }
+  #endif
+
+  // MARK: Options
+
+  /// As llama.cpp's users type them: a minus sign needs no equals sign.
+  @Test func valuesMayBeginWithAMinus() throws {
+    let disk = talker
+    func reply(_ more: String...) throws -> Answer {
+      try run(["run", disk.path, "-c", "32", "--device", "cpu", "--json"] + more)
+    }
+    let endless = try reply("-p", "-A", "-n", "-1", "-s", "-1", "--logit-bias", "64-inf")
+    #expect(endless.status == 0, "\(endless.notes)")
+    #expect(endless.output.contains(#""finish":"context_full""#), "\(endless.output)")
+    #expect(try reply("-p", "A", "--predict", "-1", "--seed", "-1", "--system", "-").status == 0)
+    #expect(try reply("-p", "A", "-n", "2", "--stop", "-", "--stop", "--").status == 0)
+    for wrong in [["-n", "-2"], ["-n", "0"], ["-n", "x"], ["-s", "-2"], ["-s", "x"]] {
+      let answer = try run(["run", disk.path, "-p", "A"] + wrong)
+      #expect(answer.status == 64 && answer.notes.hasPrefix("Error: "), "\(wrong) \(answer.notes)")
+    }
+  }
+
+  /// A seed is a seed, and -1 is another one each time.
+  @Test func seedsAreChosenOrDrawn() throws {
+    let disk = talker
+    func text(_ seed: String) throws -> String {
+      try run(
+        [
+          "run", disk.path, "-p", "A", "-n", "20", "--temp", "5", "--top-k", "0", "--top-p", "1",
+          "--min-p", "0", "--device", "cpu", "-s", seed,
+        ]
+      ).output
+    }
+    #expect(try text("18446744073709551615") == text("18446744073709551615"))
+    #expect(try text("-1") != text("-1"))
   }
 
   @Test func aDamagedFileIsOneSentence() throws {
@@ -151,6 +329,56 @@ import Testing
     }
   }
 
+  @Test func kernelsAreWrittenIntoFiles() throws {
+    let disk = TinyModel().write()
+    let folder = TemporaryFile([])
+    let arguments = ["run", disk.path, "-p", "HELLO", "-n", "2", "--dump-kernel", "add"]
+    let none = try run(arguments + ["--device", "cpu"])
+    #expect(none.status == 1 && none.notes.contains("no kernel of this run is named 'add'"))
+    #expect(none.notes.contains("(cpu) build no programs"))
+    guard SmolLM2.hasOpenCL else { return }
+    let wrong = try run([
+      "run", disk.path, "-p", "HELLO", "-n", "2", "--device", "opencl:0", "--dump-kernel",
+      "subtract",
+    ])
+    #expect(wrong.status == 1 && wrong.notes.contains("there are "))
+    #expect(wrong.notes.contains("pointwise/add (add)"))
+    unlink(folder.path)
+    mkdir(folder.path, 0o700)
+    let right = try run(arguments + ["--device", "opencl:0", "--dump-folder", folder.path])
+    #expect(right.status == 0, "\(right.notes)")
+    let stem = "\(folder.path)/opencl-0-pointwise-add-0"
+    let source = String(decoding: try Fixtures.bytes("\(stem).cl"), as: UTF8.self)
+    let about = String(decoding: try Fixtures.bytes("\(stem).txt"), as: UTF8.self)
+    #expect(source.contains("kernel void add("))
+    #expect(about.contains("options: -cl-std=CL1.2") && about.contains("build: CL_SUCCESS"))
+    unlink("\(stem).cl")
+    unlink("\(stem).txt")
+    rmdir(folder.path)
+  }
+
+  @Test func aProfileIsPrintedAndWritten() throws {
+    let disk = TinyModel().write()
+    let (trace, page) = (TemporaryFile([]), TemporaryFile([]))
+    let answer = try run([
+      "profile", disk.path, "-p", "HELLO", "-n", "3", "--device", "cpu", "--by", "op",
+      "--trace", trace.path, "--html", page.path,
+    ])
+    #expect(answer.status == 0, "\(answer.notes)")
+    for words in [
+      "at best ", "prefill: 5 tokens in 1 steps", "decode: 2 tokens in 2 steps", "ffn_up",
+    ] {
+      #expect(answer.output.contains(words), "\(words)")
+    }
+    #expect(try Fixtures.bytes(trace.path).starts(with: Array("{\"displayTimeUnit\"".utf8)))
+    #expect(try Fixtures.bytes(page.path).starts(with: Array("<!DOCTYPE html>".utf8)))
+    let json = try run([
+      "profile", disk.path, "-p", "HELLO", "-n", "3", "--device", "cpu", "--json",
+    ])
+    #expect(json.status == 0 && json.output.contains("\"phase\":\"decode\""))
+    #expect(json.output.contains("\"title\":"))
+  }
+
   /// A model that can hold a conversation: each message behind a mark, an answer behind another.
   private var talker: TemporaryFile {
     var tiny = TinyModel()
@@ -197,6 +425,40 @@ import Testing
   func aSenselessOptionIsWrongUsage(option: String) throws {
     let answer = try run(["run", "/nonexistent.gguf", "-p", "A", option])
     #expect(answer.status == 64 && answer.notes.hasPrefix("Error: "), "\(answer.notes)")
+  }
+
+  /// What llama-bench's users paste, without a file.
+  @Test func aBenchmarkIsATableOrJSON() throws {
+    let arguments = [
+      "bench", "--random", "tiny-q4_0", "--device", "cpu", "-t", "1", "-p", "8", "-n", "4", "-d",
+      "0,9",
+      "-r", "2", "--no-probe",
+    ]
+    let table = try run(arguments)
+    let lines = table.output.split(separator: "\n")
+    #expect(table.status == 0 && table.notes.isEmpty, "\(table.notes)")
+    #expect(lines[0].hasPrefix("| model ") && lines[1].hasPrefix("| ---") && lines.count == 8)
+    for (line, name) in zip(lines[2...], ["pp8", "tg4", "pp8 @ d9", "tg4 @ d9"]) {
+      #expect(line.contains(" \(name) |") && line.contains("| llama 90K Q4_0 "))
+    }
+    #expect(lines[6].hasPrefix("cpu: ") && lines[7].hasPrefix("host: "))
+    let json = try run(arguments + ["-o", "json"])
+    #expect(json.status == 0 && json.output.hasPrefix("[{") && json.output.hasSuffix("}]\n"))
+    #expect(json.output.split(separator: "\"n_depth\":9,").count == 3)
+    let refused = try run(["bench", "--random", "tiny-q9"])
+    #expect(refused.status == 64 && refused.notes.contains("shapes are tiny, smollm2-135m"))
+  }
+
+  /// tools/peers lets programs measure in turn: a line of input starts each measurement.
+  @Test func aBenchmarkWaitsForItsTurn() throws {
+    let answer = try run(
+      [
+        "bench", "--random", "tiny-q4_0", "--device", "cpu", "-p", "8", "-n", "0", "-r", "100",
+        "--paced",
+      ], input: "go\ngo\n")
+    let lines = answer.output.split(separator: "\n")
+    #expect(answer.status == 0 && lines.count == 3 && lines.first == "ready")
+    #expect(lines.dropFirst().allSatisfy { Int($0).map { $0 > 0 } ?? false })
   }
 
   /// The editor on a terminal: keys are drawn, messages answered, and the terminal is as it was.

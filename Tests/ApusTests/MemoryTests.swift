@@ -5,7 +5,7 @@ import Testing
 
 /// What a plan says of memory, held against what loading allocates; and refusals.
 @Suite(.serialized) struct MemoryTests {
-  /// Wide enough that its buffers outweigh those of the self-test before it.
+  /// Wide enough that its weights outweigh what goes with them.
   private var tiny: TinyModel {
     var tiny = TinyModel()
     (tiny.width, tiny.feedForward, tiny.layers) = (256, 512, 3)
@@ -19,6 +19,18 @@ import Testing
     (options.device, options.contextLength, options.mode) = (device, context, mode)
     options.allowsFallback = false
     return options
+  }
+
+  /// What a self-test takes before is not in it: this model needs less than one.
+  @Test(arguments: LoadMode.allCases)
+  func theLedgerOfASmallModelIsItsOwn(mode: LoadMode) async throws {
+    let disk = TinyModel().write()
+    for device in SmolLM2.devices {
+      let options = options(device, context: 16, mode: mode)
+      let choice = try #require(MemoryPlan(path: disk.path, options: options).choices.first)
+      let check = try await MemoryPlan.check(path: disk.path, options: options)
+      #expect(choice.allocated == check.usage.allocated, "\(device)")
+    }
   }
 
   @Test(arguments: LoadMode.allCases)
@@ -47,7 +59,9 @@ import Testing
     @Test func onlyDevicesThatReadTheFileKeepItMapped() async throws {
       let disk = tiny.write()
       func isMapped() throws -> Bool {
-        String(decoding: try Fixtures.bytes("/proc/self/maps"), as: UTF8.self).contains(disk.path)
+        let maps = try #require(Fixtures.systemText("/proc/self/maps"))
+        #expect(maps.contains("[stack]"), "it was read to its end")
+        return maps.contains(disk.path)
       }
       for device in SmolLM2.devices {
         for mode in LoadMode.allCases {
@@ -194,6 +208,47 @@ import Testing
       #expect((SystemMemory.available ?? 0) > 0)
       #expect((SystemMemory.footprint?.anonymous ?? 0) > 0)
     #endif
+  }
+
+  /// A group is bounded by those around it, whatever its own limit says.
+  @Test func theTightestControlGroupCounts() throws {
+    let mount = TemporaryFolder()
+    func write(_ folder: String, _ files: [String: String]) throws {
+      for (name, text) in files { try mount.write("\(folder)/\(name)", text) }
+    }
+    try write("", ["memory.stat": "file 1\n"])
+    try write("a", ["memory.max": "900\n", "memory.current": "500\n"])
+    try write(
+      "a/b",
+      [
+        "memory.max": "1000\n", "memory.current": "300\n",
+        "memory.stat": "anon 7\nfile 60\nshmem 10\n",
+      ])
+    try write("a/b/c", ["memory.max": "max\n", "memory.current": "300\n"])
+    func room(_ membership: String) -> Int? {
+      SystemMemory.room(inControlGroups: membership, mount: mount.path)
+    }
+    #expect(room("0::/a/b/c\n") == 400)
+    #expect(room("0::/a/b\n1:name=systemd:/x\n") == 400)
+    try write("a", ["memory.max": "max\n"])
+    #expect(room("0::/a/b/c\n") == 750)
+    #expect(room("0::/\n") == nil && room("0::/gone\n") == nil && room("") == nil)
+    #expect(room("0::/../../a/b\n") == 750)
+    // What is used may be more than a limit that was lowered.
+    try write("a/b/c", ["memory.max": "100"])
+    #expect(room("0::/a/b/c\n") == 0)
+
+    let unlimited = "9223372036854771712\n"
+    try write("memory", ["memory.limit_in_bytes": unlimited, "memory.usage_in_bytes": "10\n"])
+    try write("memory/d", ["memory.limit_in_bytes": "80\n", "memory.usage_in_bytes": "30\n"])
+    try write(
+      "memory/d/e",
+      [
+        "memory.limit_in_bytes": unlimited, "memory.usage_in_bytes": "5\n",
+        "memory.stat": "total_cache 3\n",
+      ])
+    #expect(room("4:cpu,cpuacct:/a/b\n7:memory:/d/e\n") == 50)
+    #expect(room("7:memory:/\n0::/a/b\n") == 750)
   }
 
   @Test func sillySizesAreErrors() async throws {

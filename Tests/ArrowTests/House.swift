@@ -29,6 +29,10 @@ enum House {
       "Planning", backends.union(["Models", "GGUF", "Runtime", "Scheduling"]), "it plans by traits"
     ),
     ("Runtime", backends.union(["Tokenization", "Models", "GGUF"]), "it cannot see text"),
+    (
+      "Profiling", backends.union(["Models", "GGUF", "Planning", "Runtime", "Tokenization"]),
+      "it is launch records in, text out"
+    ),
     ("ReferenceBackend", ["CPUBackend", "OpenCLBackend"], "a backend stands alone"),
     ("CPUBackend", ["ReferenceBackend", "OpenCLBackend", "COpenCL"], "a backend stands alone"),
     ("OpenCLBackend", ["ReferenceBackend", "CPUBackend", "COpenBLAS"], "a backend stands alone"),
@@ -37,9 +41,9 @@ enum House {
   static let backends: Set = ["ReferenceBackend", "CPUBackend", "OpenCLBackend"]
   static let everythingButItself: Set = [
     "Tensors", "GGUF", "Tokenization", "ModelGraph", "Models", "Devices", "ReferenceBackend",
-    "CPUBackend", "CPUKernels", "COpenBLAS", "OpenCLBackend", "COpenCL", "Kernels", "OpSuite",
-    "DiskCache",
-    "Planning", "Residency", "Scheduling", "Sampling", "Runtime", "Apus", "CLI",
+    "CPUBackend", "CPUKernels", "WeightTiles", "COpenBLAS", "OpenCLBackend", "COpenCL", "Kernels",
+    "DiskCache", "OpSuite", "Planning", "Profiling", "Residency", "Scheduling", "Sampling",
+    "Runtime", "Apus", "CLI",
   ]
 
   /// Words that only some rooms may say, in code or in a comment.

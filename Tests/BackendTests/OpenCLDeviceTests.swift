@@ -21,11 +21,49 @@ private let absence: Comment = "no OpenCL device: \(listing.reason ?? "")"
       let rows = OpSuite.check(device, tinyOnly: description.platform == "Oclgrind")
       for row in rows {
         #expect(row.failure == nil, "\(row.key) on \(description.name)")
-        #expect(row.declined == nil, "\(row.key) on \(description.name)")
+        #expect(row.declined == nil || row.isFused, "\(row.key) on \(description.name)")
       }
       #expect(device.ledger.current == 0)
     }
     #expect(apus_cl_live_total() == 0)
+  }
+
+  /// Rows that need nothing of the device, where others are preferred.
+  @Test(
+    .enabled(if: !listing.devices.isEmpty, absence),
+    arguments: listing.devices.filter { !$0.features.isEmpty })
+  func plainRowsPassEveryCase(_ description: OpenCLDevices.Description) throws {
+    let device = try OpenCLDevice(index: description.index, features: [])
+    let keys = Set(OpSuite.cases.map(\.key).filter { $0.name == "linear" })
+    for row in OpSuite.check(device, keys: keys) {
+      #expect(row.failure == nil, "\(row.key) on \(description.name)")
+      #expect(row.key.type.hasSuffix("int8") ? row.worstError == 0 : true)
+    }
+  }
+
+  /// A kernel that does not build gives way to the plain one, and reports say why.
+  @Test(
+    .enabled(if: !listing.devices.isEmpty, absence),
+    arguments: listing.devices.filter { !$0.features.isEmpty })
+  func fallsBackToPlainRows(_ description: OpenCLDevices.Description) throws {
+    defer { apus_cl_inject_nothing() }
+    let device = try OpenCLDevice(index: description.index)
+    let test = try #require(OpSuite.cases.first { $0.key.description == "linear Q4_1 × int8" })
+    func variant() -> String {
+      switch device.support(test.operation, input: .int8Blocks) {
+      case .native(let variant): variant
+      case .declined(let reason): reason
+      }
+    }
+    let preferred = variant()
+    apus_cl_inject(APUS_CL_BUILD, 1, -11)
+    let row = try #require(OpSuite.check(device, keys: [test.key], tinyOnly: true).first)
+    #expect(row.failure == nil)
+    #expect(row.fallBacks.count == 1)
+    #expect(variant() != preferred)
+    #expect(variant().contains("without "))
+    #expect(variant().contains("CL_BUILD_PROGRAM_FAILURE"))
+    #expect(!device.fallBack(test.operation, input: .int8Blocks, reason: "nothing is left"))
   }
 
   @Test(

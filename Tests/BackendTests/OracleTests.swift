@@ -198,13 +198,16 @@ import Testing
     return result
   }
 
-  @Test func attention() throws {
-    let (width, tokens) = (8, 100)
+  /// Within a window, over windows, and over spans that begin and end anywhere.
+  @Test(arguments: [7..<9, 7..<93, 0..<512, 511..<513, 300..<1100, 1024..<1100])
+  func attention(seen: Range<Int>) throws {
+    let (width, tokens) = (8, 1100)
     let layout = KVLayout(headCount: 1, headWidth: width, element: .f32)
     let (keys, values, query) = (
       numbers(tokens * width), numbers(tokens * width, seed: 2), numbers(width, seed: 3)
     )
-    var pool = [Float](repeating: .nan, count: 7 * 2 * layout.halfBlock)
+    let pages = (tokens + 15) / 16
+    var pool = [Float](repeating: .nan, count: pages * 2 * layout.halfBlock)
     for token in 0..<tokens {
       let block = token / 16 * 2 * layout.halfBlock
       for d in 0..<width {
@@ -213,13 +216,13 @@ import Testing
       }
     }
     let attention = Attention(headCount: 1, kvHeadCount: 1, headWidth: width, scale: 0.35)
-    let (begin, end) = (7, 93)
+    let (begin, end) = (seen.lowerBound, seen.upperBound)
     let actual = try run(
       .attend(attention, layout),
       [
         (bytes(query), width, .f32), (bytes(pool), 1, .pages(layout)),
         (bytes([Int32(begin)]), 1, .i32), (bytes([Int32(end)]), 1, .i32),
-        (bytes([Int32(0)]), 1, .i32), (bytes((0..<7).map { Int32($0) }), 1, .i32),
+        (bytes([Int32(0)]), 1, .i32), (bytes((0..<pages).map { Int32($0) }), 1, .i32),
       ], rows: 1, width: width)
     var total = 0.0
     var exact = [Double](repeating: 0, count: width)

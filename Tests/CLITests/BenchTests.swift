@@ -1,14 +1,17 @@
 import Apus
-import ArgumentParser
-import Foundation
+import CLI
 import Testing
 
-@testable import CLI
+#if canImport(FoundationEssentials)
+  import FoundationEssentials
+#else
+  import Foundation
+#endif
 
 /// `apus bench` apart from what it measures: options and forms of output.
 @Suite struct BenchTests {
   private func command(_ words: String...) throws -> BenchCommand {
-    try #require(try BenchCommand.parse(words) as BenchCommand?)
+    try BenchCommand.reading(words)
   }
 
   @Test func listsCombine() throws {
@@ -27,9 +30,10 @@ import Testing
     ["-p", "0", "-n", "0"], ["-p", "1,,2"], ["-p", "x"], ["-p", ""], ["-n", "99999999999"],
     ["-t", "0"], ["-b", "0"], ["-r", "0"], ["-o", "xml"], ["--device", "cpu,gpu"],
     ["a.gguf", "-m", "b.gguf"], ["a.gguf", "--random", "tiny-q4_0"], ["--paced", "-d", "0,1"],
+    ["--filter", "Q4_0"], ["--ops", "a.gguf"], ["--random", "nobody-q4_0"],
   ])
   func whatMakesNoSenseIsRefused(words: [String]) {
-    #expect(throws: (any Error).self) { try BenchCommand.parse(words) }
+    #expect(throws: (any Error).self) { try BenchCommand.reading(words) }
   }
 
   private func rows() async throws -> [BenchRow] {
@@ -43,7 +47,9 @@ import Testing
       let result = try await benchmark.time(test, repetitions: 3)
       #expect(result.durations.count == 3 && result.durations.allSatisfy { $0 > .zero })
       rows.append(
-        BenchRow(benchmark, result, subject: "a \"b\", c", threads: 1, activations: .int8))
+        BenchRow(
+          benchmark, result, subject: "a \"b\", c", threads: 1, activations: .int8,
+          bandwidth: result.test.prompt == 0 ? 40e9 : nil))
     }
     await benchmark.close()
     return rows
@@ -73,6 +79,9 @@ import Testing
     var driver: String
     var instruction_set: String
     var bytes_read_per_token: Int?
+    var read_gb_per_s: Double?
+    var probe_gb_per_s: Double?
+    var probe_share: Double?
   }
 
   @Test func theJSONSaysWhatWasMeasured() async throws {
@@ -97,18 +106,23 @@ import Testing
       #expect(object.driver.contains("Apus C kernels"))
     }
     // All matrices, one row of the embedding, and 32 tokens of 2 layers of 2 heads of 16 in halves.
-    #expect(prompt.bytes_read_per_token == nil)
+    #expect(prompt.bytes_read_per_token == nil && prompt.probe_share == nil)
     let cache = 32 * 2 * 2 * 2 * 16 * 2
     #expect(answer.bytes_read_per_token == answer.model_size + 40 + cache)
+    let rate = Double(answer.model_size + 40 + cache) * answer.avg_ts * 1e-9
+    #expect(abs((answer.read_gb_per_s ?? 0) - rate) < 1e-9 && answer.probe_gb_per_s == 40)
+    #expect(abs((answer.probe_share ?? 0) - rate / 40) < 1e-9)
   }
 
   @Test func aTableHasARowForEachTest() async throws {
     let rows = try await rows()
-    let lines = (BenchReport.header + rows.map(BenchReport.line).joined()).split(separator: "\n")
-    #expect(lines.count == 4 && Set(lines.map(\.count)).count == 1)
+    let report = BenchReport(.md)
+    let lines = (report.header + rows.map(report.line).joined()).split(separator: "\n")
+    #expect(lines.count == 4 && lines.allSatisfy { $0.hasPrefix("| ") && $0.hasSuffix(" |") })
     let cells = lines.map { line in
-      line.split(separator: "|").map { $0.trimmingCharacters(in: .whitespaces) }
+      line.split(separator: "|").map { trimmed($0) }
     }
+    #expect(cells.allSatisfy { $0.count == 9 })
     #expect(cells[0].prefix(7) == ["model", "size", "params", "backend", "threads", "test", "t/s"])
     #expect(cells[2][5] == "pp20" && cells[3][5] == "tg5 @ d30" && cells[2][3] == "cpu")
     #expect(cells[2][6].split(separator: " ").count == 3 && cells[2][6].contains(" ± "))
@@ -120,7 +134,8 @@ import Testing
     let line = BenchReport.csvLine(rows[0])
     #expect(line.contains("\"a \"\"b\"\", c\""))
     // Fields are quoted: what lies between them is a comma with quotes around it.
-    let fields = line.dropFirst().dropLast(2).components(separatedBy: "\",\"")
+    let fields = String(line.dropFirst().dropLast(2)).split(
+      separator: "\",\"", omittingEmptySubsequences: false)
     #expect(fields.count == names.count)
     let depth = try #require(names.firstIndex(of: "n_prompt"))
     #expect(fields[depth] == "20" && !names.contains("samples_ns"))
@@ -134,4 +149,9 @@ import Testing
     #expect(statistic.mean == 2.5 && abs(statistic.deviation - 1.2909944487) < 1e-9)
     #expect(Statistic([7]).deviation == 0)
   }
+}
+
+private func trimmed(_ text: Substring) -> Substring {
+  let front = text.drop { $0 == " " }
+  return front.dropLast(front.reversed().prefix { $0 == " " }.count)
 }

@@ -52,7 +52,7 @@ import Testing
     #expect(truncate(disk.path, off_t(file.fileBytes - 4)) == 0)
     let error = #expect(throws: WeightError.self) { try lent(reader, 0..<last.rows, last) }
     #expect(error?.description.contains("the file ended at byte \(file.fileBytes - 4)") == true)
-    #expect(reader.complaint() == nil)
+    #expect(reader.complaint()?.contains("after it was opened") == true)
   }
 
   @Test func aFileThatIsWrittenToIsNoticed() throws {
@@ -63,6 +63,17 @@ import Testing
     #expect(file.complaint()?.contains("--load copy") == true)
   }
 
+  /// As long as before, and of another time.
+  @Test func aFileThatIsRewrittenIsNoticedByItsReader() throws {
+    let disk = TinyModel().write()
+    let file = try GGUFFile(path: disk.path)
+    let reader = file.reader(of: weights(file))
+    #expect(reader.complaint() == nil)
+    disk.rewrite(try Fixtures.bytes(disk.path))
+    #expect(reader.complaint()?.contains("when it is whole") == true)
+    #expect(file.complaint()?.contains("--load copy") == true)
+  }
+
   @Test func aFileThatIsReplacedStaysTheOneThatWasOpened() throws {
     let disk = TinyModel().write()
     let file = try GGUFFile(path: disk.path)
@@ -70,7 +81,7 @@ import Testing
     let whole = Array(file.bytes(of: weight))
     let other = TemporaryFile([1, 2, 3])
     #expect(rename(other.path, disk.path) == 0)
-    #expect(file.complaint() == nil)
+    #expect(file.complaint() == nil && file.reader(of: [weight]).complaint() == nil)
     #expect(try lent(file.reader(of: [weight]), 0..<weight.rows, weight) == whole)
   }
 }

@@ -58,16 +58,17 @@ import Testing
       parts.count == 2 ? parts[1] : nil, "\(row.program) has no kernel \(row.entry)")
     let parameters = head.prefix { $0 != ")" }.split(separator: ",").count
     #expect(row.arguments.reduce(0) { $0 + $1.parameterCount } == parameters, "\(row.program)")
-    let prelude = try #require(Self.programs["common/prelude"])
+    let before = try (["common/prelude"] + row.shared).map { try #require(Self.programs[$0]) }
     for define in row.defines {
       #expect(
-        (prelude + text).contains("#ifndef \(define.name)\n"), "\(row.program): \(define.name)")
+        (before.joined() + text).contains("#ifndef \(define.name)\n"),
+        "\(row.program): \(define.name)")
     }
   }
 
   @Test func everyProgramIsUsed() {
-    let used = Set(KernelTable.rows.map(\.program))
-    #expect(used.union(["common/prelude"]) == Set(Self.programs.keys))
+    let used = Set(KernelTable.rows.flatMap { [$0.program] + $0.shared })
+    #expect(used.union(["common/prelude", "probe/roofline"]) == Set(Self.programs.keys))
   }
 
   /// A text without its comments.

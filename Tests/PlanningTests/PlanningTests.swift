@@ -8,16 +8,22 @@ import Testing
 private final class PaperDevice: Device {
   let traits: DeviceTraits
   let declines: Set<String>
+  let scratch: Int
   var ledger: MemoryLedger { MemoryLedger() }
 
   init(
     _ name: String, declining declines: Set<String> = [], mapped: Bool = false,
-    largest: Int = 1 << 30
+    largest: Int = 1 << 30, scratch: Int = 0
   ) {
     traits = DeviceTraits(
       kind: .cpu, name: name, hardware: "paper", driver: "none", largestAllocation: largest,
       alignment: 128, readsMappedWeights: mapped)
     self.declines = declines
+    self.scratch = scratch
+  }
+
+  func workspaceBytes(_ instruction: Instruction, bounds: SymbolSizes) -> Int {
+    if case .attend = instruction.operation { scratch * bounds.rows } else { 0 }
   }
 
   func support(_ operation: Operation, input: Format) -> Support {
@@ -75,8 +81,10 @@ private final class PaperDevice: Device {
   private func plan(
     _ graph: Graph, _ devices: [any Device], rows: Int = 8, pages: Int = 4
   ) throws -> ExecutionPlan {
-    try Planner(bounds: SymbolSizes(rows: rows, outputs: 2), pageCount: pages, element: .f16)
-      .plan(graph, on: devices)
+    var planner = Planner(
+      bounds: SymbolSizes(rows: rows, outputs: 2), pageCount: pages, element: .f16)
+    planner.fuses = false
+    return try planner.plan(graph, on: devices)
   }
 
   @Test func inputsOfIntegerLayersAreQuantisedOnce() throws {
@@ -234,5 +242,52 @@ private final class PaperDevice: Device {
     let error = #expect(throws: PlanningError.self) { try plan(graph(), devices) }
     let sentence = error.map { "\($0)" } ?? ""
     #expect(sentence.contains("a: rms_norm") && sentence.contains("b: rms_norm"))
+  }
+
+  /// An instruction's scratch memory lies beside what it reads and writes, and is counted.
+  @Test func workspacesLieInTheArena() throws {
+    let plain = try plan(try graph(), [PaperDevice("paper")])
+    let plan = try plan(try graph(), [PaperDevice("paper", scratch: 1000)])
+    #expect(plan.need(on: 0).scratch > plain.need(on: 0).scratch)
+    var found = 0
+    for case .run(_, let instructions) in plan.steps {
+      for instruction in instructions {
+        guard case .attend = instruction.operation else {
+          #expect(instruction.workspace == nil)
+          continue
+        }
+        let workspace = try #require(instruction.workspace)
+        let scratch = try #require(plan.buffers.first { $0.purpose == .scratch })
+        let place = workspace.offset..<workspace.offset + 8000
+        #expect(workspace.buffer == scratch.id && place.upperBound <= scratch.bytes)
+        for operand in instruction.inputs + [instruction.output]
+        where operand.region.buffer == workspace.buffer {
+          let start = operand.region.offset
+          #expect(!place.overlaps(start..<start + operand.bytes(plan.bounds)))
+        }
+        found += 1
+      }
+    }
+    #expect(found == 1)
+  }
+
+  /// Scratch memory of attention is flat in the context for long prompts, and for a token it holds the
+  /// sums of each span.
+  @Test func attentionNeedsLittleScratch() throws {
+    let attention = Attention(headCount: 9, kvHeadCount: 3, headWidth: 64, scale: 1)
+    let layout = KVLayout(headCount: 3, headWidth: 64, element: .f16)
+    func bytes(rows: Int, tokens: Int) -> Int {
+      let pool = Operand(
+        region: Region(buffer: BufferID(index: 0)), rows: .fixed(tokens / KVLayout.pageTokens),
+        width: 1, format: .pages(layout))
+      let instruction = Instruction(
+        .attend(attention, layout), inputs: [pool, pool], output: pool, label: "attention")
+      let bounds = SymbolSizes(rows: rows, outputs: 1)
+      return AttentionParts(instruction, bounds: bounds)?.bytes ?? 0
+    }
+    #expect(bytes(rows: 1, tokens: 512) == 0)
+    #expect(bytes(rows: 1, tokens: 8192) == 9 * 16 * 66 * 4)
+    #expect(bytes(rows: 512, tokens: 8192) == bytes(rows: 16, tokens: 8192))
+    #expect(bytes(rows: 16, tokens: 8192) == 16 * bytes(rows: 1, tokens: 8192))
   }
 }

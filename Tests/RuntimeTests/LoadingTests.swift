@@ -109,4 +109,36 @@ import Testing
     if case .weights? = error {} else { Issue.record("\(String(describing: error))") }
     #expect(setup.device.ledger.current == 0)
   }
+
+  /// Not shorter, so that every part can be read; but the parts may be those of two files.
+  @Test func aFileThatIsRewrittenWhileItIsCopiedIsAnError() throws {
+    let setup = try Setup(maps: false)
+    let source = setup.source
+    let loop = try EngineLoop(
+      setup.plan, devices: [setup.device], weights: source, contextLength: 64)
+    #expect(try logits(loop).count == 10)
+    setup.disk.rewrite(try Fixtures.bytes(setup.disk.path))
+    let error = #expect(throws: EngineError.self) {
+      try EngineLoop(
+        setup.plan, devices: [ReferenceDevice()], weights: source, contextLength: 64)
+    }
+    if case .weights(let reason)? = error {
+      #expect(reason.description.contains("written to after it was opened"))
+    } else {
+      Issue.record("\(String(describing: error))")
+    }
+    // What was loaded before does not care.
+    #expect(try logits(loop).count == 10)
+  }
+
+  /// A self-test takes memory on the device before a model does.
+  @Test func theLedgerIsTheModelsOwn() throws {
+    let setup = try Setup(maps: false)
+    let large = BufferID(index: 1 << 20)
+    try setup.device.allocate(large, bytes: 1 << 24, label: "a test's own")
+    setup.device.release(large)
+    let loop = try setup.loop()
+    _ = try logits(loop)
+    #expect(loop.memory.devices[0].buffers == setup.plan.need(on: 0).buffers)
+  }
 }

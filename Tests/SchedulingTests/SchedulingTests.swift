@@ -88,4 +88,11 @@ import Testing
     #expect(plan.tokens == [7] && plan.positions == [3] && plan.end == [4])
     #expect(plan.outputs == [StepPlan.Output(sequence: 0, token: 3)])
   }
+
+  @Test func stepsSayHowDeepTheySeeAndHowTheyRun() {
+    var step = StepPlan()
+    #expect(step.depth == 0 && step.runs == 0)
+    (step.end, step.table) = ([5, 6, 40, 9], [0, 0, 3, 0])
+    #expect(step.depth == 40 && step.runs == 3)
+  }
 }

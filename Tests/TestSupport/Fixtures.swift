@@ -3,6 +3,13 @@
 #else
   import Foundation
 #endif
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
 
 /// Committed numbers that another engine gave, and the files that they are about.
 package enum Fixtures {
@@ -18,6 +25,21 @@ package enum Fixtures {
     guard let folder = environment("APUS_MODELS") else { return nil }
     let path = "\(folder)/\(name)"
     return FileManager.default.fileExists(atPath: path) ? path : nil
+  }
+
+  /// A text that the system makes while it is read, such as `/proc/self/maps`: it comes in pieces, and
+  /// Foundation takes a short one for the end.
+  package static func systemText(_ path: String) -> String? {
+    let file = open(path, O_RDONLY | O_CLOEXEC)
+    guard file >= 0 else { return nil }
+    defer { close(file) }
+    var bytes: [UInt8] = []
+    var chunk = [UInt8](repeating: 0, count: 1 << 16)
+    while true {
+      let count = read(file, &chunk, chunk.count)
+      guard count > 0 else { return String(decoding: bytes, as: UTF8.self) }
+      bytes += chunk[..<count]
+    }
   }
 
   /// The bytes of a file.

@@ -1,6 +1,12 @@
 package import GGUF
 package import Tensors
 
+#if canImport(FoundationEssentials)
+  import FoundationEssentials
+#else
+  import Foundation
+#endif
+
 #if canImport(Glibc)
   import Glibc
 #elseif canImport(Musl)
@@ -29,45 +35,55 @@ package final class TemporaryFile: Sendable {
     close(file)
   }
 
+  /// Writes other bytes into the same file, at a time that the file system can tell from the last.
+  package func rewrite(_ bytes: [UInt8]) {
+    usleep(20_000)
+    let file = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC)
+    precondition(file >= 0, "the temporary folder is writable")
+    precondition(write(file, bytes, bytes.count) == bytes.count, "the temporary folder has room")
+    close(file)
+  }
+
   deinit { unlink(path) }
 }
 
-/// A folder that is gone with its last owner, and what lies in it.
+/// A folder that is removed with all that is in it when the object goes.
 package final class TemporaryFolder: Sendable {
   package let path: String
 
   package init() {
     var template = Array("/tmp/apus-test-XXXXXX".utf8CString)
-    let made = mkdtemp(&template) != nil
-    precondition(made, "the temporary folder is writable")
-    path = template.withUnsafeBufferPointer { buffer in
-      String(decoding: buffer.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-    }
-  }
-
-  deinit { Self.remove(path) }
-
-  private static func remove(_ path: String) {
-    if unlink(path) == 0 { return }
-    for name in names(path) { remove("\(path)/\(name)") }
-    rmdir(path)
+    precondition(mkdtemp(&template) != nil, "the temporary folder is writable")
+    path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
 
   /// Names in a folder of it, in order.
-  package func files(_ folder: String = ".") -> [String] { Self.names("\(path)/\(folder)") }
-
-  private static func names(_ path: String) -> [String] {
-    guard let listing = opendir(path) else { return [] }
-    defer { closedir(listing) }
-    var names: [String] = []
-    while let entry = readdir(listing) {
-      let name = withUnsafePointer(to: entry.pointee.d_name) {
-        $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-      }
-      if name != "." && name != ".." { names.append(name) }
-    }
-    return names.sorted()
+  package func files(_ folder: String = ".") -> [String] {
+    let names = try? FileManager.default.contentsOfDirectory(atPath: "\(path)/\(folder)")
+    return (names ?? []).sorted()
   }
+
+  /// Writes a file below the folder, and the folders above the file.
+  package func write(_ name: String, _ text: String) throws {
+    let file = URL(filePath: path).appending(path: name)
+    try FileManager.default.createDirectory(
+      at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+    try Data(text.utf8).write(to: file)
+  }
+
+  deinit { try? FileManager.default.removeItem(atPath: path) }
+}
+
+/// The processor time that this thread spends in `body`, which does not depend on who else is at work.
+package func threadTime(_ body: () throws -> Void) rethrows -> Duration {
+  func now() -> Duration {
+    var time = timespec()
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+    return .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
+  }
+  let start = now()
+  try body()
+  return now() - start
 }
 
 /// A value of the environment, or nil where it is unset or empty.

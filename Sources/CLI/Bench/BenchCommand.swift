@@ -1,9 +1,9 @@
-import Apus
-import ArgumentParser
+package import Apus
+package import ArgumentParser
 
 /// `apus bench`: how fast a model runs, in the rows that llama-bench prints.
-struct BenchCommand: AsyncParsableCommand {
-  static let configuration = CommandConfiguration(
+package struct BenchCommand: AsyncParsableCommand {
+  package static let configuration = CommandConfiguration(
     commandName: "bench", abstract: "Measure how fast a model runs.",
     discussion: """
       Tests are named as llama-bench names them: pp512 computes a prompt of 512 tokens, tg128 \
@@ -11,12 +11,17 @@ struct BenchCommand: AsyncParsableCommand {
       are not counted. Nothing is sampled, but logits are read back. A run that is not counted goes \
       first; the figure is the mean over the repetitions and their standard deviation.
 
+      Generating reads all weights for each token. So beside it the device's own speed of reading is \
+      measured (--no-probe leaves it out): 'GB/s read' are the weights, and keys and values at a \
+      depth, that were read, and 'of probe' is the share of what the device reads in order.
+
       Options with lists take several values with commas between, and every combination is measured.
 
       Examples:
         apus bench -p 512 -n 128 -d 0,2048 --device cpu,opencl:0
         apus bench model.gguf -t 1,2 -o json > bench.json
         apus bench --random llama-1b-q4_0 --device opencl:0
+        apus bench --ops --filter attention --device cpu
       """)
 
   @Argument(help: "A GGUF file (default: SmolLM2-135M-Instruct from the cache).")
@@ -62,7 +67,7 @@ struct BenchCommand: AsyncParsableCommand {
   var batches: List<Int> = [LoadOptions().batch]
 
   @Option(help: "Where to run: auto, cpu, reference, opencl:N (see 'apus devices').")
-  var device: List<DeviceChoice> = [.auto]
+  package var device: List<DeviceChoice> = [.auto]
 
   @Option(name: [.short, .customLong("repetitions")], help: "How often each test is measured.")
   var repetitions = 5
@@ -76,6 +81,17 @@ struct BenchCommand: AsyncParsableCommand {
   @Option(help: "Where weights lie: mmap or copy.")
   var load: LoadMode = .mmap
 
+  @Flag(
+    inversion: .prefixedNo,
+    help: "Measure beside generation how fast the device reads memory, and print the share of it.")
+  var probe = true
+
+  @Flag(help: "Time single operations at the sizes of known models instead of a model.")
+  var ops = false
+
+  @Option(help: "With --ops: only operations whose name, type or shape contains this.")
+  var filter: String?
+
   @Flag(help: "Measure at once, without a run that is not counted.")
   var noWarmup = false
 
@@ -86,7 +102,12 @@ struct BenchCommand: AsyncParsableCommand {
       visibility: .hidden))
   var paced = false
 
-  func validate() throws {
+  package init() {}
+
+  /// The command that these words give, or an error where they are wrong usage.
+  package static func reading(_ words: [String]) throws -> BenchCommand { try parse(words) }
+
+  package func validate() throws {
     func check(_ list: List<Int>, _ name: String, atLeast least: Int) throws {
       guard let value = list.values.first(where: { $0 < least || $0 > 1 << 24 }) else { return }
       throw ValidationError("\(name) takes numbers from \(least) to \(1 << 24), not \(value)")
@@ -98,6 +119,10 @@ struct BenchCommand: AsyncParsableCommand {
     if let threads { try check(threads, "-t", atLeast: 1) }
     if paced && (tests.count != 1 || settings.count != 1) {
       throw ValidationError("--paced goes with one test on one device")
+    }
+    if filter != nil && !ops { throw ValidationError("--filter goes with --ops") }
+    if ops && (random ?? model ?? modelOption) != nil {
+      throw ValidationError("--ops times operations without a model; leave the model out")
     }
     if tests.isEmpty { throw ValidationError("nothing to measure: -p and -n are both 0") }
     if !(1...10_000).contains(repetitions) {
@@ -117,7 +142,7 @@ struct BenchCommand: AsyncParsableCommand {
   }
 
   /// Every combination of depth and length.
-  var tests: [BenchmarkTest] {
+  package var tests: [BenchmarkTest] {
     depths.values.flatMap { depth in
       prompts.values.filter { $0 > 0 }.map { BenchmarkTest(prompt: $0, depth: depth) }
         + generated.values.filter { $0 > 0 }.map { BenchmarkTest(generated: $0, depth: depth) }
@@ -139,16 +164,22 @@ struct BenchCommand: AsyncParsableCommand {
     }
   }
 
-  func run() async throws {
+  package func run() async throws {
     Interrupt.install()
     if random == "list" { return listShapes() }
+    if ops {
+      return try await OperationBench(
+        devices: device.values, threads: threads?.values ?? [], filter: filter ?? "",
+        format: output
+      ).run()
+    }
     let subject: Subject =
       if let random {
         .random(try RandomModelShape(random))
       } else {
         .file(try Input.model(modelOption ?? model))
       }
-    var report = BenchReport(output)
+    var report = BenchReport(output, showsBatch: batches.values.count > 1)
     var failure: ApusError?
     do throws(ApusError) {
       for setting in settings where !Interrupt.isRaised {
@@ -225,10 +256,13 @@ struct BenchCommand: AsyncParsableCommand {
         Terminal.progress("")
         if paced { continue }
         guard !times.durations.isEmpty else { break }
+        let reads = probe && test.prompt == 0
+        let bandwidth = reads ? try await benchmark.measureBandwidth() : nil
         report.add(
           BenchRow(
             benchmark, times, subject: "\(subject)", threads: setting.threads,
-            activations: activations))
+            activations: activations,
+            bandwidth: bandwidth))
       }
       result = .success(())
     } catch { result = .failure(error) }

@@ -2,7 +2,7 @@ import Apus
 import ArgumentParser
 
 /// The form in which `apus bench` prints.
-enum BenchFormat: String, CaseIterable, ExpressibleByArgument, Sendable {
+package enum BenchFormat: String, CaseIterable, ExpressibleByArgument, Sendable {
   /// A table that can be pasted into a page.
   case md
   /// An array with an object for each row.
@@ -12,19 +12,24 @@ enum BenchFormat: String, CaseIterable, ExpressibleByArgument, Sendable {
 }
 
 /// Prints rows as they come, or at the end where the form has an end.
-struct BenchReport {
+package struct BenchReport {
   private let format: BenchFormat
+  private let columns: [Column]
   private var rows: [BenchRow] = []
 
-  init(_ format: BenchFormat) { self.format = format }
+  /// `showsBatch`: whether rows differ in how many tokens of a prompt are computed at once.
+  package init(_ format: BenchFormat, showsBatch: Bool = false) {
+    self.format = format
+    columns = Self.columns.filter { showsBatch || $0.name != "n_batch" }
+  }
 
   /// Adds a row; tables and lines are printed at once.
   mutating func add(_ row: BenchRow) {
     rows.append(row)
     switch format {
     case .md:
-      if rows.count == 1 { Terminal.write(Self.header) }
-      Terminal.write(Self.line(row))
+      if rows.count == 1 { Terminal.write(header) }
+      Terminal.write(line(row))
     case .csv:
       if rows.count == 1 { Terminal.write(Self.csvHeader(row)) }
       Terminal.write(Self.csvLine(row))
@@ -41,25 +46,47 @@ struct BenchReport {
     }
   }
 
-  static func object(_ row: BenchRow) -> [String: BenchValue] {
+  package static func object(_ row: BenchRow) -> [String: BenchValue] {
     Dictionary(row.fields.map { ($0.name, $0.value) }) { $1 }
   }
 
-  static func csvHeader(_ row: BenchRow) -> String {
+  package static func csvHeader(_ row: BenchRow) -> String {
     row.fields.filter { $0.value.field != nil }.map(\.name).joined(separator: ",") + "\n"
   }
 
-  static func csvLine(_ row: BenchRow) -> String {
+  package static func csvLine(_ row: BenchRow) -> String {
     row.fields.compactMap(\.value.field).joined(separator: ",") + "\n"
   }
 
-  /// Name, width, and whether numbers stand to the right.
-  private static let columns: [(name: String, width: Int, isRight: Bool)] = [
-    ("model", 22, false), ("size", 10, true), ("params", 10, true), ("backend", 10, false),
-    ("threads", 7, true), ("test", 14, true), ("t/s", 18, true), ("GB/s read", 9, true),
+  /// A column of the table.
+  private struct Column: Sendable {
+    var name: String
+    var width: Int
+    var isRight: Bool
+    var cell: @Sendable (BenchRow) -> String
+  }
+
+  private static let columns: [Column] = [
+    Column(name: "model", width: 22, isRight: false) { $0.modelType },
+    Column(name: "size", width: 10, isRight: true) { size($0.modelBytes) },
+    Column(name: "params", width: 10, isRight: true) { count($0.parameters) },
+    Column(name: "backend", width: 10, isRight: false) { $0.device.name },
+    Column(name: "threads", width: 7, isRight: true) { "\($0.threads)" },
+    Column(name: "n_batch", width: 7, isRight: true) { "\($0.batch)" },
+    Column(name: "test", width: 14, isRight: true) { "\($0.result.test)" },
+    Column(name: "t/s", width: 20, isRight: true) { row in
+      let speed = Statistic(row.result.tokensPerSecond)
+      return "\(decimals(speed.mean, 2)) ± \(decimals(speed.deviation, 2))"
+    },
+    Column(name: "GB/s read", width: 9, isRight: true) {
+      $0.readRate.map { decimals($0, 1) } ?? ""
+    },
+    Column(name: "of probe", width: 8, isRight: true) {
+      $0.readShare.map { "\(decimals($0 * 100, 0)) %" } ?? ""
+    },
   ]
 
-  static var header: String {
+  package var header: String {
     let rules = columns.map { column in
       column.isRight
         ? String(repeating: "-", count: column.width - 1) + ":"
@@ -68,17 +95,9 @@ struct BenchReport {
     return joined(columns.map(\.name)) + joined(rules)
   }
 
-  static func line(_ row: BenchRow) -> String {
-    let speed = Statistic(row.result.tokensPerSecond)
-    return joined([
-      row.modelType, size(row.modelBytes), count(row.parameters), row.device.name,
-      "\(row.threads)", "\(row.result.test)",
-      "\(decimals(speed.mean, 2)) ± \(decimals(speed.deviation, 2))",
-      row.readRate.map { decimals($0, 1) } ?? "",
-    ])
-  }
+  package func line(_ row: BenchRow) -> String { joined(columns.map { $0.cell(row) }) }
 
-  private static func joined(_ cells: [String]) -> String {
+  private func joined(_ cells: [String]) -> String {
     zip(cells, columns).reduce("|") { text, pair in
       let (cell, column) = pair
       let space = String(repeating: " ", count: max(0, column.width - cell.count))

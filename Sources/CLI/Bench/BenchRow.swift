@@ -1,4 +1,4 @@
-import Apus
+package import Apus
 import ArgumentParser
 
 #if canImport(FoundationEssentials)
@@ -8,7 +8,7 @@ import ArgumentParser
 #endif
 
 /// A measured test, with all that a reader needs to place it.
-struct BenchRow: Sendable {
+package struct BenchRow: Sendable {
   var result: BenchmarkResult
   /// The file, or the name of a random model.
   var subject: String
@@ -25,10 +25,12 @@ struct BenchRow: Sendable {
   var time: Date
   /// Bytes that a token reads in the middle of the test, where tokens come one by one.
   var bytesRead: Int?
+  /// Bytes a second that the device read from memory right behind the test.
+  var bandwidth: Double?
 
-  init(
+  package init(
     _ benchmark: Benchmark, _ result: BenchmarkResult, subject: String, threads: Int?,
-    activations: Activations
+    activations: Activations, bandwidth: Double? = nil
   ) {
     self.result = result
     self.subject = subject
@@ -43,6 +45,7 @@ struct BenchRow: Sendable {
     cacheType = activations == .f32 ? "f32" : "f16"
     self.activations = activations
     time = Date()
+    self.bandwidth = bandwidth
     if result.test.prompt == 0 {
       bytesRead = benchmark.bytesRead(byTokenAt: result.test.depth + result.test.generated / 2)
     }
@@ -54,6 +57,12 @@ struct BenchRow: Sendable {
   /// Gigabytes that decoding read in a second.
   var readRate: Double? {
     bytesRead.map { Double($0) * Statistic(result.tokensPerSecond).mean * 1e-9 }
+  }
+
+  /// The share of what it could read at best.
+  var readShare: Double? {
+    guard let readRate, let bandwidth, bandwidth > 0 else { return nil }
+    return readRate * 1e9 / bandwidth
   }
 
   /// Names and values in the order of llama-bench, and behind them what only Apus says.
@@ -82,12 +91,14 @@ struct BenchRow: Sendable {
       ("activations", .text(activations.rawValue)),
       ("bytes_read_per_token", bytesRead.map { .integer($0) } ?? .none),
       ("read_gb_per_s", readRate.map { .real($0) } ?? .none),
+      ("probe_gb_per_s", bandwidth.map { .real($0 * 1e-9) } ?? .none),
+      ("probe_share", readShare.map { .real($0) } ?? .none),
     ]
   }
 }
 
 /// 134515008 is `135M`, 6738415616 is `6.7B`.
-func sizeName(_ count: Int) -> String {
+package func sizeName(_ count: Int) -> String {
   let number = Double(count)
   if number >= 10e9 { return "\(decimals(number / 1e9, 0))B" }
   if number >= 1e9 { return "\(decimals(number / 1e9, 1))B" }
@@ -96,7 +107,7 @@ func sizeName(_ count: Int) -> String {
 }
 
 /// A number with so many digits behind the point.
-func decimals(_ value: Double, _ digits: Int) -> String {
+package func decimals(_ value: Double, _ digits: Int) -> String {
   let scale = (0..<digits).reduce(1.0) { scale, _ in scale * 10 }
   let scaled = (value * scale).rounded()
   guard scaled.isFinite, abs(scaled) < 1e15 else { return "\(value)" }
@@ -109,12 +120,12 @@ func decimals(_ value: Double, _ digits: Int) -> String {
 }
 
 /// Mean and standard deviation of a sample.
-struct Statistic {
-  var mean: Double
+package struct Statistic {
+  package var mean: Double
   /// With n − 1, and 0 of a single value.
-  var deviation: Double
+  package var deviation: Double
 
-  init(_ values: [Double]) {
+  package init(_ values: [Double]) {
     let count = Double(values.count)
     let mean = values.reduce(0, +) / max(1, count)
     let squares = values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }
@@ -124,14 +135,14 @@ struct Statistic {
 }
 
 /// A value of a row.
-enum BenchValue: Sendable, Encodable {
+package enum BenchValue: Sendable, Encodable {
   case text(String)
   case integer(Int)
   case real(Double)
   case reals([Double])
   case none
 
-  func encode(to encoder: any Encoder) throws {
+  package func encode(to encoder: any Encoder) throws {
     var container = encoder.singleValueContainer()
     switch self {
     case .text(let text): try container.encode(text)

@@ -1,13 +1,13 @@
-import ArgumentParser
+package import ArgumentParser
 
 /// Values of an option with commas between: `1,2,4`.
-struct List<Element: ExpressibleByArgument & Sendable>: ExpressibleByArgument, Sendable {
-  var values: [Element]
+package struct List<Element: ExpressibleByArgument & Sendable>: ExpressibleByArgument, Sendable {
+  package var values: [Element]
 
-  init(_ values: [Element]) { self.values = values }
+  package init(_ values: [Element]) { self.values = values }
 
   /// Nil where there is no value, or one that is none.
-  init?(argument: String) {
+  package init?(argument: String) {
     let parts = argument.split(separator: ",", omittingEmptySubsequences: false)
     var values: [Element] = []
     for part in parts {
@@ -17,13 +17,13 @@ struct List<Element: ExpressibleByArgument & Sendable>: ExpressibleByArgument, S
     self.values = values
   }
 
-  var defaultValueDescription: String {
+  package var defaultValueDescription: String {
     values.map { "\($0)" }.joined(separator: ",")
   }
 
-  static var allValueStrings: [String] { Element.allValueStrings }
+  package static var allValueStrings: [String] { Element.allValueStrings }
 }
 
 extension List: ExpressibleByArrayLiteral {
-  init(arrayLiteral elements: Element...) { self.init(elements) }
+  package init(arrayLiteral elements: Element...) { self.init(elements) }
 }

@@ -17,30 +17,14 @@ struct ChatCommand: AsyncParsableCommand {
         printf '%s\\n' 'Name a colour.' 'And another one.' | apus chat
       """)
 
-  @Argument(help: "A GGUF file (default: SmolLM2-135M-Instruct from the cache).")
-  var model: String?
+  @OptionGroup var source: ModelArgument
 
-  @Option(
-    name: [.customLong("system"), .customLong("system-prompt")],
-    help: "A system message to begin with.")
-  var system: String?
+  @OptionGroup var reply: ReplyArguments
+
+  @OptionGroup var context: ContextArgument
 
   @Option(help: "Go on with a conversation that '/save' wrote.")
   var loadChat: String?
-
-  @Option(
-    name: [
-      .customShort("n"), .customLong("tokens"), .customLong("predict"), .customLong("n-predict"),
-    ], help: "Tokens of an answer at most (default: what the context holds).")
-  var limit: Int?
-
-  @Option(
-    name: [.customShort("c"), .customLong("context"), .customLong("ctx-size")],
-    help: "Tokens of context (default: the model's own, at most 4096).")
-  var context: Int?
-
-  @Option(help: "End an answer before this text; may be given several times.")
-  var stop: [String] = []
 
   @Flag(help: "Neither read nor write the file of earlier entries.")
   var noHistory = false
@@ -53,10 +37,7 @@ struct ChatCommand: AsyncParsableCommand {
   @OptionGroup var load: LoadArguments
 
   func validate() throws {
-    if let limit, limit < 1 { throw ValidationError("-n must be 1 or more") }
-    if let context, context < 1 { throw ValidationError("-c must be 1 or more") }
-    if stop.contains("") { throw ValidationError("--stop needs a text that is not empty") }
-    if system != nil && loadChat != nil {
+    if reply.system != nil && loadChat != nil {
       throw ValidationError(
         "a conversation that is loaded has its own system message: leave "
           + "--system or --load-chat out")
@@ -65,9 +46,9 @@ struct ChatCommand: AsyncParsableCommand {
 
   func run() async throws {
     Interrupt.install()
-    let path = try Input.model(model)
+    let path = try source.path
     var loadOptions = load.options
-    loadOptions.contextLength = context
+    loadOptions.contextLength = context.context
     Terminal.progress("loading \(path) …")
     let result: Result<LanguageModel, ApusError>
     do throws(ApusError) {
@@ -92,19 +73,17 @@ struct ChatCommand: AsyncParsableCommand {
     }
     let isInteractive = TerminalMode.isInteractive && TerminalMode.prepare()
     let history = noHistory || !isInteractive ? nil : LineHistory.standard
-    var options = sampling.options
-    options.limit = limit ?? .max
-    options.stops = stop
     var session = ChatSession(
-      model, options: options, system: system, isInteractive: isInteractive,
+      model, options: reply.options(sampling, limit: .max), system: reply.system,
       showsTimings: timings)
     if let loadChat { try session.load(loadChat) }
     var reader = LineReader(isInteractive: isInteractive, history: history?.load() ?? [])
     if isInteractive {
-      Terminal.note("\(model.name) on \(model.device.name). /help lists commands, Ctrl-D ends.")
+      Terminal.note(
+        "\(model.name.inOneLine) on \(model.device.name). /help lists commands, Ctrl-D ends.")
     }
     var canWriteHistory = true
-    while true {
+    while !Terminal.isGone {
       switch reader.read(prompt: "> ") {
       case .ended: return
       case .interrupted:

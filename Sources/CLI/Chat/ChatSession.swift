@@ -5,18 +5,15 @@ struct ChatSession {
   private let model: LanguageModel
   private let options: GenerationOptions
   private let opening: [Message]
-  private let isInteractive: Bool
   private let showsTimings: Bool
   private(set) var messages: [Message]
 
   /// A conversation that begins with a system message, where there is one.
   init(
-    _ model: LanguageModel, options: GenerationOptions, system: String?, isInteractive: Bool,
-    showsTimings: Bool
+    _ model: LanguageModel, options: GenerationOptions, system: String?, showsTimings: Bool
   ) {
     self.model = model
     self.options = options
-    self.isInteractive = isInteractive
     self.showsTimings = showsTimings
     opening = system.map { [Message(role: "system", content: $0)] } ?? []
     messages = opening
@@ -75,12 +72,13 @@ struct ChatSession {
     var summary: GenerationSummary?
     do {
       let events = model.generate(
-        .conversation(asked), options: options, until: { Interrupt.isRaised })
+        .conversation(asked), options: options,
+        until: { Interrupt.isRaised || Terminal.isGone })
       for try await event in events {
         switch event {
         case .text(let text):
           reply += text
-          Terminal.write(isInteractive ? Self.printable(text) : text)
+          Terminal.speak(text)
         case .finished(let end): summary = end
         }
       }
@@ -89,6 +87,7 @@ struct ChatSession {
       throw error as? ApusError ?? ApusError(.request, "\(error)")
     }
     Terminal.write("\n")
+    if Terminal.isGone { return }
     // What was said is part of the conversation, also where it was cut short.
     if reply.isEmpty, summary?.finish == .cancelled {
       Terminal.note("apus: stopped; the message is not part of the conversation")
@@ -113,14 +112,5 @@ struct ChatSession {
     Terminal.note(
       "[\(summary.promptTokens) tokens, \(summary.reusedTokens) of them computed before · first "
         + "token after \(tenths(summary.timeToFirstToken / .milliseconds(1))) ms · \(speed)]")
-  }
-
-  /// Without what could steer a terminal: a model may say anything.
-  private static func printable(_ text: String) -> String {
-    String(
-      String.UnicodeScalarView(
-        text.unicodeScalars.filter {
-          $0 == "\n" || $0 == "\t" || $0.properties.generalCategory != .control
-        }))
   }
 }

@@ -105,8 +105,8 @@ struct LineReader {
       // Of a burst of keys only the last state is worth drawing.
       case .show: if !input.hasMore { show(prompt) }
       case .submit(let text):
-        Terminal.write(view.draw(layout(prompt, text, ""), height: TerminalMode.size.rows))
-        Terminal.write(view.leave())
+        Terminal.draw(view.draw(layout(prompt, text, ""), height: TerminalMode.size.rows))
+        Terminal.draw(view.leave())
         return .text(text)
       case .interrupt:
         leave(prompt)
@@ -118,7 +118,7 @@ struct LineReader {
         leave(prompt)
         return .ended
       case .clearScreen:
-        Terminal.write(view.erase() + "\u{1B}[H\u{1B}[2J")
+        Terminal.draw(view.erase() + "\u{1B}[H\u{1B}[2J")
         show(prompt)
       case .suspend:
         leave(prompt)
@@ -136,12 +136,12 @@ struct LineReader {
   }
 
   private mutating func show(_ prompt: String) {
-    Terminal.write(
+    Terminal.draw(
       view.draw(layout(prompt, editor.before, editor.after), height: TerminalMode.size.rows))
   }
 
   private mutating func leave(_ prompt: String) {
     show(prompt)
-    Terminal.write(view.leave())
+    Terminal.draw(view.leave())
   }
 }

@@ -68,13 +68,13 @@ enum TerminalMode {
   /// Every key is a byte to read, also Ctrl-C.
   static func edit() {
     change { $0.c_lflag &= ~tcflag_t(ICANON | ECHO | ISIG | IEXTEN) }
-    Terminal.write(pasteOn)
+    Terminal.draw(pasteOn)
   }
 
   /// Nothing is shown that is typed, it waits to be read, and goes on waiting when Ctrl-C, which is
   /// a signal now, ends the answer.
   static func listen() {
-    Terminal.write("\u{1B}[?2004l")
+    Terminal.draw("\u{1B}[?2004l")
     change {
       $0.c_lflag &= ~tcflag_t(ICANON | ECHO | IEXTEN)
       $0.c_lflag |= tcflag_t(ISIG | NOFLSH)

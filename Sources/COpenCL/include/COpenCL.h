@@ -38,6 +38,10 @@ unsigned long long apus_cl_host_processor(void);
 // the file that holds it cannot be found.
 unsigned long long apus_cl_build_number(void);
 
+// Whether the host's processor and system have AVX-512 with byte dot products (VNNI), on vectors of all
+// widths.
+bool apus_host_has_vnni(void);
+
 // --- Counting and fault injection ---------------------------------------------------------------
 
 // Kinds of objects that are counted.
@@ -68,13 +72,16 @@ const char *apus_cl_object_name(apus_cl_object kind);
 typedef enum {
   APUS_CL_ALLOCATION,  // apus_cl_create_buffer
   APUS_CL_BUILD,       // apus_cl_build_program
-  APUS_CL_ENQUEUE,     // apus_cl_enqueue_kernel, apus_cl_read_buffer, apus_cl_write_buffer
+  APUS_CL_ENQUEUE,     // every apus_cl_enqueue_…, apus_cl_read_buffer, apus_cl_write_buffer
   APUS_CL_FAULT_KINDS  // how many kinds there are
 } apus_cl_fault;
 
 // Makes the n-th call of this kind from now fail with `status` (n = 1 is the next one), without
 // reaching the driver; calls after it succeed again. n = 0 takes the order back.
 void apus_cl_inject(apus_cl_fault kind, long n, cl_int status);
+
+// Calls of this kind that are left until the injected fault: 0 once it has happened.
+long apus_cl_calls_before_fault(apus_cl_fault kind);
 
 // Takes every injected fault back.
 void apus_cl_inject_nothing(void);
@@ -104,6 +111,9 @@ void apus_cl_release_context(cl_context context);
 
 // An in-order queue.
 cl_command_queue apus_cl_create_queue(cl_context context, cl_device_id device, cl_int *status);
+// The same, noting when each command passes its stages.
+cl_command_queue apus_cl_create_profiling_queue(
+    cl_context context, cl_device_id device, cl_int *status);
 void apus_cl_release_queue(cl_command_queue queue);
 cl_int apus_cl_flush(cl_command_queue queue);
 cl_int apus_cl_finish(cl_command_queue queue);
@@ -150,4 +160,11 @@ cl_int apus_cl_set_argument(cl_kernel kernel, cl_uint index, size_t size, const 
 cl_int apus_cl_enqueue_kernel(
     cl_command_queue queue, cl_kernel kernel, cl_uint dimensions, const size_t *global,
     const size_t *local, cl_event *event);
+
+// A command that does nothing and ends when all before it have; its event is the caller's.
+cl_int apus_cl_enqueue_marker(cl_command_queue queue, cl_event *event);
+
+// When a finished command of a profiling queue was queued, submitted, started and ended, in
+// nanoseconds of the device's clock.
+cl_int apus_cl_event_times(cl_event event, cl_ulong times[4]);
 void apus_cl_release_event(cl_event event);

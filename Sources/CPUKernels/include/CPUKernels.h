@@ -6,6 +6,8 @@
 // any number of threads.
 #pragma once
 
+#include <WeightTiles.h>
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -61,39 +63,36 @@ void cpu_pool_run(cpu_pool *pool, size_t tasks, void (*task)(void *context, size
 
 // ---------------------------------------------------------------------------------- operations
 
-// How a weight's rows are stored: the layouts of GGUF, without alignment.
+// How the elements of a weight are stored, by their GGUF ids.
 typedef enum {
-  CPU_F32,
-  CPU_F16,
-  CPU_BF16,
-  CPU_Q4_0,
-  CPU_Q4_1,
-  CPU_Q5_0,
-  CPU_Q5_1,
-  CPU_Q8_0,
-  CPU_Q2_K,
-  CPU_Q3_K,
-  CPU_Q4_K,
-  CPU_Q5_K,
-  CPU_Q6_K,
-  CPU_IQ4_NL,
-  CPU_IQ4_XS,
-  CPU_MXFP4,
+  CPU_F32 = 0,
+  CPU_F16 = 1,
+  CPU_BF16 = 30,
+  CPU_Q4_0 = WEIGHT_Q4_0,
+  CPU_Q4_1 = WEIGHT_Q4_1,
+  CPU_Q5_0 = WEIGHT_Q5_0,
+  CPU_Q5_1 = WEIGHT_Q5_1,
+  CPU_Q8_0 = WEIGHT_Q8_0,
+  CPU_Q2_K = WEIGHT_Q2_K,
+  CPU_Q3_K = WEIGHT_Q3_K,
+  CPU_Q4_K = WEIGHT_Q4_K,
+  CPU_Q5_K = WEIGHT_Q5_K,
+  CPU_Q6_K = WEIGHT_Q6_K,
+  CPU_IQ4_NL = WEIGHT_IQ4_NL,
+  CPU_IQ4_XS = WEIGHT_IQ4_XS,
+  CPU_MXFP4 = WEIGHT_MXFP4,
 } cpu_type;
 
-enum { CPU_TYPES = CPU_MXFP4 + 1 };
-
-// Decodes `count` elements, a whole number of blocks.
+// Decodes `count` elements of a float type.
 void cpu_decode(const cpu_kernels *kernels, cpu_type type, const void *source, size_t count,
                 float *target);
 
 // output[r][o] = bias[o] + sum over k of input[r][k] * weights[o][k]
 typedef struct {
   cpu_type type;
-  const void *weights;
+  const void *weights; // rows of floats as in a file, or the tiles of WeightTiles.h
   size_t outputs;
   size_t width;
-  size_t row_bytes;
   const float *bias; // or NULL
   const void *input; // f32 rows, or rows of int8 blocks
   size_t rows;
@@ -111,10 +110,11 @@ void cpu_linear_int8(const cpu_kernels *kernels, cpu_pool *pool,
 // output[r] = table[tokens[r]] * scale; rows of a token outside the table are zeros.
 typedef struct {
   cpu_type type;
-  const void *table;
+  const void *table; // as in a file, or tiles
+  bool tiled;
+  size_t row_bytes; // as in a file
   size_t table_rows;
   size_t width;
-  size_t row_bytes;
   const int32_t *tokens;
   size_t rows;
   float scale;
@@ -236,6 +236,38 @@ typedef struct {
   size_t heads;
   float scale;
   float *output;
+  // Room for `parts_rows` rows x heads x `spans` x (head_width + 2) floats, so that threads may share
+  // the tokens of a few rows; `spans` covers what any row sees. Or NULL.
+  float *parts;
+  size_t parts_rows;
+  size_t spans;
+  size_t tile_rows; // set by `cpu_attend`
 } cpu_attend_arguments;
 
+// Tokens that are summed on their own; the sums are merged in order.
+enum { CPU_SPAN = 512 };
+
 void cpu_attend(const cpu_kernels *kernels, cpu_pool *pool, const cpu_attend_arguments *arguments);
+
+// ---------------------------------------------------------------------------------- limits
+
+// What a probe measures.
+typedef enum { CPU_PROBE_READ, CPU_PROBE_FLOAT, CPU_PROBE_INT8 } cpu_probe_kind;
+
+// Memory of `chunks * chunk_bytes` bytes; a chunk is a task. Arithmetic goes `rounds` times over the
+// beginning of the memory, which has 4 KiB at least, for each chunk.
+typedef struct {
+  const void *bytes;
+  size_t chunk_bytes; // a multiple of 1024
+  size_t chunks;
+  size_t rounds;
+  uint32_t *results; // one of each chunk
+} cpu_probe_arguments;
+
+// Reads or computes as fast as the level can.
+void cpu_probe(const cpu_kernels *kernels, cpu_pool *pool, cpu_probe_kind kind,
+               const cpu_probe_arguments *arguments);
+
+// Bytes that a probe reads, or multiplications and additions that it does.
+size_t cpu_probe_work(const cpu_kernels *kernels, cpu_probe_kind kind,
+                      const cpu_probe_arguments *arguments);

@@ -2,13 +2,16 @@
 //
 // Keys are transposed in a page, so one vector holds an element of LANES tokens and scores need no
 // sums over lanes; values are not, so one vector holds LANES elements of a token's value.
+//
+// A level says how much of both its registers hold: QUERIES queries against TILE_PAGES pages of keys, or
+// as many vectors of a value.
 
 enum {
   PAGE = 16,            // tokens of a page
   WINDOW = 64,          // tokens between two looks at the running maximum
-  SPAN = 512,           // tokens that are summed on their own, then merged in order
-  QUERY_TILE = 32,      // queries (row x head) that share keys and values
+  SPAN = CPU_SPAN,      // tokens that are summed on their own, then merged in order
   PAGE_VECTORS = PAGE / LANES,
+  WINDOW_PAGES = WINDOW / PAGE,
 };
 
 INLINE vf kv_load(bool half, const void *base, size_t element) {
@@ -68,260 +71,414 @@ static void write_kv(const void *arguments, size_t first, size_t last) {
   }
 }
 
-// Queries of one kv head that see the same page list, and what they have gathered so far.
+// Queries (row x head) of one kv head, and what they have gathered so far. Arrays with a number for each
+// element of a head have `width` numbers a query.
+enum {
+  QUERY_TILE = 48,                          // queries that share keys and values
+  TILE_NUMBERS = QUERY_TILE * 128,          // and the numbers in them
+  COPY_QUERIES = 2 * QUERIES,               // from so many on, a window is widened once for all
+  TILE_VECTORS = TILE_PAGES * PAGE_VECTORS, // of the register tile
+};
+
 typedef struct {
   size_t width;
-  float q[QUERY_TILE][CPU_MAX_HEAD_WIDTH]; // scaled
-  float o[QUERY_TILE][CPU_MAX_HEAD_WIDTH]; // not yet divided by `total`
-  float p[QUERY_TILE][WINDOW];             // scores, then weights
-  float peak[QUERY_TILE];
-  float total[QUERY_TILE];
-  // The same of the spans before this one, or nothing yet.
-  float all[QUERY_TILE][CPU_MAX_HEAD_WIDTH];
-  float all_peak[QUERY_TILE];
-  float all_total[QUERY_TILE];
-  bool any[QUERY_TILE];
+  float q[TILE_NUMBERS];       // scaled
+  float o[TILE_NUMBERS];       // sums of this span, not yet divided by `total`
+  float all[TILE_NUMBERS];     // and of those before it
+  float p[QUERY_TILE][WINDOW]; // scores, then weights
+  float peak[QUERY_TILE], total[QUERY_TILE];
+  float all_peak[QUERY_TILE], all_total[QUERY_TILE];
+  bool any[QUERY_TILE];        // whether there was a span before
+  float copy[WINDOW * CPU_MAX_HEAD_WIDTH]; // keys or values of a window, widened
 } gathering;
 
-// Adds the span that ends to those before it, and starts afresh.
-INLINE void merge(gathering *s, size_t query) {
-  float *all = s->all[query], *o = s->o[query];
-  if (!s->any[query]) {
-    __builtin_memcpy(all, o, s->width * sizeof(float));
-    s->all_peak[query] = s->peak[query];
-    s->all_total[query] = s->total[query];
-    s->any[query] = true;
-  } else {
-    float before = s->all_peak[query], peak = s->peak[query];
-    float now = peak > before ? peak : before;
-    vf own = exponential(splat(before - now)), other = exponential(splat(peak - now));
-    s->all_peak[query] = now;
-    s->all_total[query] = fused(splat(s->total[query]), other, splat(s->all_total[query]) * own)[0];
-    size_t d = 0;
-    for (; d + LANES <= s->width; d += LANES)
-      store(all + d, fused(load(o + d), other, load(all + d) * own));
-    if (d < s->width) {
-      size_t n = s->width - d;
-      store_some(all + d, fused(load_some(o + d, n), other, load_some(all + d, n) * own), n);
-    }
+// Pages of a kv head as they are worked on: where each starts, and the same of the next window, which is
+// fetched line by line meanwhile, so that memory is never idle.
+typedef struct {
+  const uint8_t *here[WINDOW_PAGES];
+  const uint8_t *next[WINDOW_PAGES];
+} window;
+
+// One line of two pages; a page of floats has twice as many as one of halves.
+INLINE void fetch(bool half, const uint8_t *const next[2], size_t line, size_t width) {
+  for (int p = 0; p < 2; p++) {
+    __builtin_prefetch(next[p] + line * 64);
+    if (!half) __builtin_prefetch(next[p] + (width + line) * 64);
   }
-  for (size_t d = 0; d < s->width; d++) o[d] = 0;
-  s->peak[query] = -__builtin_inff();
-  s->total[query] = 0;
 }
 
-// The scores of `queries` (a constant) against one page.
-INLINE void score_page(bool half, int queries, gathering *s, size_t query, const uint8_t *keys,
-                       size_t column, const uint8_t *next) {
-  vf sums[8][PAGE_VECTORS];
-  size_t step = PAGE * (half ? 2 : 4);
+// The scores of `queries` queries against `pages` pages (both constants); element d + 1 of a page is
+// `stride` bytes behind element d. Fetches two pages of the next window, where there is one.
+INLINE void score_tile(bool half, int queries, int pages, gathering *s, size_t query,
+                       const uint8_t *const *keys, size_t stride, size_t column,
+                       const uint8_t *const *next) {
+  vf sums[QUERIES][TILE_VECTORS];
+  size_t width = s->width;
+  const float *q = s->q + query * width;
   for (int j = 0; j < queries; j++)
-    for (int c = 0; c < PAGE_VECTORS; c++) sums[j][c] = (vf)0.0f;
-  for (size_t d = 0; d < s->width; d++) {
-    vf key[PAGE_VECTORS];
-    // The same place of the next window: spread over the loop, so that memory is never idle.
-    __builtin_prefetch(next + d * step);
-    for (int c = 0; c < PAGE_VECTORS; c++) key[c] = kv_load(half, keys, d * PAGE + c * LANES);
-    for (int j = 0; j < queries; j++)
+    for (int c = 0; c < pages * PAGE_VECTORS; c++) sums[j][c] = (vf)0.0f;
+  for (size_t d = 0; d < width; d++) {
+    vf key[TILE_VECTORS];
+    if (next) fetch(half, next, d, width);
+    for (int p = 0; p < pages; p++)
       for (int c = 0; c < PAGE_VECTORS; c++)
-        sums[j][c] = fused(key[c], splat(s->q[query + j][d]), sums[j][c]);
+        key[p * PAGE_VECTORS + c] = kv_load(half, keys[p] + d * stride, (size_t)(c * LANES));
+    for (int j = 0; j < queries; j++) {
+      vf x = splat(q[(size_t)j * width + d]);
+      for (int c = 0; c < pages * PAGE_VECTORS; c++) sums[j][c] = fused(key[c], x, sums[j][c]);
+    }
   }
   for (int j = 0; j < queries; j++)
-    for (int c = 0; c < PAGE_VECTORS; c++)
-      store(&s->p[query + j][column + c * LANES], sums[j][c]);
+    for (int c = 0; c < pages * PAGE_VECTORS; c++)
+      store(&s->p[query + (size_t)j][column + (size_t)(c * LANES)], sums[j][c]);
 }
 
-// Adds the weighted values of the tokens first ..< last of one page to `queries` (a constant).
-INLINE void gather_page(bool half, int queries, gathering *s, size_t query, const uint8_t *values,
-                        size_t first, size_t last, size_t column, const uint8_t *next) {
-  size_t width = s->width, size = half ? 2 : 4, d = 0;
-  for (; d + 2 * LANES <= width; d += 2 * LANES) {
-    vf sums[8][2];
-    for (int j = 0; j < queries; j++)
-      for (int c = 0; c < 2; c++) sums[j][c] = load(&s->o[query + j][d + c * LANES]);
-    for (size_t t = first; t < last; t++) {
-      size_t element = t * width + d;
-      __builtin_prefetch(next + element * size);
-      vf value[2] = {kv_load(half, values, element), kv_load(half, values, element + LANES)};
-      for (int j = 0; j < queries; j++)
-        for (int c = 0; c < 2; c++)
-          sums[j][c] = fused(value[c], splat(s->p[query + j][column + t]), sums[j][c]);
+// Adds the weighted values of the tokens first ..< last of a window to `queries` queries: `vectors`
+// vectors (both constants) from element d on. Fetches two pages of the next window, where there is one.
+INLINE void gather_tile(bool half, int queries, int vectors, gathering *s, size_t query,
+                        const uint8_t *const *values, size_t d, size_t first, size_t last,
+                        const uint8_t *const *next) {
+  vf sums[QUERIES][TILE_VECTORS];
+  size_t width = s->width, size = half ? 2 : 4;
+  float *o = s->o + query * width + d;
+  for (int j = 0; j < queries; j++)
+    for (int c = 0; c < vectors; c++) sums[j][c] = load(o + (size_t)j * width + c * LANES);
+  for (size_t page = first / PAGE; page * PAGE < last; page++) {
+    size_t t = page * PAGE < first ? first : page * PAGE;
+    size_t end = (page + 1) * PAGE < last ? (page + 1) * PAGE : last;
+    const uint8_t *value = values[page] + ((t - page * PAGE) * width + d) * size;
+    for (; t < end; t++, value += width * size) {
+      vf v[TILE_VECTORS];
+      if (next) {
+        size_t line = d + t * (size_t)vectors * LANES / WINDOW;
+        fetch(half, next, line, width);
+      }
+      for (int c = 0; c < vectors; c++) v[c] = kv_load(half, value, (size_t)(c * LANES));
+      for (int j = 0; j < queries; j++) {
+        vf weight = splat(s->p[query + (size_t)j][t]);
+        for (int c = 0; c < vectors; c++) sums[j][c] = fused(v[c], weight, sums[j][c]);
+      }
     }
-    for (int j = 0; j < queries; j++)
-      for (int c = 0; c < 2; c++) store(&s->o[query + j][d + c * LANES], sums[j][c]);
   }
-  for (; d + LANES <= width; d += LANES)
-    for (int j = 0; j < queries; j++) {
-      vf sum = load(&s->o[query + j][d]);
-      for (size_t t = first; t < last; t++)
-        sum = fused(kv_load(half, values, t * width + d), splat(s->p[query + j][column + t]), sum);
-      store(&s->o[query + j][d], sum);
-    }
-  for (; d < width; d++)
-    for (int j = 0; j < queries; j++) {
-      vf sum = splat(s->o[query + j][d]);
-      for (size_t t = first; t < last; t++)
-        sum = fused(splat(kv_one(half, values, t * width + d)),
-                    splat(s->p[query + j][column + t]), sum);
-      s->o[query + j][d] = sum[0];
-    }
+  for (int j = 0; j < queries; j++)
+    for (int c = 0; c < vectors; c++) store(o + (size_t)j * width + c * LANES, sums[j][c]);
 }
 
-// Calls `function` with a constant number of queries until all are done.
-#define IN_CONSTANT_TILES(query, end, function, ...)                              \
-  while (query < end) {                                                           \
-    size_t left = end - query;                                                    \
-    if (QUERIES >= 8 && left >= 8) {                                              \
-      function(half, 8, s, query, __VA_ARGS__), query += 8;                       \
-    } else if (QUERIES >= 4 && left >= 4) {                                       \
-      function(half, 4, s, query, __VA_ARGS__), query += 4;                       \
-    } else if (QUERIES >= 4 && left == 3) {                                       \
-      function(half, 3, s, query, __VA_ARGS__), query += 3;                       \
-    } else if (left >= 2) {                                                       \
-      function(half, 2, s, query, __VA_ARGS__), query += 2;                       \
-    } else {                                                                      \
-      function(half, 1, s, query, __VA_ARGS__), query += 1;                       \
-    }                                                                             \
+// What a head has behind its last whole vector.
+INLINE void gather_rest(bool half, gathering *s, size_t query, const uint8_t *const *values,
+                        size_t d, size_t first, size_t last) {
+  for (; d < s->width; d++) {
+    vf sum = splat(s->o[query * s->width + d]);
+    for (size_t t = first; t < last; t++)
+      sum = fused(splat(kv_one(half, values[t / PAGE], t % PAGE * s->width + d)),
+                  splat(s->p[query][t]), sum);
+    s->o[query * s->width + d] = sum[0];
   }
+}
+
+// Calls `function` with a constant number of queries, from `query` on, until all are done.
+#define IN_CONSTANT_TILES(query, end, function, ...)                                      \
+  for (size_t query##_left; (query##_left = end - query) > 0;) {                          \
+    if (QUERIES >= 6 && query##_left >= 6 && query##_left != 7 && query##_left != 8)      \
+      function(half, 6, __VA_ARGS__), query += 6;                                         \
+    else if (QUERIES >= 6 && query##_left == 5)                                           \
+      function(half, 5, __VA_ARGS__), query += 5;                                         \
+    else if (QUERIES >= 6 && query##_left >= 4)                                           \
+      function(half, 4, __VA_ARGS__), query += 4;                                         \
+    else if (QUERIES >= 3 && query##_left >= 3)                                           \
+      function(half, 3, __VA_ARGS__), query += 3;                                         \
+    else if (query##_left >= 2)                                                           \
+      function(half, 2, __VA_ARGS__), query += 2;                                         \
+    else                                                                                  \
+      function(half, 1, __VA_ARGS__), query += 1;                                         \
+  }
+
+// The scores of the queries query ..< end against pages from ..< to of a window.
+INLINE void score(bool half, gathering *s, size_t query, size_t end, const uint8_t *const *keys,
+                  size_t stride, size_t from, size_t to, const uint8_t *const *next) {
+  if (TILE_PAGES == WINDOW_PAGES && from == 0 && to == WINDOW_PAGES) {
+    size_t j = query;
+    IN_CONSTANT_TILES(j, end, score_tile, TILE_PAGES, s, j, keys, stride, 0, j == 0 ? next : NULL)
+    return;
+  }
+  for (size_t page = from; page < to; page++) {
+    size_t j = query;
+    IN_CONSTANT_TILES(j, end, score_tile, 1, s, j, keys + page, stride, page * PAGE,
+                      j == 0 && page == from ? next : NULL)
+  }
+}
+
+// The sums of the queries query ..< end over the tokens first ..< last of a window.
+INLINE void gather(bool half, gathering *s, size_t query, size_t end, const uint8_t *const *values,
+                   size_t first, size_t last, const uint8_t *const *next) {
+  size_t d = 0, width = s->width;
+  for (; d + TILE_VECTORS * LANES <= width; d += TILE_VECTORS * LANES) {
+    size_t j = query;
+    IN_CONSTANT_TILES(j, end, gather_tile, TILE_VECTORS, s, j, values, d, first, last,
+                      j == 0 ? next : NULL)
+  }
+  for (; d + LANES <= width; d += LANES) {
+    size_t j = query;
+    IN_CONSTANT_TILES(j, end, gather_tile, 1, s, j, values, d, first, last, j == 0 ? next : NULL)
+  }
+  if (d < width)
+    for (size_t j = query; j < end; j++) gather_rest(half, s, j, values, d, first, last);
+}
 
 // Scores to weights: the running maximum, the sum, and the outputs so far on the new scale.
 // Tokens outside first ..< last are masked by selection, since they may hold anything.
 INLINE void weigh(gathering *s, size_t query, size_t first, size_t last) {
-  float *p = s->p[query];
-  vf lowest = (vf)-__builtin_inff(), peaks = lowest, totals[SUM_VECTORS];
-  for (int c = 0; c < SUM_VECTORS; c++) totals[c] = (vf)0.0f;
+  vf p[WINDOW / LANES], lowest = (vf)-__builtin_inff(), totals[SUM_VECTORS];
+  bool masked = first > 0 || last < WINDOW;
   vi lane;
   for (int i = 0; i < LANES; i++) lane[i] = i;
-  for (int i = 0; i < WINDOW; i += LANES) {
-    vi token = lane + i;
-    vi seen = (token >= (int32_t)first) & (token < (int32_t)last);
-    vf score = choose(seen, load(p + i), lowest);
-    peaks = max_of(score, peaks);
-    store(p + i, score);
+  for (int i = 0; i < WINDOW / LANES; i++) {
+    p[i] = load(&s->p[query][i * LANES]);
+    if (masked) {
+      vi token = lane + i * LANES;
+      vi seen = (token >= (int32_t)first) & (token < (int32_t)last);
+      p[i] = choose(seen, p[i], lowest);
+    }
   }
-  float before = s->peak[query], peak = peak_of(peaks);
-  peak = peak > before ? peak : before;
-  for (int i = 0; i < WINDOW; i += LANES) {
-    vi token = lane + i;
-    vi seen = (token >= (int32_t)first) & (token < (int32_t)last);
-    vf weight = choose(seen, exponential(load(p + i) - peak), (vf)0.0f);
-    totals[i / LANES % SUM_VECTORS] += weight;
-    store(p + i, weight);
+  vf peaks = p[0];
+  for (int i = 1; i < WINDOW / LANES; i++) peaks = max_of(p[i], peaks);
+  float before = s->peak[query], peak = peak_of(max_of(peaks, splat(before)));
+  for (int c = 0; c < SUM_VECTORS; c++) totals[c] = (vf)0.0f;
+  for (int i = 0; i < WINDOW / LANES; i++) {
+    vf weight = exponential_below(p[i] - peak);
+    if (masked) {
+      vi token = lane + i * LANES;
+      vi seen = (token >= (int32_t)first) & (token < (int32_t)last);
+      weight = choose(seen, weight, (vf)0.0f);
+    }
+    totals[i % SUM_VECTORS] += weight;
+    store(&s->p[query][i * LANES], weight);
   }
   if (peak > before) {
-    float shrink = exponential((vf)(before - peak))[0];
+    vf shrink = exponential_below((vf)(before - peak));
+    float *o = s->o + query * s->width;
+    size_t d = 0;
     s->peak[query] = peak;
-    s->total[query] *= shrink;
-    for (size_t d = 0; d < s->width; d++) s->o[query][d] *= shrink;
+    s->total[query] *= shrink[0];
+    for (; d + LANES <= s->width; d += LANES) store(o + d, load(o + d) * shrink);
+    for (; d < s->width; d++) o[d] *= shrink[0];
   }
   s->total[query] += sum_of_lanes(totals);
 }
 
-// Lets the queries query ..< end, which all see the same tokens first ..< last of a window, gather.
-INLINE void see_window(bool half, gathering *s, size_t query, size_t end, const uint8_t *pages[4],
-                       const uint8_t *next[4], size_t first, size_t last) {
-  size_t to_values = PAGE * s->width * (half ? 2 : 4);
-  for (size_t page = first / PAGE; page * PAGE < last; page++) {
-    size_t j = query;
-    IN_CONSTANT_TILES(j, end, score_page, pages[page], page * PAGE, next[page])
-  }
-  for (size_t j = query; j < end; j++) weigh(s, j, first, last);
-  for (size_t page = first / PAGE; page * PAGE < last; page++) {
-    size_t from = page * PAGE < first ? first - page * PAGE : 0;
-    size_t to = last - page * PAGE < PAGE ? last - page * PAGE : PAGE;
-    size_t j = query;
-    IN_CONSTANT_TILES(j, end, gather_page, pages[page] + to_values, from, to, page * PAGE,
-                      next[page] + to_values)
-  }
+// total and sums += a later part's, both on the scale of the larger peak.
+INLINE void merge(size_t width, float *peak, float *total, float *sums, float part_peak,
+                  float part_total, const float *part_sums) {
+  float now = part_peak > *peak ? part_peak : *peak;
+  vf own = exponential_below(splat(*peak - now)), other = exponential_below(splat(part_peak - now));
+  *peak = now;
+  *total = fused(splat(part_total), other, splat(*total) * own)[0];
+  size_t d = 0, n;
+  for (; d + LANES <= width; d += LANES)
+    store(sums + d, fused(load(part_sums + d), other, load(sums + d) * own));
+  if ((n = width - d) > 0)
+    store_some(sums + d, fused(load_some(part_sums + d, n), other, load_some(sums + d, n) * own), n);
 }
 
-// Rows row ..< row + rows, which share a page list, with `heads` query heads from `head` on.
-INLINE void attend_rows(bool half, const cpu_attend_arguments *a, gathering *s, size_t row,
-                        size_t rows, size_t kv_head, size_t head, size_t heads) {
-  size_t width = a->pool.head_width, block = head_bytes(&a->pool);
-  s->width = width;
-  int32_t begin = INT32_MAX, end = 0;           // what any row sees
-  int32_t shared_begin = 0, shared_end = INT32_MAX; // what all rows see
-  for (size_t r = 0; r < rows; r++) {
-    int32_t from = a->begin[row + r], to = a->end[row + r];
-    shared_begin = from > shared_begin ? from : shared_begin;
-    shared_end = to < shared_end ? to : shared_end;
-    if (from < to) {
-      begin = from < begin ? from : begin;
-      end = to > end ? to : end;
-    }
-    for (size_t h = 0; h < heads; h++) {
-      size_t query = r * heads + h;
-      const float *q = a->q + ((row + r) * a->heads + head + h) * width;
-      for (size_t d = 0; d < width; d++) s->q[query][d] = q[d] * a->scale;
-      for (size_t d = 0; d < width; d++) s->o[query][d] = 0;
-      s->peak[query] = -__builtin_inff();
-      s->total[query] = 0;
-      s->any[query] = false;
-    }
-  }
-  const int32_t *table = a->tables + a->table[row];
+// What one query has gathered in one span: its sums, then peak and total.
+INLINE float *part_of(const cpu_attend_arguments *a, size_t row, size_t head, size_t span) {
+  return a->parts + ((row * a->heads + head) * a->spans + span) * (a->pool.head_width + 2);
+}
+
+INLINE void finish(const cpu_attend_arguments *a, size_t row, size_t head, float total,
+                   const float *sums) {
+  size_t width = a->pool.head_width, d = 0;
+  float *output = a->output + (row * a->heads + head) * width;
+  vf inverse = reciprocal(splat(total));
+  for (; d + LANES <= width; d += LANES) store(output + d, load(sums + d) * inverse);
+  for (; d < width; d++) output[d] = sums[d] * inverse[0];
+}
+
+INLINE int32_t most(int32_t a, int32_t b) { return a > b ? a : b; }
+INLINE int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
+
+// The pages of a window of the list `table`; those that nobody sees stand for one that somebody does.
+INLINE void find_pages(const cpu_attend_arguments *a, const int32_t *table, size_t kv_head,
+                       int32_t first, int32_t last, const uint8_t *pages[WINDOW_PAGES]) {
+  size_t block = head_bytes(&a->pool);
   const uint8_t *base = (const uint8_t *)a->pool.pages + kv_head * block;
-  if (begin < end)
-    for (int32_t window = begin / WINDOW * WINDOW; window < end; window += WINDOW) {
-      const uint8_t *pages[4], *next[4];
-      for (int32_t p = 0; p < 4; p++) {
-        int32_t here = window / PAGE + p, then = here + 4;
-        bool used = here * PAGE < end && (here + 1) * PAGE > begin;
-        pages[p] = used ? base + (size_t)table[here] * a->pool.heads * block : base;
-        next[p] = then * PAGE < end ? base + (size_t)table[then] * a->pool.heads * block : pages[p];
-      }
-      if (shared_begin <= window && window + WINDOW <= shared_end) {
-        see_window(half, s, 0, rows * heads, pages, next, 0, WINDOW);
-      } else {
-        for (size_t r = 0; r < rows; r++) {
-          int32_t from = a->begin[row + r] - window, to = a->end[row + r] - window;
-          from = from > 0 ? from : 0;
-          to = to < WINDOW ? to : WINDOW;
-          if (from < to)
-            see_window(half, s, r * heads, (r + 1) * heads, pages, next, (size_t)from, (size_t)to);
-        }
-      }
-      if ((window + WINDOW) % SPAN != 0 && window + WINDOW < end) continue;
-      for (size_t r = 0; r < rows; r++) {
-        int32_t from = window / SPAN * SPAN, to = window + WINDOW;
-        from = a->begin[row + r] > from ? a->begin[row + r] : from;
-        to = a->end[row + r] < to ? a->end[row + r] : to;
-        if (from < to)
-          for (size_t h = 0; h < heads; h++) merge(s, r * heads + h);
-      }
+  int32_t start = first / WINDOW * WINDOW_PAGES;
+  for (int32_t p = 0; p < WINDOW_PAGES; p++) {
+    int32_t page = least(most(start + p, first / PAGE), (last - 1) / PAGE);
+    pages[p] = base + (size_t)table[page] * a->pool.heads * block;
+  }
+}
+
+// Widens the keys (element d of a window's tokens side by side) or the values of pages from ..< to.
+INLINE void widen_keys(bool half, gathering *s, const window *w, size_t from, size_t to) {
+  size_t size = half ? 2 : 4;
+  for (size_t d = 0; d < s->width; d++)
+    for (size_t p = from; p < to; p++) {
+      __builtin_prefetch(w->next[p] + d * PAGE * size);
+      for (int c = 0; c < PAGE_VECTORS; c++)
+        store(s->copy + d * WINDOW + p * PAGE + (size_t)(c * LANES),
+              kv_load(half, w->here[p], d * PAGE + (size_t)(c * LANES)));
     }
-  for (size_t r = 0; r < rows; r++)
-    for (size_t h = 0; h < heads; h++) {
-      size_t query = r * heads + h;
-      float *output = a->output + ((row + r) * a->heads + head + h) * width;
-      float total = s->any[query] ? s->all_total[query] : 0;
-      float inverse = total > 0 ? reciprocal(splat(total))[0] : 0;
-      for (size_t d = 0; d < width; d++)
-        output[d] = total > 0 ? s->all[query][d] * inverse : 0;
+}
+INLINE void widen_values(bool half, gathering *s, const window *w, size_t from, size_t to) {
+  size_t numbers = PAGE * s->width;
+  for (size_t p = from; p < to; p++)
+    for (size_t i = 0; i < numbers; i += LANES) {
+      __builtin_prefetch(w->next[p] + (numbers + i) * (half ? 2 : 4));
+      store(s->copy + p * numbers + i, kv_load(half, w->here[p], numbers + i));
     }
 }
 
+// Rows row ..< row + rows, which share a page list, with `heads` query heads from `head` on, in the spans
+// from ..< to; the parts stay apart, or else are merged and finished.
+INLINE void attend_rows(bool half, const cpu_attend_arguments *a, gathering *s, size_t row,
+                        size_t rows, size_t kv_head, size_t head, size_t heads, int32_t from_span,
+                        int32_t to_span, bool apart) {
+  size_t width = a->pool.head_width, queries = rows * heads;
+  bool copies = queries >= COPY_QUERIES;
+  const int32_t *table = a->tables + a->table[row];
+  int32_t begin = INT32_MAX, end = 0;
+  s->width = width;
+  for (size_t r = 0; r < rows; r++) {
+    if (a->begin[row + r] < a->end[row + r]) {
+      begin = least(begin, a->begin[row + r]);
+      end = most(end, a->end[row + r]);
+    }
+    for (size_t h = 0; h < heads; h++) {
+      const float *q = a->q + ((row + r) * a->heads + head + h) * width;
+      for (size_t d = 0; d < width; d++) s->q[(r * heads + h) * width + d] = q[d] * a->scale;
+      s->any[r * heads + h] = false;
+    }
+  }
+  for (int32_t span = most(from_span, begin / SPAN); span < to_span && span * SPAN < end; span++) {
+    int32_t span_begin = most(begin, span * SPAN), span_end = least(end, (span + 1) * SPAN);
+    if (span_begin >= span_end) break;
+    for (size_t j = 0; j < queries; j++) s->peak[j] = -__builtin_inff(), s->total[j] = 0;
+    __builtin_memset(s->o, 0, queries * width * sizeof(float));
+
+    window w;
+    find_pages(a, table, kv_head, span_begin, least(span_end, (span_begin / WINDOW + 1) * WINDOW),
+               w.here);
+    for (int32_t first = span_begin, last; first < span_end; first = last) {
+      int32_t base = first / WINDOW * WINDOW;
+      last = least(span_end, base + WINDOW);
+      if (last < end)
+        find_pages(a, table, kv_head, last, least(end, last + WINDOW), w.next);
+      else
+        __builtin_memcpy(w.next, w.here, sizeof w.here);
+      size_t from = (size_t)(first - base) / PAGE, to = (size_t)(last - base - 1) / PAGE + 1;
+      const uint8_t *copy[WINDOW_PAGES], *values[WINDOW_PAGES];
+      if (copies) {
+        for (size_t p = 0; p < WINDOW_PAGES; p++) copy[p] = (const uint8_t *)(s->copy + p * PAGE);
+        widen_keys(half, s, &w, from, to);
+        score(false, s, 0, queries, copy, WINDOW * 4, from, to, NULL);
+      } else {
+        score(half, s, 0, queries, w.here, PAGE * (half ? 2 : 4), from, to, w.next);
+      }
+
+      bool alike = true; // whether all rows see all of the window's tokens that any sees
+      for (size_t r = 0; r < rows; r++) {
+        int32_t sees = most(a->begin[row + r], first), until = least(a->end[row + r], last);
+        alike = alike && sees == first && until == last;
+        if (sees < until)
+          for (size_t j = r * heads; j < (r + 1) * heads; j++)
+            weigh(s, j, (size_t)(sees - base), (size_t)(until - base));
+      }
+
+      for (size_t p = 0; p < WINDOW_PAGES; p++) {
+        copy[p] = (const uint8_t *)(s->copy + p * PAGE * width);
+        values[p] = w.here[p] + PAGE * width * (half ? 2 : 4);
+      }
+      if (copies) widen_values(half, s, &w, from, to);
+      for (size_t r = 0, some; r < rows; r += some) {
+        some = alike ? rows : 1;
+        int32_t sees = most(a->begin[row + r], first), until = least(a->end[row + r], last);
+        if (sees >= until) continue;
+        size_t j = r * heads, k = (r + some) * heads;
+        if (copies)
+          gather(false, s, j, k, copy, (size_t)(sees - base), (size_t)(until - base), NULL);
+        else
+          gather(half, s, j, k, values, (size_t)(sees - base), (size_t)(until - base),
+                 w.next + WINDOW_PAGES / 2);
+      }
+      __builtin_memcpy(w.here, w.next, sizeof w.here);
+    }
+
+    for (size_t j = 0; j < queries; j++) {
+      size_t r = row + j / heads, h = head + j % heads;
+      if (most(a->begin[r], span_begin) >= least(a->end[r], span_end)) continue;
+      if (apart) {
+        float *part = part_of(a, r, h, (size_t)span);
+        __builtin_memcpy(part, s->o + j * width, width * sizeof(float));
+        part[width] = s->peak[j], part[width + 1] = s->total[j];
+      } else if (s->any[j]) {
+        merge(width, &s->all_peak[j], &s->all_total[j], s->all + j * width, s->peak[j], s->total[j],
+              s->o + j * width);
+      } else {
+        s->any[j] = true;
+        s->all_peak[j] = s->peak[j], s->all_total[j] = s->total[j];
+        __builtin_memcpy(s->all + j * width, s->o + j * width, width * sizeof(float));
+      }
+    }
+  }
+  if (apart) return;
+  for (size_t j = 0; j < queries; j++) {
+    size_t r = row + j / heads, h = head + j % heads;
+    if (s->any[j])
+      finish(a, r, h, s->all_total[j], s->all + j * width);
+    else
+      __builtin_memset(a->output + (r * a->heads + h) * width, 0, width * sizeof(float));
+  }
+}
+
+// An item is a tile of rows and a kv head, and a span too where parts stay apart. The last tiles come
+// first: they see most, and what is short fills the gaps at the end.
 static void attend(const void *arguments, size_t first, size_t last) {
   const cpu_attend_arguments *a = arguments;
-  size_t group = a->heads / a->pool.heads;
+  size_t group = a->heads / a->pool.heads, spans = a->parts ? a->spans : 1;
+  size_t tiles = (a->rows + a->tile_rows - 1) / a->tile_rows;
+  size_t room = TILE_NUMBERS / a->pool.head_width;
+  room = room < QUERY_TILE ? room : QUERY_TILE;
   gathering s;
   for (size_t item = first; item < last; item++) {
-    size_t kv_head = item % a->pool.heads;
-    size_t row = item / a->pool.heads * ATTEND_ROWS;
-    size_t end = a->rows - row < ATTEND_ROWS ? a->rows : row + ATTEND_ROWS;
-    while (row < end) {
-      size_t rows = 1;
-      while (row + rows < end && a->table[row + rows] == a->table[row]) rows++;
-      size_t most = QUERY_TILE / rows;
-      for (size_t h = 0; h < group; h += most) {
-        size_t heads = group - h < most ? group - h : most;
+    size_t kv_head = item % a->pool.heads, span = item / a->pool.heads % spans;
+    size_t tile = tiles - 1 - item / a->pool.heads / spans;
+    size_t row = tile * a->tile_rows;
+    size_t end = a->rows - row < a->tile_rows ? a->rows : row + a->tile_rows;
+    int32_t from = a->parts ? (int32_t)span : 0, to = a->parts ? from + 1 : INT32_MAX / SPAN;
+    for (size_t rows; row < end; row += rows) {
+      for (rows = 1; row + rows < end && a->table[row + rows] == a->table[row];) rows++;
+      size_t most_heads = room / rows;
+      for (size_t h = 0; h < group; h += most_heads) {
+        size_t heads = group - h < most_heads ? group - h : most_heads;
         if (a->pool.half)
-          attend_rows(true, a, &s, row, rows, kv_head, kv_head * group + h, heads);
+          attend_rows(true, a, &s, row, rows, kv_head, kv_head * group + h, heads, from, to, a->parts);
         else
-          attend_rows(false, a, &s, row, rows, kv_head, kv_head * group + h, heads);
+          attend_rows(false, a, &s, row, rows, kv_head, kv_head * group + h, heads, from, to,
+                      a->parts);
       }
-      row += rows;
     }
+  }
+}
+
+// An item is a row and a head whose parts lie apart.
+static void merge_parts(const void *arguments, size_t first, size_t last) {
+  const cpu_attend_arguments *a = arguments;
+  size_t width = a->pool.head_width;
+  for (size_t item = first; item < last; item++) {
+    size_t row = item / a->heads, head = item % a->heads;
+    float *all = NULL;
+    for (int32_t span = a->begin[row] / SPAN; span * SPAN < a->end[row]; span++) {
+      if (a->begin[row] >= a->end[row]) break;
+      float *part = part_of(a, row, head, (size_t)span);
+      if (!all)
+        all = part;
+      else
+        merge(width, &all[width], &all[width + 1], all, part[width], part[width + 1], part);
+    }
+    if (all)
+      finish(a, row, head, all[width + 1], all);
+    else
+      __builtin_memset(a->output + item * width, 0, width * sizeof(float));
   }
 }

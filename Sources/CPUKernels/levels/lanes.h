@@ -7,8 +7,6 @@
 //   narrow      vf -> LANES halves in memory
 //   dot4        int32 lane += four bytes of w times four signed bytes of x
 //   look_up     bytes below 16 -> the bytes of that index in a table
-//   nibble_pair, fifth_bit_pair
-//               where LANES is 16: `nibbles` and `fifth_bits` of two blocks
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,7 +25,6 @@ typedef VECTOR(int8_t, LANES) vc;
 typedef VECTOR(uint8_t, LANES) vo;
 typedef VECTOR(uint8_t, LANES * 4) vb; // the bytes of LANES / 8 blocks of 32
 typedef VECTOR(uint8_t, 16) b16;
-typedef VECTOR(uint8_t, 32) b32;
 
 // Blocks of 32 bytes in a vector.
 enum { PAIR = LANES / 8 };
@@ -36,11 +33,11 @@ enum { PAIR = LANES / 8 };
 #define UNALIGNED(type, name) \
   typedef type name __attribute__((aligned(1), may_alias))
 UNALIGNED(vf, vf_any);
+UNALIGNED(vu, vu_any);
 UNALIGNED(vh, vh_any);
+UNALIGNED(vo, vo_any);
 UNALIGNED(vc, vc_any);
 UNALIGNED(vb, vb_any);
-UNALIGNED(b16, b16_any);
-UNALIGNED(b32, b32_any);
 UNALIGNED(uint16_t, u16_any);
 UNALIGNED(uint32_t, u32_any);
 UNALIGNED(float, f32_any);
@@ -56,6 +53,17 @@ INLINE vf load_some(const void *p, size_t n) {
   return v;
 }
 INLINE void store_some(void *p, vf v, size_t n) { __builtin_memcpy(p, &v, n * sizeof(float)); }
+
+// The lanes i ..< last of an array, the rest zero.
+INLINE vf load_up_to(const float *p, size_t i, size_t last) {
+  return i + LANES <= last ? load(p + i) : i < last ? load_some(p + i, last - i) : (vf)0.0f;
+}
+INLINE void store_up_to(float *p, size_t i, size_t last, vf v) {
+  if (i + LANES <= last)
+    store(p + i, v);
+  else if (i < last)
+    store_some(p + i, v, last - i);
+}
 
 INLINE vf choose(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (vi)b)); }
 INLINE vf max_of(vf a, vf b) { return choose(a > b, a, b); }
@@ -92,14 +100,8 @@ INLINE half_vf lower(vf a) {
 INLINE half_vf upper(vf a) {
   return __builtin_shufflevector(a, a, 8, 9, 10, 11, 12, 13, 14, 15);
 }
-#define ZIP_LOWER(a, b) \
-  __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
-#define ZIP_UPPER(a, b) \
-  __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
 #else
 typedef vf half_vf;
-#define ZIP_LOWER(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
-#define ZIP_UPPER(a, b) __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
 #endif
 
 // The sum of the lanes, by halves.
@@ -115,9 +117,12 @@ INLINE float sum_of(vf a) {
 }
 
 INLINE float peak_of(vf a) {
-  float peak = a[0];
-  for (int i = 1; i < LANES; i++) peak = a[i] > peak ? a[i] : peak;
-  return peak;
+  for (int half = LANES / 2; half > 0; half /= 2) {
+    vf turned;
+    for (int i = 0; i < LANES; i++) turned[i] = a[i ^ half];
+    a = max_of(a, turned);
+  }
+  return a[0];
 }
 
 // Four sums at once: lane i of the result is the sum of the lanes of v[i].
@@ -141,18 +146,6 @@ INLINE quad sums_of(const vf v[4]) {
   return __builtin_shufflevector(s, s, 0, 4, 2, 6) + __builtin_shufflevector(s, s, 1, 5, 3, 7);
 }
 
-// Turns LANES vectors of LANES lanes so that rows become lanes: log2(LANES) rounds of zips.
-INLINE void transpose(vi m[LANES]) {
-  for (int round = 1; round < LANES; round *= 2) {
-    vi t[LANES];
-    for (int i = 0; i < LANES / 2; i++) {
-      t[2 * i] = ZIP_LOWER(m[i], m[i + LANES / 2]);
-      t[2 * i + 1] = ZIP_UPPER(m[i], m[i + LANES / 2]);
-    }
-    for (int i = 0; i < LANES; i++) m[i] = t[i];
-  }
-}
-
 // ---------------------------------------------------------------------- the same bits everywhere
 //
 // What follows are the steps of Sources/Tensors/PortableMath.swift, which says how good they are.
@@ -161,10 +154,9 @@ INLINE void transpose(vi m[LANES]) {
 // that integer in the low bits.
 #define ROUNDER 12582912.0f
 
-// exp(x); beyond -86 ... 88 the value at the end of that range, and NaN stays NaN.
-INLINE vf exponential(vf x) {
+// exp(x) for x up to 88; below -86 the value there, and NaN stays NaN.
+INLINE vf exponential_below(vf x) {
   x = choose(x < -86.0f, (vf)-86.0f, x);
-  x = choose(x > 88.0f, (vf)88.0f, x);
   vf shifted = fused(x, (vf)1.44269504f, (vf)ROUNDER);
   vf n = shifted - ROUNDER;
   vf r = fused(n, (vf)2.12194440e-4f, fused(n, (vf)-0.693359375f, x));
@@ -177,6 +169,9 @@ INLINE vf exponential(vf x) {
   p = fused(p, r * r, r) + 1.0f;
   return p * (vf)(((vu)shifted << 23) + (127u << 23));
 }
+
+// exp(x); beyond -86 ... 88 the value at the end of that range, and NaN stays NaN.
+INLINE vf exponential(vf x) { return exponential_below(choose(x > 88.0f, (vf)88.0f, x)); }
 
 // 1 / x for 1e-37 ... 1e37.
 INLINE vf reciprocal(vf x) {

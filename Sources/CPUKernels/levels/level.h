@@ -1,9 +1,11 @@
 // All kernels of one level; the level's file has defined its vectors and primitives.
-#include "blocks.h"
-
 #include "weights.h"
 
+#include "tiles.h"
+
 #pragma clang fp contract(on)
+
+#include "linear_f32.h"
 
 #include "linear_rows.h"
 
@@ -19,10 +21,14 @@
 
 #include "attention.h"
 
+#include "probe.h"
+
 #define KERNELS(level)                                                                         \
   {                                                                                            \
     .name = level, .decode = decode, .linear = linear, .linear_int8 = linear_int8,             \
     .embed = embed, .rms_norm = rms_norm, .rope = rope, .add = add,                            \
     .gated_silu = gated_silu, .gated_gelu = gated_gelu,                                        \
-    .quantize = quantize, .write_kv = write_kv, .attend = attend                               \
+    .quantize = quantize, .write_kv = write_kv, .attend = attend, .merge_parts = merge_parts,  \
+    .probe_read = probe_read, .probe_float = probe_float, .probe_int8 = probe_int8,            \
+    .probe_operations = 2 * CHAINS * LANES                                                     \
   }

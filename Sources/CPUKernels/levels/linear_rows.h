@@ -1,4 +1,4 @@
-// x W^T for few rows of x: the weights pass by once, straight from memory.
+// x W^T for rows of floats and few rows of x: the weights pass by once, straight from memory.
 //
 // Lanes run along k. ROWS rows of W share the loads of x; sums over the lanes come at the end.
 
@@ -18,24 +18,20 @@ INLINE void dot_rows(cpu_type type, const uint8_t *const rows[ROWS], size_t ahea
   vf sums[ROWS][UNIT];
   for (int r = 0; r < ROWS; r++)
     for (int u = 0; u < UNIT; u++) sums[r][u] = (vf)0.0f;
-  size_t k = 0, offset = 0, bytes = block_bytes(type);
+  size_t k = 0, offset = 0;
   vf v[UNIT], values[UNIT];
-  for (; k + BLOCK * span(type) <= width; offset += bytes) {
-    decoder with[ROWS];
-    for (int r = 0; r < ROWS; r++) prepare(type, rows[r] + offset, &with[r]);
-    for (size_t b = 0; b < span(type); b++, k += BLOCK) {
-      for (int u = 0; u < UNIT; u++) v[u] = load(x + k + u * LANES);
+  for (; k + BLOCK <= width; k += BLOCK, offset += BLOCK * element_bytes(type)) {
+    for (int u = 0; u < UNIT; u++) v[u] = load(x + k + u * LANES);
 #pragma clang loop unroll(full) // or else the sums lie in memory
-      for (int r = 0; r < ROWS; r++) {
-        const uint8_t *block = rows[r] + offset;
-        __builtin_prefetch(block + b * bytes / span(type) + ahead);
-        if (type == CPU_F32) __builtin_prefetch(block + ahead + 64);
-        decode_block(type, block, b, &with[r], values);
-        for (int u = 0; u < UNIT; u++) sums[r][u] += values[u] * v[u];
-      }
+    for (int r = 0; r < ROWS; r++) {
+      const uint8_t *block = rows[r] + offset;
+      __builtin_prefetch(block + ahead);
+      if (type == CPU_F32) __builtin_prefetch(block + ahead + 64);
+      decode_block(type, block, values);
+      for (int u = 0; u < UNIT; u++) sums[r][u] += values[u] * v[u];
     }
   }
-  if (is_float(type) && k < width) {
+  if (k < width) {
     decode_some(CPU_F32, (const uint8_t *)(x + k), width - k, v);
     for (int r = 0; r < ROWS; r++) {
       decode_some(type, rows[r] + offset, width - k, values);
@@ -49,12 +45,12 @@ INLINE void dot_rows(cpu_type type, const uint8_t *const rows[ROWS], size_t ahea
 }
 
 INLINE void linear_rows(cpu_type type, const cpu_linear_arguments *a, size_t first, size_t last) {
-  size_t ahead = lead(ROWS * a->row_bytes);
+  size_t row_bytes = a->width * element_bytes(type), ahead = lead(ROWS * row_bytes);
   for (size_t o = first; o < last; o += ROWS) {
     size_t n = last - o < ROWS ? last - o : ROWS;
     const uint8_t *rows[ROWS];
     for (size_t r = 0; r < ROWS; r++)
-      rows[r] = (const uint8_t *)a->weights + (o + (r < n ? r : 0)) * a->row_bytes;
+      rows[r] = (const uint8_t *)a->weights + (o + (r < n ? r : 0)) * row_bytes;
     for (size_t t = 0; t < a->rows; t++) {
       float out[ROWS];
       dot_rows(type, rows, ahead, (const float *)a->input + t * a->width, a->width, out);

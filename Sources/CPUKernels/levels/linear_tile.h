@@ -1,4 +1,4 @@
-// x W^T for many rows of x: a register tile of 4 rows of W by TILE_TOKENS rows of x.
+// x W^T for rows of floats and many rows of x: a register tile of 4 rows of W by TILE_TOKENS rows of x.
 //
 // Lanes run along k, so nothing is transposed. Weights that are not f32 are decoded, 4 rows and
 // DEPTH columns at a time, into a buffer that stays in the first cache while TOKENS rows of x,
@@ -33,7 +33,7 @@ INLINE void tile(int tokens, const float *w, size_t stride, const float *x, size
 static void linear_tiles(const cpu_linear_arguments *a, size_t first, size_t last) {
   _Alignas(64) float decoded[4 * DEPTH];
   const float *input = a->input;
-  size_t chunk = DEPTH / BLOCK / span(a->type) * block_bytes(a->type);
+  size_t bytes = element_bytes(a->type);
   for (size_t k = 0; k < a->width; k += DEPTH) {
     size_t depth = a->width - k < DEPTH ? a->width - k : DEPTH;
     for (size_t start = 0; start < a->rows; start += TOKENS) {
@@ -48,8 +48,7 @@ static void linear_tiles(const cpu_linear_arguments *a, size_t first, size_t las
         } else {
           for (size_t r = 0; r < 4; r++)
             decode(a->type,
-                   (const uint8_t *)a->weights + (o + (r < n ? r : 0)) * a->row_bytes +
-                       k / DEPTH * chunk,
+                   (const uint8_t *)a->weights + ((o + (r < n ? r : 0)) * a->width + k) * bytes,
                    depth, decoded + r * DEPTH);
         }
         for (size_t t = start; t < end;) {
@@ -76,12 +75,19 @@ enum { MANY = 4 };
 
 static void linear(const void *arguments, size_t first, size_t last) {
   const cpu_linear_arguments *a = arguments;
+  if (!is_float(a->type)) {
+    linear_f32(a, first, last);
+    return;
+  }
   if (a->rows >= MANY) {
     linear_tiles(a, first, last);
     return;
   }
 #define CASE(name) \
   case name: linear_rows(name, a, first, last); break;
-  switch (a->type) { EACH_TYPE(CASE) }
+  switch (a->type) {
+    EACH_FLOAT(CASE)
+  default: break;
+  }
 #undef CASE
 }

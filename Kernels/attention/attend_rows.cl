@@ -1,0 +1,256 @@
+// y = softmax(scale × q kᵀ) v, a row at a time; common/attention.cl says how. For CPU devices, where
+// private memory is cheap.
+//
+// The HEADS query heads of a kv head go together, so that keys and values are read once. `attend_rows`
+// goes through all spans of a row; a work-item takes `each` kv heads: global ids (share of kv heads, row).
+// `attend_parts` takes `each` pairs of kv head and span and leaves what it gathers in `parts`: global ids
+// (share of the pairs, row). `merge_parts` follows: global ids (share of the heads, row).
+
+// Heads whose scores and sums stay in registers: groups of more are worked on in turns. The last turn
+// may do a head twice, which has the same result twice.
+#define TURNS ((HEADS + 3) / 4)
+#define TOGETHER ((HEADS + TURNS - 1) / TURNS)
+
+typedef struct {
+  float peak[HEADS], total[HEADS];
+  float16 sum[HEADS][VECTORS + 1];
+  float rest[HEADS][REST + 1];
+} gathering;
+
+// Gathers what a row sees of one span: the tokens first ..< last.
+static inline void gather_span(
+    gathering *g, const float *q, global const element *pool, global const int *table, uint kv_heads,
+    uint kv_head, int first, int last)
+{
+  global const element *keys[PAGES];
+  global const element *next[PAGES];
+  float weights[TOGETHER][WINDOW], shrink[TOGETHER];
+  for (uint h = 0; h < HEADS; h++) {
+    g->peak[h] = -INFINITY;
+    g->total[h] = 0.0f;
+    for (uint j = 0; j < VECTORS; j++) g->sum[h][j] = (float16)(0.0f);
+    for (uint j = 0; j < REST; j++) g->rest[h][j] = 0.0f;
+  }
+  find_pages(pool, table, kv_heads, kv_head, first, min(last, first / WINDOW * WINDOW + WINDOW), keys);
+  for (int w = first / WINDOW * WINDOW; w < last; w += WINDOW) {
+    const int begin = max(first - w, 0), end = min(last - w, WINDOW);
+    // Of the next window half is fetched with the keys and half with the values.
+    if (w + WINDOW < last)
+      find_pages(pool, table, kv_heads, kv_head, w + WINDOW, min(last, w + 2 * WINDOW), next);
+    else
+      for (int p = 0; p < PAGES; p++) next[p] = keys[p];
+#define LINES (sizeof(element) / 2)
+#define ASK(page, line)                                                                          \
+  for (uint n = 0; n < LINES; n++)                                                               \
+  ask_for((global const uchar *)next[page] + ((size_t)(line) + n * HEAD_WIDTH) * 64)
+#define WITH_KEYS(line)                                                                          \
+  do {                                                                                           \
+    ASK(0, line);                                                                                \
+    ASK(1, line);                                                                                \
+  } while (0)
+#define WITH_VALUES(line)                                                                        \
+  do {                                                                                           \
+    ASK(2, line);                                                                                \
+    ASK(3, line);                                                                                \
+  } while (0)
+#define HEAD(h) min(turn + (h), (uint)(HEADS - 1))
+#define KEY(p, d) load_elements(keys[p] + (d) * PAGE)
+#define QUERY(h, d) q[HEAD(h) * HEAD_WIDTH + (d)]
+#define VALUES_OF(i) (keys[(i) / PAGE] + (PAGE + (i) % PAGE) * HEAD_WIDTH)
+#define VALUE(i, j) load_elements(VALUES_OF(i) + 16 * (j))
+#define WEIGHT(h, i) weights[h][i]
+#define SUM(h, j) g->sum[HEAD(h)][j]
+#define SHRINK(h) shrink[h]
+    for (uint turn = 0; turn < HEADS; turn += TOGETHER) {
+      float16 score[TOGETHER][PAGES];
+      SCORES(TOGETHER, KEY, QUERY, WITH_KEYS, score);
+      float peak[TOGETHER], total[TOGETHER];
+#pragma unroll
+      for (uint h = 0; h < TOGETHER; h++) {
+        peak[h] = g->peak[HEAD(h)];
+        total[h] = g->total[HEAD(h)];
+        shrink[h] = weigh(score[h], begin, end, &peak[h], &total[h], weights[h]);
+      }
+#pragma unroll
+      for (uint h = 0; h < TOGETHER; h++) {
+        g->peak[HEAD(h)] = peak[h];
+        g->total[HEAD(h)] = total[h];
+      }
+      GATHER(TOGETHER, VALUE, WEIGHT, SUM, SHRINK, WITH_VALUES, begin, end)
+      for (uint j = 0; j < REST; j++)
+        for (uint h = 0; h < TOGETHER && turn + h < HEADS; h++) {
+          float gathered = g->rest[turn + h][j] * shrink[h];
+          for (int i = begin; i < end; i++)
+            gathered = FUSED(LOAD(16 * VECTORS + j, VALUES_OF(i)), weights[h][i], gathered);
+          g->rest[turn + h][j] = gathered;
+        }
+    }
+    for (int p = 0; p < PAGES; p++) keys[p] = next[p];
+  }
+}
+
+// The scaled queries of a work-item.
+static inline void scale_queries(global const float *q, float scale, float *scaled)
+{
+  for (uint i = 0; i < HEADS * HEAD_WIDTH; i++) scaled[i] = q[i] * scale;
+}
+
+// A head of row t to y: floats, or with QUANTIZED 1 int8 blocks, which a head holds whole.
+#ifndef QUANTIZED
+#define QUANTIZED 0
+#endif
+static inline void finish(
+    const float *numbers, float factor, global uchar *y, size_t t, uint heads, uint head)
+{
+  const size_t width = (size_t)heads * HEAD_WIDTH;
+#if QUANTIZED
+  global uchar *row = y + t * (width + width / BLOCK * 8);
+  global char *bytes = (global char *)row;
+  global float *scales = (global float *)(row + width);
+  for (uint i = 0; i < HEAD_WIDTH / BLOCK; i++) {
+    const uint b = head * (HEAD_WIDTH / BLOCK) + i;
+    char16 low, high;
+    const float2 scale = quantize_block(
+        vload16(2 * i, numbers) * factor, vload16(2 * i + 1, numbers) * factor, &low, &high);
+    vstore16(low, 2 * b, bytes);
+    vstore16(high, 2 * b + 1, bytes);
+    scales[b] = scale.x;
+    scales[width / BLOCK + b] = scale.y;
+  }
+#else
+  global float *row = (global float *)y + t * width + head * HEAD_WIDTH;
+  for (uint i = 0; i < HEAD_WIDTH; i++) row[i] = numbers[i] * factor;
+#endif
+}
+
+kernel void attend_rows(
+    global const uchar *q_buffer, ulong q_offset,
+    global const uchar *pool_buffer, ulong pool_offset,
+    global const uchar *begin_buffer, ulong begin_offset,
+    global const uchar *end_buffer, ulong end_offset,
+    global const uchar *table_buffer, ulong table_offset,
+    global const uchar *tables_buffer, ulong tables_offset,
+    global uchar *y_buffer, ulong y_offset, uint kv_heads, float scale, uint each)
+{
+  const size_t t = get_global_id(1);
+  const uint start = get_global_id(0) * each, limit = min(start + each, kv_heads);
+  global const int *table = (global const int *)(tables_buffer + tables_offset)
+      + ((global const int *)(table_buffer + table_offset))[t];
+  global const element *pool = (global const element *)(pool_buffer + pool_offset);
+  const int begin = ((global const int *)(begin_buffer + begin_offset))[t];
+  const int end = ((global const int *)(end_buffer + end_offset))[t];
+  for (uint kv_head = start; kv_head < limit; kv_head++) {
+    const size_t place = (t * kv_heads + kv_head) * HEADS * HEAD_WIDTH;
+    float q[HEADS * HEAD_WIDTH];
+    scale_queries((global const float *)(q_buffer + q_offset) + place, scale, q);
+
+    // Sums of the spans before.
+    float y[HEADS * HEAD_WIDTH];
+    for (uint i = 0; i < HEADS * HEAD_WIDTH; i++) y[i] = 0.0f;
+    gathering g;
+    float peak[HEADS], total[HEADS];
+    for (int span = begin / SPAN; span * SPAN < end; span++) {
+      const int first = max(begin, span * SPAN), last = min(end, span * SPAN + SPAN);
+      if (first >= last) break;
+      gather_span(&g, q, pool, table, kv_heads, kv_head, first, last);
+      for (uint h = 0; h < HEADS; h++) {
+        float *sums = y + h * HEAD_WIDTH;
+        if (first == begin) {
+          peak[h] = g.peak[h];
+          total[h] = g.total[h];
+          for (uint j = 0; j < VECTORS; j++) vstore16(g.sum[h][j], j, sums);
+          for (uint j = 0; j < REST; j++) sums[16 * VECTORS + j] = g.rest[h][j];
+          continue;
+        }
+        const float3 s = scales(peak[h], g.peak[h]);
+        peak[h] = s.x;
+        total[h] = FUSED(g.total[h], s.z, total[h] * s.y);
+        for (uint j = 0; j < VECTORS; j++)
+          vstore16(FUSED(g.sum[h][j], (float16)(s.z), vload16(j, sums) * s.y), j, sums);
+        for (uint j = 0; j < REST; j++)
+          sums[16 * VECTORS + j] = FUSED(g.rest[h][j], s.z, sums[16 * VECTORS + j] * s.y);
+      }
+    }
+    for (uint h = 0; h < HEADS; h++)
+      finish(
+          y + h * HEAD_WIDTH, begin < end ? reciprocal1(total[h]) : 0.0f, y_buffer + y_offset, t,
+          kv_heads * HEADS, kv_head * HEADS + h);
+  }
+}
+
+kernel void attend_parts(
+    global const uchar *q_buffer, ulong q_offset,
+    global const uchar *pool_buffer, ulong pool_offset,
+    global const uchar *begin_buffer, ulong begin_offset,
+    global const uchar *end_buffer, ulong end_offset,
+    global const uchar *table_buffer, ulong table_offset,
+    global const uchar *tables_buffer, ulong tables_offset,
+    global uchar *parts_buffer, ulong parts_offset, uint spans, uint kv_heads, float scale,
+    uint each)
+{
+  const size_t t = get_global_id(1);
+  const uint start = get_global_id(0) * each, limit = min(start + each, kv_heads * spans);
+  global const int *table = (global const int *)(tables_buffer + tables_offset)
+      + ((global const int *)(table_buffer + table_offset))[t];
+  global const element *pool = (global const element *)(pool_buffer + pool_offset);
+  const int begin = ((global const int *)(begin_buffer + begin_offset))[t];
+  const int end = ((global const int *)(end_buffer + end_offset))[t];
+  for (uint pair = start; pair < limit; pair++) {
+    const uint kv_head = pair % kv_heads, span = pair / kv_heads;
+    const int first = max(begin, (int)span * SPAN), last = min(end, (int)span * SPAN + SPAN);
+    if (first >= last) continue;
+    const size_t place = (t * kv_heads + kv_head) * HEADS;
+    float q[HEADS * HEAD_WIDTH];
+    scale_queries((global const float *)(q_buffer + q_offset) + place * HEAD_WIDTH, scale, q);
+    gathering g;
+    gather_span(&g, q, pool, table, kv_heads, kv_head, first, last);
+    for (uint h = 0; h < HEADS; h++) {
+      global float *part =
+          (global float *)(parts_buffer + parts_offset) + ((place + h) * spans + span) * PART;
+      for (uint j = 0; j < VECTORS; j++) vstore16(g.sum[h][j], j, part);
+      for (uint j = 0; j < REST; j++) part[16 * VECTORS + j] = g.rest[h][j];
+      part[HEAD_WIDTH] = g.peak[h];
+      part[HEAD_WIDTH + 1] = g.total[h];
+    }
+  }
+}
+
+kernel void merge_parts(
+    global const uchar *begin_buffer, ulong begin_offset,
+    global const uchar *end_buffer, ulong end_offset,
+    global const uchar *parts_buffer, ulong parts_offset,
+    global uchar *y_buffer, ulong y_offset, uint spans, uint heads, uint each)
+{
+  const size_t t = get_global_id(1);
+  const uint start = get_global_id(0) * each, limit = min(start + each, heads);
+  const int begin = ((global const int *)(begin_buffer + begin_offset))[t];
+  const int end = ((global const int *)(end_buffer + end_offset))[t];
+  for (uint head = start; head < limit; head++) {
+    float y[HEAD_WIDTH];
+    for (uint i = 0; i < HEAD_WIDTH; i++) y[i] = 0.0f;
+    if (begin >= end) {
+      finish(y, 0.0f, y_buffer + y_offset, t, heads, head);
+      continue;
+    }
+    global const float *part = (global const float *)(parts_buffer + parts_offset)
+        + ((t * heads + head) * spans + begin / SPAN) * PART;
+    float16 sum[VECTORS + 1];
+    float rest[REST + 1];
+    float peak = part[HEAD_WIDTH], total = part[HEAD_WIDTH + 1];
+    for (uint j = 0; j < VECTORS; j++) sum[j] = vload16(j, part);
+    for (uint j = 0; j < REST; j++) rest[j] = part[16 * VECTORS + j];
+    for (int span = begin / SPAN + 1; span * SPAN < end; span++) {
+      part += PART;
+      const float3 s = scales(peak, part[HEAD_WIDTH]);
+      peak = s.x;
+      total = FUSED(part[HEAD_WIDTH + 1], s.z, total * s.y);
+      for (uint j = 0; j < VECTORS; j++)
+        sum[j] = FUSED(vload16(j, part), (float16)(s.z), sum[j] * s.y);
+      for (uint j = 0; j < REST; j++)
+        rest[j] = FUSED(part[16 * VECTORS + j], s.z, rest[j] * s.y);
+    }
+    for (uint j = 0; j < VECTORS; j++) vstore16(sum[j], j, y);
+    for (uint j = 0; j < REST; j++) y[16 * VECTORS + j] = rest[j];
+    finish(y, reciprocal1(total), y_buffer + y_offset, t, heads, head);
+  }
+}

@@ -1,0 +1,184 @@
+// Paged attention: what its kernels share. The host puts this text after the prelude where a program
+// asks for it.
+//
+//   pool      page 0                       page 1 …
+//   page      kv head 0 | kv head 1 | …
+//   kv head   keys [width][16 tokens] | values [16 tokens][width]
+//
+//   q, y   f32 [t * heads * width + head * width + d]
+//   row t sees the tokens [begin[t], end[t]) of its sequence; token p lies in page
+//   tables[table[t] + p / 16]:
+//
+//       page  │····████████████│████████████████│██████··········│
+//                 begin                               end
+//
+// The softmax runs online (Milakov & Gimelshein, 2018) over windows of four pages, counted from the
+// first token: when the maximum grows, what was summed before is scaled down. Every span of 512 tokens
+// starts afresh, and spans are merged in order. Scores are summed over d in order, weights in 16 lanes
+// by token, values over tokens in order: the same bits everywhere.
+//
+// What lies in a page outside the interval may be NaN: keys there are masked by select, values there
+// are not used. A row that sees nothing yields zeros.
+//
+// VNNI 0 is plain OpenCL C. VNNI 1 is for a CPU that has AVX-512, under a driver that takes inline
+// assembly: halves are widened by an instruction, and the next window is fetched meanwhile.
+
+#ifndef VNNI
+#define VNNI 0
+#endif
+#ifndef ELEMENT
+#define ELEMENT F16
+#endif
+#ifndef HEAD_WIDTH
+#define HEAD_WIDTH 64
+#endif
+// Query heads that share a kv head, or as many of them as a work-item takes.
+#ifndef HEADS
+#define HEADS 3
+#endif
+
+#if ELEMENT == F16
+typedef half element;
+#define LOAD(i, source) vload_half(i, source)
+#elif ELEMENT == F32
+typedef float element;
+#define LOAD(i, source) (source)[i]
+#endif
+
+static inline float16 load_elements(global const element *source)
+{
+#if ELEMENT == F32
+  return vload16(0, source);
+#elif VNNI
+  float16 v;
+  __asm__("vcvtph2ps %1, %0" : "=v"(v) : "v"(vload16(0, (global const ushort *)source)));
+  return v;
+#else
+  return vload_half16(0, source);
+#endif
+}
+
+// Asks memory for a line that will be read soon. Elsewhere the hardware may do as well, and one driver's
+// prefetch() is slow.
+static inline void ask_for(global const void *line)
+{
+#if VNNI
+  __asm__ volatile("prefetcht0 (%0)" : : "r"(line));
+#endif
+}
+
+// A head's values as vectors of 16, and what is left; vectors that are summed at once.
+#define VECTORS (HEAD_WIDTH / 16)
+#define REST (HEAD_WIDTH % 16)
+#define AT_ONCE                                                                                  \
+  (VECTORS % 4 == 0 ? 4 : VECTORS % 5 == 0 ? 5 : VECTORS % 3 == 0 ? 3 : VECTORS % 2 == 0 ? 2 : 1)
+
+// Tokens and pages of a window, and tokens of a span.
+#define WINDOW 64
+#define PAGES (WINDOW / PAGE)
+#define SPAN 512
+
+// What a query has gathered in a span, in memory: its sums, a peak and a total.
+#define PART (HEAD_WIDTH + 2)
+
+// Loops over what registers hold are unrolled where that helps. Elsewhere a driver may compile for minutes:
+// where there is no fused instruction, each one in the text is a hundred others.
+#ifndef UNROLLED
+#define UNROLLED 1
+#endif
+#if UNROLLED
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL
+#endif
+
+// Where the pages of a window begin for a kv head. Those that nobody sees stand for their neighbours.
+static inline void find_pages(
+    global const element *pool, global const int *table, uint kv_heads, uint kv_head, int first,
+    int last, global const element **pages)
+{
+  const int start = first / WINDOW * PAGES;
+UNROLL
+  for (int p = 0; p < PAGES; p++) {
+    const int page = table[clamp(start + p, first / PAGE, (last - 1) / PAGE)];
+    pages[p] = pool + ((size_t)page * kv_heads + kv_head) * (2 * PAGE * HEAD_WIDTH);
+  }
+}
+
+// The scores of `count` queries (a constant, as many as registers hold) against a window: KEY(p, d) is
+// element d of the tokens of page p, QUERY(h, d) that of a query, scaled.
+#define SCORES(count, KEY, QUERY, AHEAD, score)                                                  \
+  do {                                                                                           \
+    UNROLL for (uint h = 0; h < count; h++)                                           \
+        UNROLL for (int p = 0; p < PAGES; p++) score[h][p] = (float16)(0.0f);         \
+    for (uint d = 0; d < HEAD_WIDTH; d++) {                                                      \
+      float16 k[PAGES];                                                                          \
+      AHEAD(d);                                                                                  \
+      UNROLL for (int p = 0; p < PAGES; p++) k[p] = KEY(p, d);                        \
+      UNROLL for (uint h = 0; h < count; h++) {                                       \
+        const float16 q_d = (float16)(QUERY(h, d));                                              \
+        UNROLL for (int p = 0; p < PAGES; p++)                                        \
+            score[h][p] = FUSED(k[p], q_d, score[h][p]);                                         \
+      }                                                                                          \
+    }                                                                                            \
+  } while (0)
+
+// Adds the weighted values of the tokens first ..< last of a window to the sums of `count` queries:
+// VALUE(i, j) is vector j of token i, WEIGHT(h, i) that of a query for it, SUM(h, j) is where sums are,
+// which are first scaled by SHRINK(h).
+#define GATHER(count, VALUE, WEIGHT, SUM, SHRINK, AHEAD, first, last)                            \
+  for (uint j = 0; j < VECTORS; j += AT_ONCE) {                                                  \
+    float16 gathered[count][AT_ONCE];                                                            \
+    UNROLL for (uint h = 0; h < count; h++)                                           \
+        UNROLL for (uint c = 0; c < AT_ONCE; c++) gathered[h][c] =                    \
+            SUM(h, j + c) * SHRINK(h);                                                           \
+    for (int i = first; i < last; i++) {                                                         \
+      float16 v[AT_ONCE];                                                                        \
+      AHEAD(16 * j + i * (16 * AT_ONCE) / WINDOW);                                               \
+      UNROLL for (uint c = 0; c < AT_ONCE; c++) v[c] = VALUE(i, j + c);               \
+      UNROLL for (uint h = 0; h < count; h++) {                                       \
+        const float16 weight = (float16)(WEIGHT(h, i));                                          \
+        UNROLL for (uint c = 0; c < AT_ONCE; c++) gathered[h][c] =                    \
+            FUSED(v[c], weight, gathered[h][c]);                                                 \
+      }                                                                                          \
+    }                                                                                            \
+    UNROLL for (uint h = 0; h < count; h++)                                           \
+        UNROLL for (uint c = 0; c < AT_ONCE; c++) SUM(h, j + c) = gathered[h][c];     \
+  }
+#define NOTHING_AHEAD(line)
+
+// Scores to weights, of which the tokens begin ..< end of the window count; peak and total with them.
+// Returns what earlier sums shrink by.
+static inline float weigh(
+    const float16 *score, int begin, int end, float *peak, float *total, float *weights)
+{
+  const int16 lanes = (int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  const bool masked = begin > 0 || end < WINDOW;
+  float16 seen[PAGES], most, sum;
+UNROLL
+  for (int p = 0; p < PAGES; p++) {
+    const int16 visible = (lanes + p * PAGE >= begin) & (lanes + p * PAGE < end);
+    seen[p] = masked ? select((float16)(-INFINITY), score[p], visible) : score[p];
+    most = p == 0 ? seen[p] : fmax(most, seen[p]);
+  }
+  const float now = fmax(*peak, max16(most));
+UNROLL
+  for (int p = 0; p < PAGES; p++) {
+    const int16 visible = (lanes + p * PAGE >= begin) & (lanes + p * PAGE < end);
+    float16 e = exponential16(seen[p] - now);
+    if (masked) e = select((float16)(0.0f), e, visible);
+    vstore16(e, p, weights);
+    sum = p == 0 ? e : sum + e;
+  }
+  const float shrink = now > *peak ? exponential1(*peak - now) : 1.0f;
+  *peak = now;
+  *total = *total * shrink + sum16(sum);
+  return shrink;
+}
+
+// How two parts are brought to the scale of the larger peak: (now, own, other).
+static inline float3 scales(float peak, float part_peak)
+{
+  const float now = fmax(peak, part_peak);
+  return (float3)(now, exponential1(peak - now), exponential1(part_peak - now));
+}

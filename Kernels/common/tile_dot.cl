@@ -1,0 +1,195 @@
+// Integer dot products of tiles with rows of int8 activations: what linear layers share with kernels
+// that are fused from them. The host puts this text after the prelude where a program asks for it.
+//
+//   x, a row   K chars │ K/32 scales, f32 │ K/32 sums, f32
+//
+// TILE_DOT defines a function for rows that lie in one address space:
+//
+//   TILE_DOT(dot_global, global)
+//   …
+//   float16 y = dot_global(w + n / 16 * TILE_BYTES(inputs), x, inputs, start);
+//
+// gives rows n … n + 15 of W x. `start` is what the sums start from: the bias, or zeros. A tile is read
+// from front to back; what lies PREFETCH bytes further is asked for meanwhile, so take tiles in order.
+//
+// With d, m the scale and minimum of a block, s and n those of its groups, the steps are those of the
+// reference: y = fma(d s scale, Σ q x, y), then y = fma(m n, sum, y); with two groups, whose sums are
+// whole numbers, y = fma(d scale, s₀ Σ₀ q x + s₁ Σ₁ q x, y), then y = fma(m scale, n₀ Σ₀ x + n₁ Σ₁ x, y).
+//
+// VNNI 0 is plain OpenCL C: the products of a group are added as floats, which hold them exactly.
+// VNNI 1 is for a CPU that has AVX-512 VNNI, under a driver that takes inline assembly.
+
+#ifndef VNNI
+#define VNNI 0
+#endif
+#ifndef PREFETCH
+#define PREFETCH 8192
+#endif
+
+// Bytes of a row of activations.
+#define ROW_BYTES(inputs) ((size_t)(inputs) + (inputs) / BLOCK * 8)
+
+// Whether a block needs Σ x of its groups as whole numbers: codes are unsigned here, so ZERO Σ x is
+// taken off Σ code x; or the groups have minima.
+#define HAS_TERMS (VNNI && ZERO != 0 || GROUPS == 2 && HAS_MINIMUM)
+
+#if VNNI
+#define DOT int16
+#define DOT_FLOATS(dot) convert_float16(dot)
+
+// Adds four products of an unsigned and a signed byte in each lane.
+static inline int16 dot_bytes(int16 dot, uint16 codes, int16 x)
+{
+  __asm__("vpdpbusd %2, %1, %0" : "+v"(dot) : "v"(codes), "v"(x));
+  return dot;
+}
+
+static inline float16 halves16(global const uchar *p)
+{
+  const ushort16 bits = vload16(0, (global const ushort *)p);
+  float16 v;
+  __asm__("vcvtph2ps %1, %0" : "=v"(v) : "v"(bits));
+  return v;
+}
+
+// Codes, or what a codebook has in their place; both with ZERO added.
+static inline uint16 dot_words(global const uchar *block, uint i)
+{
+  uint16 words = code_words(block, i);
+#if HAS_CODEBOOK
+  const uint4 book = (uint4)(CODEBOOK_0, CODEBOOK_1, CODEBOOK_2, CODEBOOK_3);
+  __asm__("vpshufb %1, %2, %0" : "=v"(words) : "v"(words), "v"((uint16)(book, book, book, book)));
+#endif
+  return words;
+}
+#else
+#define DOT float16
+#define DOT_FLOATS(dot) (dot)
+
+static inline float16 halves16(global const uchar *p) { return vload_half16(0, (global const half *)p); }
+#endif
+
+// Asks memory for a line that will be read soon. Elsewhere than here the hardware may do as well, and
+// one driver's prefetch() is slow.
+static inline void ask_for(global const uchar *p)
+{
+#if VNNI
+  __asm__ volatile("prefetcht0 (%0)" : : "r"(p));
+#endif
+}
+
+// d and m of a tile, from its head.
+static inline float16 tile_scales(global const uchar *head)
+{
+#if POWER_SCALE
+  return head_scales(head);
+#else
+  return halves16(head);
+#endif
+}
+
+static inline float16 tile_minima(global const uchar *head)
+{
+  return HAS_MINIMUM ? halves16(head + MINIMUM_OFFSET) : (float16)(0.0f);
+}
+
+// d s and m n of a block whose first group is `group`; d and m where it has two groups.
+static inline float16 block_scales(float16 d, global const uchar *head, uint group)
+{
+  return GROUPS == 1 && HAS_GROUP_SCALES ? d * group_scales(head, group) : d;
+}
+
+static inline float16 block_minima(float16 m, global const uchar *head, uint group)
+{
+  return GROUPS == 1 && HAS_GROUP_MINIMA ? m * group_minima(head, group) : m;
+}
+
+// What the products of a group start from.
+static inline DOT dot_start(int term)
+{
+#if VNNI
+  return (int16)(ZERO != 0 ? -ZERO * term : 0);
+#else
+  return (float16)(0.0f);
+#endif
+}
+
+// y with a block added, from the products of its groups.
+static inline float16 add_block(
+    float16 y, float16 d, float16 m, global const uchar *head, uint group, const DOT *dot,
+    float scale, float sum, const int *terms)
+{
+#if GROUPS == 1
+  y = FUSED(d * scale, DOT_FLOATS(dot[0]), y);
+  return HAS_MINIMUM ? FUSED(m, (float16)(sum), y) : y;
+#else
+  const float16 products = FUSED(
+      group_scales(head, group), DOT_FLOATS(dot[0]),
+      group_scales(head, group + 1) * DOT_FLOATS(dot[1]));
+  y = FUSED(d * scale, products, y);
+#if HAS_MINIMUM
+  const float16 minima = FUSED(
+      group_minima(head, group), (float16)((float)terms[0]),
+      group_minima(head, group + 1) * (float)terms[1]);
+  y = FUSED(m * scale, minima, y);
+#endif
+  return y;
+#endif
+}
+
+// Σ x of the groups of a block.
+static inline void block_terms(int8 words, int *terms)
+{
+  int8 sums = (int8)(0);
+#pragma unroll
+  for (uint e = 0; e < 4; e++) sums += words << (24 - 8 * e) >> 24;
+  const int4 pairs = (int4)(sums.lo.lo + sums.lo.hi, sums.hi.lo + sums.hi.hi);
+  terms[0] = GROUPS == 2 ? pairs.x + pairs.y : pairs.x + pairs.y + pairs.z + pairs.w;
+  terms[GROUPS - 1] = GROUPS == 2 ? pairs.z + pairs.w : terms[0];
+}
+
+// The products of words i … of a block with one row.
+#if VNNI
+#define ADD_WORD(dot, block, i, words, b)                                                       \
+  dot = dot_bytes(dot, dot_words(block, i), (int16)(words[8 * (b) + (i)]))
+#else
+#define ADD_WORD(dot, block, i, words, b)                                                       \
+  do {                                                                                          \
+    uint16 codes = code_words(block, i);                                                        \
+    const int four = words[8 * (b) + (i)];                                                      \
+    _Pragma("unroll") for (uint e = 0; e < 4; e++, codes >>= 8u)                                \
+        dot = FUSED(integer16(codes), (float16)((float)(four << (24 - 8 * e) >> 24)), dot);     \
+  } while (0)
+#endif
+
+#define TILE_DOT(name, space)                                                                   \
+  static inline float16 name(                                                                   \
+      global const uchar *tile, space const uchar *x, uint inputs, float16 y)                   \
+  {                                                                                             \
+    const uint blocks = inputs / BLOCK;                                                         \
+    space const int *words = (space const int *)x;                                              \
+    space const float *scales = (space const float *)(x + inputs);                              \
+    for (uint b = 0; b < blocks;) {                                                             \
+      global const uchar *head = tile;                                                          \
+      const float16 d = tile_scales(head);                                                      \
+      const float16 m = tile_minima(head);                                                      \
+      tile += HEAD_BYTES;                                                                       \
+      for (uint j = 0; j < TILE_BLOCKS; j++, b++) {                                             \
+        for (uint line = 0; line < TILE_BLOCK_BYTES + HEAD_BYTES / TILE_BLOCKS; line += 64)     \
+          ask_for(tile + PREFETCH + line);                                                      \
+        int terms[GROUPS];                                                                      \
+        if (HAS_TERMS) block_terms(vload8(b, words), terms);                                    \
+        DOT dot[GROUPS];                                                                        \
+        _Pragma("unroll") for (uint g = 0; g < GROUPS; g++)                                     \
+            dot[g] = dot_start(HAS_TERMS ? terms[g] : 0);                                       \
+        _Pragma("unroll") for (uint i = 0; i < 8; i++)                                          \
+            ADD_WORD(dot[i * GROUPS / 8], tile, i, words, b);                                   \
+        const uint group = j * GROUPS;                                                          \
+        y = add_block(                                                                          \
+            y, block_scales(d, head, group), block_minima(m, head, group), head, group, dot,    \
+            scales[b], scales[blocks + b], terms);                                              \
+        tile += TILE_BLOCK_BYTES;                                                               \
+      }                                                                                         \
+    }                                                                                           \
+    return y;                                                                                   \
+  }

@@ -1,0 +1,110 @@
+// One token: queries, keys and values of a layer, turned by rotary positions and stored.
+//
+//   x           NORM 1: f32, of which the norm is taken first; NORM 0: int8 blocks
+//   Q, K, V     quantised, in tiles of 16 rows (common/prelude.cl), one type; a head is whole tiles
+//   units       query head 0 │ … │ key head 0 │ … │ value head 0 │ …
+//               work-item 0: `units_each` of them │ work-item 1: … │
+//   y           turned queries, f32 [head * width + d]
+//   pool        turned keys and values, in the page of the token's slot, as attention/write_kv.cl has it;
+//               a negative slot is not kept
+//
+// pointwise/rope.cl says how heads turn. Global ids: (group of units, 0).
+
+#define HALVES 1
+#ifndef PAIRING
+#define PAIRING HALVES
+#endif
+#ifndef HEAD_WIDTH
+#define HEAD_WIDTH 64
+#endif
+#ifndef BIASED
+#define BIASED 0
+#endif
+#ifndef ELEMENT
+#define ELEMENT F16
+#endif
+
+#if ELEMENT == F16
+typedef half element;
+#define STORE(value, i, target) vstore_half_rte(value, i, target)
+#else
+typedef float element;
+#define STORE(value, i, target) ((target)[i] = (value))
+#endif
+
+TILE_DOT(dot_x, X_SPACE)
+
+// The head with its first `dimensions` numbers turned.
+static inline void turn(
+    float *head, global const float *frequencies, float position, uint dimensions, float magnitude)
+{
+  const uint pairs = dimensions / 2;
+  for (uint i = 0; i < pairs; i += 16) {
+    float angles[16];
+    for (uint j = 0; j < 16; j++) angles[j] = i + j < pairs ? position * frequencies[i + j] : 0.0f;
+    float16 s, c;
+    sine_cosine16(vload16(0, angles), &s, &c);
+    float sines[16], cosines[16];
+    vstore16(s * magnitude, 0, sines);
+    vstore16(c * magnitude, 0, cosines);
+    for (uint j = 0; j < min(pairs - i, 16u); j++) {
+      const uint at_a = PAIRING == HALVES ? i + j : 2 * (i + j);
+      const uint at_b = PAIRING == HALVES ? at_a + pairs : at_a + 1;
+      const float a = head[at_a], b = head[at_b];
+      head[at_a] = FUSED(a, cosines[j], -(b * sines[j]));
+      head[at_b] = FUSED(a, sines[j], b * cosines[j]);
+    }
+  }
+}
+
+kernel void attention_inputs(
+    global const uchar *x_buffer, ulong x_offset,
+    global const uchar *norm_buffer, ulong norm_offset, float epsilon,
+    global const uchar *q_buffer, ulong q_offset, global const uchar *q_bias_buffer, ulong q_bias_offset,
+    global const uchar *k_buffer, ulong k_offset, global const uchar *k_bias_buffer, ulong k_bias_offset,
+    global const uchar *v_buffer, ulong v_offset, global const uchar *v_bias_buffer, ulong v_bias_offset,
+    global const uchar *positions_buffer, ulong positions_offset,
+    global const uchar *slots_buffer, ulong slots_offset,
+    global const uchar *frequencies_buffer, ulong frequencies_offset,
+    global uchar *pool_buffer, ulong pool_offset,
+    global uchar *y_buffer, ulong y_offset,
+    uint heads, uint kv_heads, uint dimensions, float magnitude, uint units_each)
+{
+  X_ROW(x, x_buffer + x_offset, norm_buffer + norm_offset, epsilon);
+  const float position = (float)((global const int *)(positions_buffer + positions_offset))[0];
+  const int slot = ((global const int *)(slots_buffer + slots_offset))[0];
+  global const float *frequencies =
+      (global const float *)(frequencies_buffer + frequencies_offset);
+  global float *y = (global float *)(y_buffer + y_offset);
+
+  const uint first = get_global_id(0) * units_each;
+  const uint end = min(first + units_each, heads + 2 * kv_heads);
+  for (uint unit = first; unit < end; unit++) {
+    // 0, 1, 2: a query, a key, a value.
+    const uint kind = unit < heads ? 0 : unit < heads + kv_heads ? 1 : 2;
+    const uint head = unit - (kind == 0 ? 0 : kind == 1 ? heads : heads + kv_heads);
+    global const uchar *w = kind == 0 ? q_buffer + q_offset
+        : kind == 1                   ? k_buffer + k_offset
+                                      : v_buffer + v_offset;
+    global const float *bias = (global const float *)(kind == 0 ? q_bias_buffer + q_bias_offset
+            : kind == 1                                         ? k_bias_buffer + k_bias_offset
+                                                                : v_bias_buffer + v_bias_offset);
+    float numbers[HEAD_WIDTH];
+    for (uint r = 0; r < HEAD_WIDTH / 16; r++) {
+      const uint tile = head * (HEAD_WIDTH / 16) + r;
+      const float16 start = BIASED ? vload16(tile, bias) : (float16)(0.0f);
+      vstore16(dot_x(w + tile * TILE_BYTES(INPUT_WIDTH), x, INPUT_WIDTH, start), r, numbers);
+    }
+    if (kind != 2) turn(numbers, frequencies, position, dimensions, magnitude);
+    if (kind == 0) {
+      for (uint r = 0; r < HEAD_WIDTH / 16; r++)
+        vstore16(vload16(r, numbers), r, y + head * HEAD_WIDTH);
+    } else if (slot >= 0) {
+      const uint token = slot % PAGE;
+      global element *block = (global element *)(pool_buffer + pool_offset)
+          + ((size_t)(slot / PAGE) * kv_heads + head) * 2 * PAGE * HEAD_WIDTH;
+      for (uint d = 0; d < HEAD_WIDTH; d++)
+        STORE(numbers[d], kind == 1 ? d * PAGE + token : (PAGE + token) * HEAD_WIDTH + d, block);
+    }
+  }
+}

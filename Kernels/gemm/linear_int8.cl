@@ -1,0 +1,229 @@
+// y = x Wᵀ + bias, for quantised weights in tiles of 16 rows and int8 activations.
+//
+//            inputs (K, whole blocks of 32)            outputs (N)
+//          ┌──────────────────────────┐            ┌────────┬──────
+//   tokens │ x  a row: K chars │ K/32 │     tokens │ T × 16R│   y  f32  [t * N + n]
+//          │ scales │ K/32 sums, f32  │            ├────────┘
+//          └──────────────────────────┘            │  one work-item: `outputs_each`
+//          ┌──────┬──────┬──────┬─────┐            │  outputs, tile after tile
+//  16 rows │ block│ block│ …    │     │ W
+//          └──────┴──────┴──────┴─────┘
+//
+// A lane is a row of W, so nothing is added up over lanes and W is read as one stream; prelude.cl draws
+// it, tile_dot.cl has the arithmetic. A block's bytes are put together once for T tokens.
+//
+// Global ids: (group of outputs, tile of tokens). Tiles and tokens beyond the edge are clamped when
+// read and skipped when written.
+
+#ifndef TILES
+#define TILES 2
+#endif
+#ifndef TOKENS
+#define TOKENS 4
+#endif
+// Whether a comes on top: y = a + (x Wᵀ + bias), a as y. Else it is not read.
+#ifndef ADDS
+#define ADDS 0
+#endif
+// Blocks whose sums of activations are prepared at once, whole heads of tiles.
+#define AT_ONCE 8
+
+// Up to 16 numbers, the rest zero; and their store.
+static inline float16 load_some(global const float *p, uint count)
+{
+  if (count >= 16) return vload16(0, p);
+  float lanes[16];
+  for (uint i = 0; i < 16; i++) lanes[i] = i < count ? p[i] : 0.0f;
+  return vload16(0, lanes);
+}
+
+static inline void store_some(float16 v, global float *p, uint count)
+{
+  if (count >= 16) {
+    vstore16(v, 0, p);
+    return;
+  }
+  float lanes[16];
+  vstore16(v, 0, lanes);
+  for (uint i = 0; i < count; i++) p[i] = lanes[i];
+}
+
+// Writes numbers of y, with a added where there is one.
+static inline void finish(
+    float16 v, global const float *a, global float *y, size_t place, uint count)
+{
+  if (ADDS) v = load_some(a + place, count) + v;
+  store_some(v, y + place, count);
+}
+
+#if TOKENS == 1
+TILE_DOT(dot_global, global)
+#elif VNNI && HAS_TERMS
+// Sums of pairs of lanes that stand side by side.
+static inline int16 pair_sums(int16 a, int16 b)
+{
+  return (int16)(a.even, b.even) + (int16)(a.odd, b.odd);
+}
+
+// Σ x of the groups of eight blocks.
+static inline void eight_terms(global const int *words, int *terms)
+{
+  int16 fours[4];
+#pragma unroll
+  for (uint v = 0; v < 4; v++)
+    fours[v] = dot_bytes((int16)(0), (uint16)(0x01010101u), vload16(v, words));
+  const int16 sums = pair_sums(pair_sums(fours[0], fours[1]), pair_sums(fours[2], fours[3]));
+#if GROUPS == 2
+  vstore16(sums, 0, terms);
+#else
+  vstore8(sums.even + sums.odd, 0, terms);
+#endif
+}
+#endif
+
+kernel void linear(
+    global const uchar *x_buffer, ulong x_offset,
+    global const uchar *w_buffer, ulong w_offset,
+    global const uchar *bias_buffer, ulong bias_offset, uint has_bias,
+    global const uchar *a_buffer, ulong a_offset,
+    global uchar *y_buffer, ulong y_offset,
+    uint tokens, uint inputs, uint outputs, uint outputs_each)
+{
+  global const uchar *w = w_buffer + w_offset;
+  global const float *bias = (global const float *)(bias_buffer + bias_offset);
+  global float *y = (global float *)(y_buffer + y_offset);
+  global const float *a = (global const float *)(a_buffer + a_offset);
+
+  const uint begin = get_global_id(0) * outputs_each;
+  const uint end = min(begin + outputs_each, outputs);
+#if TOKENS == 1
+  const size_t t = get_global_id(1);
+  global const uchar *x = x_buffer + x_offset + t * ROW_BYTES(inputs);
+  for (uint n = begin; n < end; n += 16) {
+    const float16 start = has_bias ? load_some(bias + n, outputs - n) : (float16)(0.0f);
+    const float16 sum = dot_global(w + n / 16 * TILE_BYTES(inputs), x, inputs, start);
+    finish(sum, a, y, t * outputs + n, outputs - n);
+  }
+#else
+  const uint blocks = inputs / BLOCK;
+  const uint last_tile = (outputs - 1) / 16;
+  const uint first_token = get_global_id(1) * TOKENS;
+
+  global const uchar *x_row[TOKENS];
+#pragma unroll
+  for (uint t = 0; t < TOKENS; t++)
+    x_row[t] = x_buffer + x_offset + min(first_token + t, tokens - 1) * ROW_BYTES(inputs);
+
+  for (uint first = begin; first < end; first += 16 * TILES) {
+    global const uchar *head[TILES], *block[TILES];
+    float16 d[TILES], m[TILES], sum[TILES][TOKENS];
+#pragma unroll
+    for (uint r = 0; r < TILES; r++) {
+      const uint tile = min(first / 16 + r, last_tile);
+      block[r] = w + tile * TILE_BYTES(inputs);
+      const float16 start =
+          has_bias ? load_some(bias + tile * 16, outputs - tile * 16) : (float16)(0.0f);
+#pragma unroll
+      for (uint t = 0; t < TOKENS; t++) sum[r][t] = start;
+    }
+
+    for (uint eight = 0; eight < blocks; eight += AT_ONCE) {
+      const uint count = min(blocks - eight, (uint)AT_ONCE);
+      int terms[TOKENS][AT_ONCE][GROUPS];
+#if HAS_TERMS
+#pragma unroll
+      for (uint t = 0; t < TOKENS; t++) {
+        global const int *words = (global const int *)x_row[t] + eight * 8;
+#if VNNI
+        if (count == AT_ONCE) {
+          eight_terms(words, terms[t][0]);
+          continue;
+        }
+#endif
+        for (uint j = 0; j < count; j++) block_terms(vload8(j, words), terms[t][j]);
+      }
+#endif
+      for (uint j = 0; j < count; j++) {
+        const uint b = eight + j;
+        const uint group = j % TILE_BLOCKS * GROUPS;
+        DOT dot[TILES][TOKENS][GROUPS];
+#pragma unroll
+        for (uint r = 0; r < TILES; r++) {
+          if (group == 0) {
+            head[r] = block[r];
+            d[r] = tile_scales(head[r]);
+            m[r] = tile_minima(head[r]);
+            block[r] += HEAD_BYTES;
+          }
+#pragma unroll
+          for (uint t = 0; t < TOKENS; t++)
+#pragma unroll
+            for (uint g = 0; g < GROUPS; g++)
+              dot[r][t][g] = dot_start(HAS_TERMS ? terms[t][j][g] : 0);
+        }
+#if VNNI
+#pragma unroll
+        for (uint i = 0; i < 8; i++) {
+          uint16 words[TILES];
+#pragma unroll
+          for (uint r = 0; r < TILES; r++) words[r] = dot_words(block[r], i);
+#pragma unroll
+          for (uint t = 0; t < TOKENS; t++) {
+            const int16 x = (int16)(((global const int *)x_row[t])[8 * b + i]);
+#pragma unroll
+            for (uint r = 0; r < TILES; r++)
+              dot[r][t][i * GROUPS / 8] = dot_bytes(dot[r][t][i * GROUPS / 8], words[r], x);
+          }
+        }
+#else
+        // Element 4 i + e lies at 8 e + i, as it comes from words of four.
+        float x[TOKENS][BLOCK];
+#pragma unroll
+        for (uint t = 0; t < TOKENS; t++) {
+          const int8 words = vload8(b, (global const int *)x_row[t]);
+#pragma unroll
+          for (uint e = 0; e < 4; e++)
+            vstore8(convert_float8(words << (24 - 8 * e) >> 24), e, x[t]);
+        }
+#pragma unroll
+        for (uint i = 0; i < 8; i++)
+#pragma unroll
+          for (uint r = 0; r < TILES; r++) {
+            uint16 words = code_words(block[r], i);
+#pragma unroll
+            for (uint e = 0; e < 4; e++, words >>= 8u) {
+              const float16 value = integer16(words);
+#pragma unroll
+              for (uint t = 0; t < TOKENS; t++)
+                dot[r][t][i * GROUPS / 8] =
+                    FUSED(value, (float16)(x[t][8 * e + i]), dot[r][t][i * GROUPS / 8]);
+            }
+          }
+#endif
+#pragma unroll
+        for (uint r = 0; r < TILES; r++) {
+          const float16 scale = block_scales(d[r], head[r], group);
+          const float16 minimum = block_minima(m[r], head[r], group);
+#pragma unroll
+          for (uint t = 0; t < TOKENS; t++) {
+            global const float *scales = (global const float *)(x_row[t] + inputs);
+            sum[r][t] = add_block(
+                sum[r][t], scale, minimum, head[r], group, dot[r][t], scales[b],
+                scales[blocks + b], terms[t][j]);
+          }
+          block[r] += TILE_BLOCK_BYTES;
+        }
+      }
+    }
+
+#pragma unroll
+    for (uint t = 0; t < TOKENS; t++)
+#pragma unroll
+      for (uint r = 0; r < TILES; r++) {
+        const uint n = first + 16 * r;
+        if (first_token + t < tokens && n < outputs)
+          finish(sum[r][t], a, y, (size_t)(first_token + t) * outputs + n, outputs - n);
+      }
+  }
+#endif
+}

@@ -1,0 +1,40 @@
+package import ModelGraph
+
+/// Scratch memory for rows whose spans of tokens are attended over apart from one another: what each
+/// query head has gathered in each span, which are `headWidth` sums, a peak and a total.
+package struct AttentionParts: Sendable, Hashable {
+  /// With more rows there is work enough for all threads without cutting the tokens too.
+  package static let rowLimit = 16
+
+  /// Rows at most.
+  package let rows: Int
+  /// Spans that the pages of a pool hold.
+  package let spans: Int
+  private let floats: Int
+
+  /// Nil where the instruction does not attend, or where no row sees more than one span.
+  ///
+  /// - Parameters:
+  ///   - instruction: Its second input is the pool.
+  ///   - bounds: The most rows.
+  package init?(_ instruction: Instruction, bounds: SymbolSizes) {
+    let attention: Attention
+    switch instruction.operation {
+    case .attend(let whole, _), .fused(.attendQuantize(let whole, _)): attention = whole
+    default: return nil
+    }
+    guard instruction.inputs.count > 1 else { return nil }
+    rows = min(bounds.rows, Self.rowLimit)
+    spans = Self.spans(tokens: bounds[instruction.inputs[1].rows] * KVLayout.pageTokens)
+    floats = attention.headCount * spans * (attention.headWidth + 2)
+    if rows == 0 || spans < 2 { return nil }
+  }
+
+  /// Spans that so many tokens begin.
+  package static func spans(tokens: Int) -> Int {
+    (tokens + KVLayout.spanTokens - 1) / KVLayout.spanTokens
+  }
+
+  /// Bytes for all rows.
+  package var bytes: Int { rows * floats * MemoryLayout<Float>.stride }
+}

@@ -1,0 +1,93 @@
+import Devices
+import ModelGraph
+import Tensors
+
+/// Kernels of fused operations. Those that multiply serve one token; at more, the parts run.
+extension KernelTable {
+  static let fused: [KernelRow] =
+    [
+      KernelRow(
+        kind: .normQuantize, variant: "row", program: "quant/norm_quantize",
+        entry: "norm_quantize", shared: ["common/normed_row"],
+        arguments: [
+          .input(0), .part(0, .weight(0)), .output, .count(.inputWidth),
+          .part(0, .number(.epsilon)),
+        ], x: Extent(.rows))
+    ]
+    + ElementType.allCases.flatMap { type in
+      guard let layout = ResidentLayout(type) else { return [KernelRow]() }
+      return gatedUnits(type, layout) + attentionInputs(type, layout)
+    }
+
+  /// With the instructions of AVX-512 first, then plain OpenCL C.
+  private static let variants: [(needs: Feature?, defines: [Define])] = [
+    (.vnni, [Define("VNNI", 1)]), (nil, []),
+  ]
+
+  private static func name(_ needs: Feature?) -> String { needs.map { "\($0) token" } ?? "token" }
+
+  private static func gatedUnits(_ type: ElementType, _ layout: ResidentLayout) -> [KernelRow] {
+    GatedActivation.allCases.flatMap { activation in
+      [true, false].flatMap { norms in
+        variants.map { needs, defines in
+          KernelRow(
+            kind: .gatedUnit(type, activation, norms: norms), variant: name(needs),
+            program: "fused/gated_unit", entry: "gated_unit", needs: needs,
+            shared: ["common/tile_dot", "common/normed_row"],
+            defines: layout.defines + defines + [
+              Define("ACTIVATION", activation == .silu ? 0 : 1), Define("NORM", norms ? 1 : 0),
+              Define("INPUT_WIDTH", .inputWidth),
+            ],
+            arguments: [.input(0)] + norm(norms) + [
+              .part(norms ? 2 : 0, .weight(0)), .part(norms ? 3 : 1, .weight(0)), .output,
+              .count(.outputWidth), .each,
+            ],
+            x: Extent(.outputBlocks, spreads: true), rowLimit: 1)
+        }
+      }
+    }
+  }
+
+  private static func attentionInputs(_ type: ElementType, _ layout: ResidentLayout) -> [KernelRow]
+  {
+    let flags = [true, false]
+    return KVLayout.Element.allCases.flatMap { element in
+      flags.flatMap { adjacent in
+        flags.flatMap { isBiased in
+          flags.flatMap { norms in
+            variants.map { needs, defines in
+              // Behind the parts of the norm come three layers, two turns and the cache write.
+              let first = norms ? 2 : 0
+              let stored = (element == .f16 ? ElementType.f16 : .f32).rawValue
+              return KernelRow(
+                kind: .attentionInputs(
+                  type, adjacent: adjacent, isBiased: isBiased, norms: norms, element),
+                variant: name(needs), program: "fused/attention_inputs",
+                entry: "attention_inputs", needs: needs,
+                shared: ["common/tile_dot", "common/normed_row"],
+                defines: layout.defines + defines + [
+                  Define("ELEMENT", Int(stored)), Define("PAIRING", adjacent ? 0 : 1),
+                  Define("BIASED", isBiased ? 1 : 0), Define("NORM", norms ? 1 : 0),
+                  Define("INPUT_WIDTH", .inputWidth), Define("HEAD_WIDTH", .headWidth),
+                ],
+                arguments: [.input(0)] + norm(norms)
+                  + (first..<first + 3).flatMap {
+                    [.part($0, .weight(0)), .part($0, .bias)]
+                  } + [
+                    .input(1), .input(2), .part(first + 3, .weight(0)), .input(3), .output,
+                    .count(.heads), .count(.kvHeads), .part(first + 3, .count(.ropeDimensions)),
+                    .part(first + 3, .number(.magnitude)), .each,
+                  ],
+                x: Extent(.headUnits, spreads: true), rowLimit: 1)
+            }
+          }
+        }
+      }
+    }
+  }
+
+  /// The weight of the norm and its epsilon; where there is none, anything that is there.
+  private static func norm(_ norms: Bool) -> [Argument] {
+    norms ? [.part(0, .weight(0)), .part(0, .number(.epsilon))] : [.input(0), .zero]
+  }
+}

@@ -1,0 +1,200 @@
+import COpenCL
+import Devices
+
+/// Notes the launches of one queue: events while they run, records once they have ended.
+///
+/// Where the driver keeps no times, or none to go by (rusticl 22.3), each launch is waited for between two looks at the host's clock.
+final class LaunchRecorder {
+  /// Kernels by their row of the table, as records name them.
+  private static let names = KernelTable.rows.map { "\($0.program) \($0.variant)" }
+
+  /// Events that are held at most: a driver keeps something for each.
+  private static let most = 1024
+
+  private let queue: cl_command_queue
+  private let calls: CallCheck
+  /// Nil where the driver keeps no times.
+  private var clock: DeviceClock?
+  private var records: [LaunchRecord] = []
+  /// Events of the last records, whose times are not known yet.
+  private var events: [cl_event] = []
+
+  /// A recorder of a queue that outlives it and is idle.
+  init(queue: cl_command_queue, calls: CallCheck) throws(DeviceError) {
+    self.queue = queue
+    self.calls = calls
+    clock = try DeviceClock(queue, calls)
+    events.reserveCapacity(Self.most)
+  }
+
+  deinit { for event in events { apus_cl_release_event(event) } }
+
+  /// Enqueues a launch by `enqueue`, which hands over its event.
+  func launch(
+    _ measures: Measures, row: Int, _ detail: @autoclosure () -> String,
+    enqueue: (UnsafeMutablePointer<cl_event?>) -> cl_int
+  ) throws(DeviceError) {
+    if events.count >= Self.most { try collect() }
+    let enqueued = HostClock.now()
+    var event: cl_event?
+    try calls.check(enqueue(&event), "clEnqueueNDRangeKernel", detail())
+    guard let event else { return }
+    var record = LaunchRecord(
+      measures.instruction, sizes: measures.sizes, variant: Self.names[row],
+      times: LaunchRecord.Times(started: enqueued, ended: enqueued))
+    record.isSequel = KernelTable.rows[row].isSequel
+    records.append(record)
+    events.append(event)
+    if clock == nil { try wait() }
+  }
+
+  /// Waits for the last launch between two looks at the host's clock.
+  private func wait() throws(DeviceError) {
+    let submitted = HostClock.now()
+    let status = apus_cl_finish(queue)
+    let ended = HostClock.now()
+    if let event = events.popLast() { apus_cl_release_event(event) }
+    let last = records.count - 1
+    try calls.check(status, "clFinish", records[last].label)
+    records[last].times.submitted = submitted
+    records[last].times.started = submitted
+    records[last].times.ended = ended
+    records[last].isWaitedFor = true
+  }
+
+  /// The records of all launches so far; waits for them.
+  func take() throws(DeviceError) -> [LaunchRecord] {
+    try collect()
+    try clock?.adjust(queue, calls)
+    let taken = records
+    records = []
+    // As many are likely to follow.
+    records.reserveCapacity(taken.count)
+    return taken
+  }
+
+  /// Finds out when the launches of the events ran.
+  private func collect() throws(DeviceError) {
+    guard clock != nil, !events.isEmpty else { return }
+    try calls.check(apus_cl_finish(queue), "clFinish", "launches that are recorded")
+    let first = records.count - events.count
+    defer {
+      for event in events { apus_cl_release_event(event) }
+      events.removeAll(keepingCapacity: true)
+    }
+    for (index, event) in events.enumerated() {
+      try records[first + index].times.read(event, &clock, calls)
+    }
+  }
+}
+
+extension LaunchRecord.Times {
+  /// Takes the stages of a launch from its event. None is before the one before it, though some drivers
+  /// mix two clocks.
+  fileprivate mutating func read(
+    _ event: cl_event, _ clock: inout DeviceClock?, _ calls: CallCheck
+  ) throws(DeviceError) {
+    var times = DeviceClock.Stages(0, 0, 0, 0)
+    try calls.check(
+      DeviceClock.read(event, &times), "clGetEventProfilingInfo", "times of a launch")
+    clock?.learn(that: times.0, isNotBefore: enqueued)
+    guard let clock else { return }
+    queued = clock.host(times.0)
+    submitted = max(queued, clock.host(times.1))
+    started = max(submitted, clock.host(times.2))
+    ended = max(started, clock.host(times.3))
+  }
+}
+
+/// How far the clock of a device is from the host's.
+///
+/// A marker on an idle queue ends between two looks at the host's clock, so the distance lies in an
+/// interval; clocks drift, so it is measured again now and then, and moved only as far as a later
+/// interval proves.
+struct DeviceClock {
+  /// When a command was queued, submitted, started and ended.
+  typealias Stages = (cl_ulong, cl_ulong, cl_ulong, cl_ulong)
+
+  private var distance: Int64
+  /// The most that it can be.
+  private var most: Int64
+  private var measured: Int64
+
+  /// Nanoseconds after which the distance is measured again: in that time, clocks that differ by
+  /// fifty parts in a million drift apart by 2.5 µs.
+  private static let lifetime: Int64 = 50_000_000
+  private static let trials = 8
+  /// The first measuring takes this long at least: a driver that makes times up is found out by then.
+  private static let probation: Int64 = 2_000_000
+  /// By how much two measurements may contradict each other.
+  private static let allowance: Int64 = 200_000
+
+  /// Measures the distance, or is nil where the driver keeps no times, or such as have nothing to do
+  /// with time.
+  init?(_ queue: cl_command_queue, _ calls: CallCheck) throws(DeviceError) {
+    var best: ClosedRange<Int64>?
+    let start = HostClock.now()
+    var trial = 0
+    while trial < Self.trials || HostClock.now() - start < Self.probation {
+      guard let range = try Self.measure(queue, calls) else { return nil }
+      trial += 1
+      guard let known = best else {
+        best = range
+        continue
+      }
+      guard range.lowerBound < known.upperBound &+ Self.allowance,
+        known.lowerBound < range.upperBound &+ Self.allowance
+      else { return nil }
+      if range.count < known.count { best = range }
+    }
+    guard let best else { return nil }
+    distance = best.lowerBound + (best.upperBound - best.lowerBound) / 2
+    most = best.upperBound
+    measured = HostClock.now()
+  }
+
+  /// Measures again, if that is due.
+  mutating func adjust(_ queue: cl_command_queue, _ calls: CallCheck) throws(DeviceError) {
+    guard HostClock.now() - measured > Self.lifetime,
+      let range = try Self.measure(queue, calls)
+    else { return }
+    distance = min(max(distance, range.lowerBound), range.upperBound)
+    most = max(distance, min(most, range.upperBound))
+    measured = HostClock.now()
+  }
+
+  /// Takes into account that a time of the device was not before one of the host: most often that tells
+  /// more than a marker, which somebody has to wait for.
+  mutating func learn(that time: cl_ulong, isNotBefore host: Int64) {
+    let least = host &- Int64(truncatingIfNeeded: time)
+    if least > distance { distance = min(least, most) }
+  }
+
+  /// A time of the device on the host's clock.
+  func host(_ time: cl_ulong) -> Int64 { Int64(truncatingIfNeeded: time) &+ distance }
+
+  /// What the distance may be, or nil where the driver keeps no times.
+  private static func measure(
+    _ queue: cl_command_queue, _ calls: CallCheck
+  ) throws(DeviceError) -> ClosedRange<Int64>? {
+    let before = HostClock.now()
+    var event: cl_event?
+    try calls.check(
+      apus_cl_enqueue_marker(queue, &event), "clEnqueueMarkerWithWaitList", "aligning the clocks")
+    defer { apus_cl_release_event(event) }
+    try calls.check(apus_cl_finish(queue), "clFinish", "aligning the clocks")
+    let after = HostClock.now()
+    var times = Stages(0, 0, 0, 0)
+    guard let event, read(event, &times) == CL_SUCCESS, times.3 > 0 else { return nil }
+    let ended = Int64(truncatingIfNeeded: times.3)
+    return (before &- ended)...(after &- ended)
+  }
+
+  static func read(
+    _ event: cl_event, _ times: inout Stages
+  ) -> cl_int {
+    withUnsafeMutableBytes(of: &times) {
+      apus_cl_event_times(event, $0.baseAddress?.assumingMemoryBound(to: cl_ulong.self))
+    }
+  }
+}

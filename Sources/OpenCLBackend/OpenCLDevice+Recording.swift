@@ -1,0 +1,35 @@
+import COpenCL
+package import Devices
+
+// Recording. A queue that keeps times costs something, so there is one only while they are wanted.
+extension OpenCLDevice {
+  package func startRecording() throws(DeviceError) {
+    guard recorder == nil else { return }
+    try switchQueue(keepsTimes: true)
+    recorder = try LaunchRecorder(queue: queue.raw, calls: calls)
+  }
+
+  package func takeRecords() throws(DeviceError) -> [LaunchRecord] {
+    try recorder?.take() ?? []
+  }
+
+  package func stopRecording() throws(DeviceError) {
+    guard recorder != nil else { return }
+    recorder = nil
+    try switchQueue(keepsTimes: false)
+  }
+
+  /// Goes on with a new queue, or with the one there is where the driver has none that keeps times.
+  private func switchQueue(keepsTimes: Bool) throws(DeviceError) {
+    try calls.check(apus_cl_finish(queue.raw), "clFinish", "before a new queue")
+    isBusy = false
+    var status = CL_SUCCESS
+    let raw =
+      keepsTimes
+      ? apus_cl_create_profiling_queue(context.raw, handle, &status)
+      : apus_cl_create_queue(context.raw, handle, &status)
+    if raw == nil, keepsTimes { return }
+    queue = OwnedQueue(
+      raw: try calls.made(raw, status, "clCreateCommandQueue", description.name))
+  }
+}

@@ -1,0 +1,168 @@
+import COpenCL
+import Devices
+import ModelGraph
+
+/// A kernel object for one instruction. What stays the same from step to step is set once, and the
+/// rest where it changes: drivers allocate for each argument that is set.
+final class PreparedLaunch {
+  /// The row of the kernel table.
+  let number: Int
+  /// Which part of the instruction it runs: 0 is the whole.
+  let place: Int
+  private let kernel: OwnedKernel
+  private let calls: CallCheck
+  private let label: String
+  private var counts: [Count] = []
+  private var range: LaunchRange
+  /// What it launches, at the sizes of the last step.
+  private var measures: Measures
+
+  /// A 32-bit argument that depends on the sizes of a step.
+  private struct Count {
+    var index: cl_uint
+    var argument: Argument
+    var value: Int?
+  }
+
+  /// Takes a kernel and binds an instruction's memory to it; `buffer` finds the memory of a region.
+  init(
+    _ kernel: consuming OwnedKernel, number: Int, place: Int, _ measures: Measures, items: Int?,
+    calls: CallCheck, buffer: (Region) -> cl_mem
+  ) throws(DeviceError) {
+    let row = KernelTable.rows[number]
+    self.number = number
+    self.place = place
+    self.measures = measures
+    self.kernel = kernel
+    self.calls = calls
+    label = measures.instruction.label
+    range = LaunchRange(row, measures, items: items)
+    var index: cl_uint = 0
+    for whole in row.arguments {
+      let (argument, measures) = whole.resolved(measures)
+      let instruction = measures.instruction
+      let region: Region? =
+        switch argument {
+        case .input(let number): instruction.inputs[number].region
+        case .weight(let number): instruction.weights[number]
+        case .bias: instruction.weights[measures[.hasBias]]
+        case .output: instruction.output.region
+        case .workspace: instruction.workspace
+        case .count, .number, .zero, .each, .part: nil
+        }
+      switch argument {
+      case .count, .each, .part: counts.append(Count(index: index, argument: whole))
+      case .number(let parameter): try set(measures[parameter], at: index)
+      case .zero: try set(Float(0), at: index)
+      case .input, .weight, .bias, .output, .workspace:
+        if let region {
+          try set(Optional(buffer(region)), at: index)
+          try set(cl_ulong(region.offset), at: index + 1)
+        }
+      }
+      index += cl_uint(argument.parameterCount)
+    }
+    try resize(measures, items: items)
+  }
+
+  /// Adapts range and counts to the sizes of a step.
+  func resize(_ measures: Measures, items: Int?) throws(DeviceError) {
+    self.measures = measures
+    range = LaunchRange(KernelTable.rows[number], measures, items: items)
+    for place in counts.indices {
+      let value: Int
+      let (argument, measures) = counts[place].argument.resolved(measures)
+      switch argument {
+      case .count(let measure): value = measures[measure]
+      default: value = range.each
+      }
+      if counts[place].value == value { continue }
+      // Kernels count in 32 bits.
+      guard let count = cl_uint(exactly: value) else {
+        throw DeviceError(
+          device: calls.device, call: "clSetKernelArg", status: "too large",
+          detail: "\(value) numbers for \(label); a smaller batch (-b) needs fewer")
+      }
+      try set(count, at: counts[place].index)
+      counts[place].value = value
+    }
+  }
+
+  /// Submits the launch.
+  func enqueue(
+    on queue: cl_command_queue, singly: Bool, _ recorder: LaunchRecorder?
+  ) throws(DeviceError) {
+    if let recorder {
+      return try recorder.launch(measures, row: number, what) {
+        range.enqueue(kernel.raw, on: queue, singly: singly, event: $0)
+      }
+    }
+    try calls.check(
+      range.enqueue(kernel.raw, on: queue, singly: singly), "clEnqueueNDRangeKernel", what)
+  }
+
+  private var what: String { "\(KernelTable.rows[number].entry) for \(label)" }
+
+  /// A value as the kernel's parameter stores it.
+  private func set<Value: BitwiseCopyable>(_ value: Value, at index: cl_uint) throws(DeviceError) {
+    let status = withUnsafeBytes(of: value) {
+      apus_cl_set_argument(kernel.raw, index, $0.count, $0.baseAddress)
+    }
+    try calls.check(status, "clSetKernelArg", "argument \(index) for \(label)")
+  }
+}
+
+extension Argument {
+  /// The argument of a part, and that part's measures; or itself.
+  fileprivate func resolved(_ measures: Measures) -> (Argument, Measures) {
+    guard case .part(let index, let argument) = self else { return (self, measures) }
+    return argument.resolved(measures.part(index))
+  }
+}
+
+/// What a device keeps of a list of instructions that it ran: a list comes again with each step.
+final class PreparedList {
+  /// Kept, so that no other list comes to lie in its place.
+  private let instructions: [Instruction]
+  var slots: [Slot]
+
+  /// What is kept of one instruction.
+  struct Slot {
+    /// Whether it matters how far rows see, which changes with each token.
+    let seesDepth: Bool
+    /// The sizes of the last step, as far as they matter.
+    var sizes: SymbolSizes?
+    /// Its launches: none where it had no rows, many where its parts were launched.
+    var current: [PreparedLaunch] = []
+    /// The launches so far, by rows of the kernel table and places.
+    var launches: [PreparedLaunch] = []
+
+    fileprivate init(_ instruction: Instruction) {
+      switch instruction.operation {
+      case .attend, .fused(.attendQuantize): seesDepth = true
+      default: seesDepth = false
+      }
+    }
+
+    /// What matters of the sizes of a step: launches count in spans what rows see.
+    func relevant(_ sizes: SymbolSizes) -> SymbolSizes {
+      guard seesDepth else { return SymbolSizes(rows: sizes.rows, outputs: sizes.outputs) }
+      var sizes = sizes
+      sizes.depth = sizes.depth.map { AttentionParts.spans(tokens: $0) * KVLayout.spanTokens }
+      return sizes
+    }
+  }
+
+  init(_ instructions: [Instruction]) {
+    self.instructions = instructions
+    slots = instructions.map(Slot.init)
+  }
+
+  /// Whether this is the very list.
+  func holds(_ other: [Instruction]) -> Bool {
+    instructions.count == other.count
+      && instructions.withUnsafeBufferPointer { mine in
+        other.withUnsafeBufferPointer { mine.baseAddress == $0.baseAddress }
+      }
+  }
+}

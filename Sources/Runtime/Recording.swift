@@ -1,0 +1,148 @@
+package import Devices
+import ModelGraph
+import Scheduling
+
+/// One step, as it went. Times are nanoseconds of `HostClock`.
+package struct StepRecord: Sendable {
+  /// What the host did in a step, in this order.
+  package enum Phase: String, Sendable, Hashable, CaseIterable {
+    /// Deciding what the step computes.
+    case schedule
+    /// Bringing the numbers of the step to the devices.
+    case write
+    /// Handing launches over; on a device that computes at once, computing.
+    case submit
+    /// Waiting for the logits.
+    case wait
+    /// Collecting the records: what a run without a recording does not do.
+    case record
+    /// Picking a token.
+    case sample
+  }
+
+  /// The request that it belongs to.
+  package var request: Int
+  /// Whether it computes the prompt; the others compute a token each.
+  package var isPrefill: Bool
+  package var rows = 0
+  package var outputs = 0
+  package var started: Int64
+  /// When each phase ended, in order.
+  package var phases: [(phase: Phase, ended: Int64)] = []
+  /// Launches of each device of the plan, in order.
+  package var launches: [[LaunchRecord]] = []
+  /// What rows of attention saw, by the window of their layer.
+  package var sights: [Int?: Sight] = [:]
+
+  package var ended: Int64 { phases.last?.ended ?? started }
+
+  /// What an instruction's rows saw, where it is attention.
+  package func sight(of instruction: Instruction) -> Sight {
+    switch instruction.operation {
+    case .attend(let attention, _), .fused(.attendQuantize(let attention, _)):
+      sights[attention.window] ?? Sight()
+    default: Sight()
+    }
+  }
+}
+
+/// One request, as it went.
+package struct RequestRecord: Sendable {
+  package var promptTokens: Int
+  package var tokens = 0
+  package var started: Int64
+  package var firstToken: Int64?
+  package var ended: Int64
+}
+
+/// What was noted between the start of a recording and its end.
+package struct Recording: Sendable {
+  package var requests: [RequestRecord] = []
+  package var steps: [StepRecord] = []
+  /// Steps whose launches were not kept, since there were too many.
+  package var stepsWithoutLaunches = 0
+
+  /// Launches that are kept at most: some hundred megabytes of records.
+  static let mostLaunches = 1 << 18
+}
+
+/// Notes what an `EngineLoop` does while somebody wants to know. It belongs to the loop's thread.
+final class Recorder {
+  private(set) var recording = Recording()
+  private var launches = 0
+
+  func begin(promptTokens: Int) {
+    let now = HostClock.now()
+    recording.requests.append(
+      RequestRecord(promptTokens: promptTokens, started: now, ended: now))
+  }
+
+  /// Notes a token that was picked.
+  func token() {
+    guard let request = recording.requests.indices.last else { return }
+    recording.requests[request].tokens += 1
+    if recording.requests[request].firstToken == nil {
+      recording.requests[request].firstToken = HostClock.now()
+    }
+  }
+
+  func end() {
+    guard let request = recording.requests.indices.last else { return }
+    recording.requests[request].ended = HostClock.now()
+  }
+
+  func beginStep() {
+    recording.steps.append(
+      StepRecord(
+        request: recording.requests.count - 1,
+        isPrefill: recording.requests.last?.firstToken == nil, started: HostClock.now()))
+  }
+
+  func mark(_ phase: StepRecord.Phase) {
+    guard let step = recording.steps.indices.last else { return }
+    recording.steps[step].phases.append((phase, HostClock.now()))
+  }
+
+  /// Takes what the devices noted of a step. It is kept as it is: whoever wants more of it than that
+  /// works it out when no clock runs.
+  func collect(
+    _ step: StepPlan, windows: Set<Int?>, from devices: [any Device]
+  ) throws(DeviceError) {
+    guard let index = recording.steps.indices.last else { return }
+    recording.steps[index].rows = step.rowCount
+    recording.steps[index].outputs = step.outputRows.count
+    for window in windows {
+      recording.steps[index].sights[window] = Sight(
+        begin: step.begin(window: window), end: step.end, table: step.table)
+    }
+    for device in devices {
+      let records = try device.takeRecords()
+      let isKept = launches < Recording.mostLaunches
+      if !isKept, !records.isEmpty { recording.stepsWithoutLaunches += 1 }
+      recording.steps[index].launches.append(isKept ? records : [])
+      launches += records.count
+    }
+  }
+}
+
+extension EngineLoop {
+  /// The devices of the plan, for whoever asks them on this thread.
+  package var devices: [any Device] { executor.devices }
+
+  /// Notes requests, steps and launches from now on.
+  package func startRecording() throws(EngineError) {
+    do throws(DeviceError) {
+      for device in executor.devices { try device.startRecording() }
+    } catch { throw .device(error) }
+    executor.recorder = Recorder()
+  }
+
+  /// Stops, and hands over what was noted.
+  package func stopRecording() throws(EngineError) -> Recording {
+    defer { executor.recorder = nil }
+    do throws(DeviceError) {
+      for device in executor.devices { try device.stopRecording() }
+    } catch { throw .device(error) }
+    return executor.recorder?.recording ?? Recording()
+  }
+}
