@@ -26,6 +26,9 @@ static const char write_kv[] = {
 static const char linear_int8[] = {
 #embed "gemm/linear_int8.cl" suffix(, 0)
 };
+static const char linear_lanes[] = {
+#embed "gemm/linear_lanes.cl" suffix(, 0)
+};
 static const char linear_tiles[] = {
 #embed "gemm/linear_tiles.cl" suffix(, 0)
 };
@@ -86,6 +89,7 @@ static const kernel_program programs[] = {
     PROGRAM(attention, attend_tiles),
     PROGRAM(attention, write_kv),
     PROGRAM(gemm, linear_int8),
+    PROGRAM(gemm, linear_lanes),
     PROGRAM(gemm, linear_tiles),
     PROGRAM(gemm, linear_float),
     PROGRAM(pointwise, add),

@@ -252,12 +252,10 @@ def machine():
 def versions(arguments):
     from importlib.metadata import version
 
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], stdout=subprocess.PIPE,
-                            text=True).stdout.strip()
     listing = json.loads(subprocess.run([arguments.apus, "devices", "--json"], check=True,
                                         stdout=subprocess.PIPE).stdout)
     drivers = [f"{d['device']}: {d['driver']}" for d in listing if d["device"] in arguments.device]
-    return (f"Apus {commit} ({'; '.join(drivers)}), llama-cpp-python {version('llama-cpp-python')} "
+    return (f"Apus {arguments.commit} ({'; '.join(drivers)}), llama-cpp-python {version('llama-cpp-python')} "
             f"(built with GGML_NATIVE=ON, no BLAS), OpenVINO GenAI {version('openvino-genai')}")
 
 
@@ -288,11 +286,12 @@ def main():
     parser.add_argument("--apus", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--llama", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--models", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--commit", required=True, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     arguments.device = arguments.device.split(",")
     wanted = [int(c) for c in arguments.cores.split(",")]
     lab = Lab(arguments)
-    command = shlex.join(["tools/peers", *sys.argv[7:]])  # Behind what tools/peers puts in front.
+    command = shlex.join(["tools/peers", *sys.argv[9:]])  # Behind what tools/peers puts in front.
     print(f"Measured on {datetime.date.today()}: {machine()}; {versions(arguments)}. Medians of "
           f"{arguments.rounds} rounds in turns, tokens per second. `{command}`\n", flush=True)
     table = Table(arguments.device)

@@ -29,9 +29,22 @@
 // Bytes of a row of activations.
 #define ROW_BYTES(inputs) ((size_t)(inputs) + (inputs) / BLOCK * 8)
 
-// Whether a block needs Σ x of its groups as whole numbers: codes are unsigned here, so ZERO Σ x is
-// taken off Σ code x; or the groups have minima.
-#define HAS_TERMS (VNNI && ZERO != 0 || GROUPS == 2 && HAS_MINIMUM)
+// Bytes of weights are unsigned in VNNI's products, so ZERO Σ x of a group comes off them.
+#if VNNI && ZERO != 0
+#define TAKES_ZERO 1
+#define TERM_FACTOR (-ZERO)
+#else
+#define TAKES_ZERO 0
+#define TERM_FACTOR 1
+#endif
+
+// Whether a block needs Σ x of its groups as whole numbers, for that or for minima of groups. Its terms
+// are TERM_FACTOR Σ x.
+#if TAKES_ZERO || GROUPS == 2 && HAS_MINIMUM
+#define HAS_TERMS 1
+#else
+#define HAS_TERMS 0
+#endif
 
 #if VNNI
 #define DOT int16
@@ -93,74 +106,81 @@ static inline float16 tile_minima(global const uchar *head)
   return HAS_MINIMUM ? halves16(head + MINIMUM_OFFSET) : (float16)(0.0f);
 }
 
-// d s and m n of a block whose first group is `group`; d and m where it has two groups.
-static inline float16 block_scales(float16 d, global const uchar *head, uint group)
-{
-  return GROUPS == 1 && HAS_GROUP_SCALES ? d * group_scales(head, group) : d;
-}
+// What a block of a tile is multiplied by: d s and m n; with two groups d and m, and s and n of each.
+typedef struct {
+  float16 scale, minimum;
+#if GROUPS == 2
+  float16 s[2], n[2];
+#endif
+} block_factors;
 
-static inline float16 block_minima(float16 m, global const uchar *head, uint group)
+// Those of the block whose first group is `group`.
+static inline block_factors factors(float16 d, float16 m, global const uchar *head, uint group)
 {
-  return GROUPS == 1 && HAS_GROUP_MINIMA ? m * group_minima(head, group) : m;
+  block_factors f;
+#if GROUPS == 1
+  f.scale = HAS_GROUP_SCALES ? d * group_scales(head, group) : d;
+  f.minimum = HAS_GROUP_MINIMA ? m * group_minima(head, group) : m;
+#else
+  f.scale = d;
+  f.minimum = m;
+  f.s[0] = group_scales(head, group);
+  f.s[1] = group_scales(head, group + 1);
+  f.n[0] = group_minima(head, group);
+  f.n[1] = group_minima(head, group + 1);
+#endif
+  return f;
 }
 
 // What the products of a group start from.
-static inline DOT dot_start(int term)
-{
-#if VNNI
-  return (int16)(ZERO != 0 ? -ZERO * term : 0);
-#else
-  return (float16)(0.0f);
-#endif
-}
+static inline DOT dot_start(int term) { return (DOT)(TAKES_ZERO ? term : 0); }
 
 // y with a block added, from the products of its groups.
 static inline float16 add_block(
-    float16 y, float16 d, float16 m, global const uchar *head, uint group, const DOT *dot,
-    float scale, float sum, const int *terms)
+    float16 y, const block_factors *f, const DOT *dot, float scale, float sum, const int *terms)
 {
 #if GROUPS == 1
-  y = FUSED(d * scale, DOT_FLOATS(dot[0]), y);
-  return HAS_MINIMUM ? FUSED(m, (float16)(sum), y) : y;
+  y = FUSED(f->scale * scale, DOT_FLOATS(dot[0]), y);
+  return HAS_MINIMUM ? FUSED(f->minimum, (float16)(sum), y) : y;
 #else
-  const float16 products = FUSED(
-      group_scales(head, group), DOT_FLOATS(dot[0]),
-      group_scales(head, group + 1) * DOT_FLOATS(dot[1]));
-  y = FUSED(d * scale, products, y);
+  const float16 products = FUSED(f->s[0], DOT_FLOATS(dot[0]), f->s[1] * DOT_FLOATS(dot[1]));
+  y = FUSED(f->scale * scale, products, y);
 #if HAS_MINIMUM
-  const float16 minima = FUSED(
-      group_minima(head, group), (float16)((float)terms[0]),
-      group_minima(head, group + 1) * (float)terms[1]);
-  y = FUSED(m * scale, minima, y);
+  const float16 minima = FUSED(f->n[0], (float16)((float)terms[0]), f->n[1] * (float)terms[1]);
+  y = FUSED(f->minimum * scale, minima, y);
 #endif
   return y;
 #endif
 }
 
-// Σ x of the groups of a block.
+// The terms of a block.
 static inline void block_terms(int8 words, int *terms)
 {
   int8 sums = (int8)(0);
 #pragma unroll
   for (uint e = 0; e < 4; e++) sums += words << (24 - 8 * e) >> 24;
+  sums *= TERM_FACTOR;
   const int4 pairs = (int4)(sums.lo.lo + sums.lo.hi, sums.hi.lo + sums.hi.hi);
   terms[0] = GROUPS == 2 ? pairs.x + pairs.y : pairs.x + pairs.y + pairs.z + pairs.w;
   terms[GROUPS - 1] = GROUPS == 2 ? pairs.z + pairs.w : terms[0];
 }
 
-// The products of words i … of a block with one row.
+// Words of four elements in a group.
+#define WORDS (8 / GROUPS)
+
+// The products of word i of a block with one row.
+static inline DOT add_word(DOT dot, global const uchar *block, uint i, int four)
+{
 #if VNNI
-#define ADD_WORD(dot, block, i, words, b)                                                       \
-  dot = dot_bytes(dot, dot_words(block, i), (int16)(words[8 * (b) + (i)]))
+  return dot_bytes(dot, dot_words(block, i), (int16)(four));
 #else
-#define ADD_WORD(dot, block, i, words, b)                                                       \
-  do {                                                                                          \
-    uint16 codes = code_words(block, i);                                                        \
-    const int four = words[8 * (b) + (i)];                                                      \
-    _Pragma("unroll") for (uint e = 0; e < 4; e++, codes >>= 8u)                                \
-        dot = FUSED(integer16(codes), (float16)((float)(four << (24 - 8 * e) >> 24)), dot);     \
-  } while (0)
+  uint16 codes = code_words(block, i);
+#pragma unroll
+  for (uint e = 0; e < 4; e++, codes >>= 8u)
+    dot = FUSED(integer16(codes), (float16)((float)(four << (24 - 8 * e) >> 24)), dot);
+  return dot;
 #endif
+}
 
 #define TILE_DOT(name, space)                                                                   \
   static inline float16 name(                                                                   \
@@ -181,13 +201,13 @@ static inline void block_terms(int8 words, int *terms)
         if (HAS_TERMS) block_terms(vload8(b, words), terms);                                    \
         DOT dot[GROUPS];                                                                        \
         _Pragma("unroll") for (uint g = 0; g < GROUPS; g++)                                     \
-            dot[g] = dot_start(HAS_TERMS ? terms[g] : 0);                                       \
-        _Pragma("unroll") for (uint i = 0; i < 8; i++)                                          \
-            ADD_WORD(dot[i * GROUPS / 8], tile, i, words, b);                                   \
-        const uint group = j * GROUPS;                                                          \
-        y = add_block(                                                                          \
-            y, block_scales(d, head, group), block_minima(m, head, group), head, group, dot,    \
-            scales[b], scales[blocks + b], terms);                                              \
+        {                                                                                       \
+          dot[g] = dot_start(HAS_TERMS ? terms[g] : 0);                                         \
+          _Pragma("unroll") for (uint i = g * WORDS; i < (g + 1) * WORDS; i++)                  \
+              dot[g] = add_word(dot[g], tile, i, words[8 * b + i]);                             \
+        }                                                                                       \
+        const block_factors f = factors(d, m, head, j * GROUPS);                                \
+        y = add_block(y, &f, dot, scales[b], scales[blocks + b], terms);                        \
         tile += TILE_BLOCK_BYTES;                                                               \
       }                                                                                         \
     }                                                                                           \

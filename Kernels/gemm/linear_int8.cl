@@ -59,24 +59,24 @@ static inline void finish(
 #if TOKENS == 1
 TILE_DOT(dot_global, global)
 #elif VNNI && HAS_TERMS
-// Sums of pairs of lanes that stand side by side.
-static inline int16 pair_sums(int16 a, int16 b)
+// The terms of eight blocks. Where a block has one group, Σ x is its sum over its scale, as the sum is
+// the product of both, rounded once, and Σ x is below 2¹².
+static inline void eight_terms(global const int *words, global const float *scales, uint blocks, int *terms)
 {
-  return (int16)(a.even, b.even) + (int16)(a.odd, b.odd);
-}
-
-// Σ x of the groups of eight blocks.
-static inline void eight_terms(global const int *words, int *terms)
-{
+#if GROUPS == 1
+  const float8 scale = vload8(0, scales);
+  const float8 sum = scale > 0.0f ? vload8(0, scales + blocks) / scale : (float8)(0.0f);
+  // A float whose bits are 0x4B400000 + n is 3 × 2²² + n.
+  vstore8((as_int8(sum + 12582912.0f) - 0x4B400000) * TERM_FACTOR, 0, terms);
+#else
   int16 fours[4];
 #pragma unroll
   for (uint v = 0; v < 4; v++)
     fours[v] = dot_bytes((int16)(0), (uint16)(0x01010101u), vload16(v, words));
-  const int16 sums = pair_sums(pair_sums(fours[0], fours[1]), pair_sums(fours[2], fours[3]));
-#if GROUPS == 2
-  vstore16(sums, 0, terms);
-#else
-  vstore8(sums.even + sums.odd, 0, terms);
+  const int16 low = (int16)(fours[0].even, fours[1].even) + (int16)(fours[0].odd, fours[1].odd);
+  const int16 high = (int16)(fours[2].even, fours[3].even) + (int16)(fours[2].odd, fours[3].odd);
+  const int16 sums = (int16)(low.even, high.even) + (int16)(low.odd, high.odd);
+  vstore16(sums * TERM_FACTOR, 0, terms);
 #endif
 }
 #endif
@@ -136,7 +136,7 @@ kernel void linear(
         global const int *words = (global const int *)x_row[t] + eight * 8;
 #if VNNI
         if (count == AT_ONCE) {
-          eight_terms(words, terms[t][0]);
+          eight_terms(words, (global const float *)(x_row[t] + inputs) + eight, blocks, terms[t][0]);
           continue;
         }
 #endif
@@ -172,7 +172,7 @@ kernel void linear(
             const int16 x = (int16)(((global const int *)x_row[t])[8 * b + i]);
 #pragma unroll
             for (uint r = 0; r < TILES; r++)
-              dot[r][t][i * GROUPS / 8] = dot_bytes(dot[r][t][i * GROUPS / 8], words[r], x);
+              dot[r][t][i / WORDS] = dot_bytes(dot[r][t][i / WORDS], words[r], x);
           }
         }
 #else
@@ -186,30 +186,29 @@ kernel void linear(
             vstore8(convert_float8(words << (24 - 8 * e) >> 24), e, x[t]);
         }
 #pragma unroll
-        for (uint i = 0; i < 8; i++)
+        for (uint g = 0; g < GROUPS; g++)
 #pragma unroll
-          for (uint r = 0; r < TILES; r++) {
-            uint16 words = code_words(block[r], i);
+          for (uint i = g * WORDS; i < (g + 1) * WORDS; i++)
 #pragma unroll
-            for (uint e = 0; e < 4; e++, words >>= 8u) {
-              const float16 value = integer16(words);
+            for (uint r = 0; r < TILES; r++) {
+              uint16 words = code_words(block[r], i);
 #pragma unroll
-              for (uint t = 0; t < TOKENS; t++)
-                dot[r][t][i * GROUPS / 8] =
-                    FUSED(value, (float16)(x[t][8 * e + i]), dot[r][t][i * GROUPS / 8]);
+              for (uint e = 0; e < 4; e++, words >>= 8u) {
+                const float16 value = integer16(words);
+#pragma unroll
+                for (uint t = 0; t < TOKENS; t++)
+                  dot[r][t][g] = FUSED(value, (float16)(x[t][8 * e + i]), dot[r][t][g]);
+              }
             }
-          }
 #endif
 #pragma unroll
         for (uint r = 0; r < TILES; r++) {
-          const float16 scale = block_scales(d[r], head[r], group);
-          const float16 minimum = block_minima(m[r], head[r], group);
+          const block_factors f = factors(d[r], m[r], head[r], group);
 #pragma unroll
           for (uint t = 0; t < TOKENS; t++) {
             global const float *scales = (global const float *)(x_row[t] + inputs);
-            sum[r][t] = add_block(
-                sum[r][t], scale, minimum, head[r], group, dot[r][t], scales[b],
-                scales[blocks + b], terms[t][j]);
+            sum[r][t] =
+                add_block(sum[r][t], &f, dot[r][t], scales[b], scales[blocks + b], terms[t][j]);
           }
           block[r] += TILE_BLOCK_BYTES;
         }

@@ -1,9 +1,15 @@
 // Opens libOpenCL and fills the table of entry points.
+#define _GNU_SOURCE
 #include "entry_points.h"
 
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
+#ifdef __linux__
+#include <sched.h>
+#include <unistd.h>
+#endif
 
 apus_cl_entry_points apus_cl_entries;
 
@@ -19,7 +25,22 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static const char *trouble;
 static char missing[128];
 
+// PoCL starts a thread for each processor of the machine. Where this process may run on fewer, they
+// take turns at every launch, which costs more than many a launch: tell it how many there are. What the
+// user has set stays.
+static void tell_processors(void) {
+#ifdef __linux__
+  cpu_set_t usable;
+  if (sched_getaffinity(0, sizeof usable, &usable) != 0) return;
+  if (CPU_COUNT(&usable) >= sysconf(_SC_NPROCESSORS_ONLN)) return;
+  char count[16];
+  snprintf(count, sizeof count, "%d", CPU_COUNT(&usable));
+  setenv("POCL_MAX_PTHREAD_COUNT", count, 0);
+#endif
+}
+
 static void load(void) {
+  tell_processors();
   void *library = NULL;
   for (size_t i = 0; i < sizeof libraries / sizeof *libraries && !library; i++)
     library = dlopen(libraries[i], RTLD_NOW | RTLD_LOCAL);

@@ -22,7 +22,7 @@ struct BLAS: CustomStringConvertible {
     var job = Job(table: table, arguments: arguments, threads: pool.count)
     withUnsafeMutablePointer(to: &job) { job in
       cpu_pool_run(
-        pool.handle, job.pointee.tasks,
+        pool.handle, job.pointee.tasks, true,
         { job, task in job?.assumingMemoryBound(to: Job.self).pointee.run(task) }, job)
     }
   }

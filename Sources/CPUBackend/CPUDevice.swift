@@ -92,27 +92,32 @@ package final class CPUDevice: Device {
   }
 
   package func run(_ instructions: [Instruction], sizes: SymbolSizes) throws(DeviceError) {
-    for instruction in instructions { run(instruction, sizes) }
+    log?.begin(instructions, sizes)
+    for index in instructions.indices { run(instructions[index], sizes, index) }
   }
 
-  /// Runs an instruction, a fused one as its parts.
-  private func run(_ instruction: Instruction, _ sizes: SymbolSizes) {
+  /// Runs an instruction, a fused one as its parts; index and place are for the log.
+  private func run(
+    _ instruction: Instruction, _ sizes: SymbolSizes, _ index: Int, place: Int = 0
+  ) {
     guard instruction.expansion.isEmpty else {
-      for part in instruction.expansion { run(part, sizes) }
+      for (number, part) in instruction.expansion.enumerated() {
+        run(part, sizes, index, place: LaunchLog.place(of: number, in: place))
+      }
       return
     }
     guard log != nil else {
-      run(BoundInstruction(instruction, sizes: sizes, memory: memory))
-      return
+      return run(BoundInstruction(instruction, sizes: sizes, memory: memory))
     }
-    log?.note(instruction, sizes, variant: variant(instruction, sizes)) {
-      run(BoundInstruction(instruction, sizes: sizes, memory: memory))
-    }
+    let started = HostClock.now()
+    run(BoundInstruction(instruction, sizes: sizes, memory: memory))
+    let times = LaunchRecord.Times(started: started, ended: HostClock.now())
+    log?.note(index, place: place, variant: variant(instruction, sizes), times)
   }
 
   package func startRecording() { log = LaunchLog() }
 
-  package func takeRecords() -> [LaunchRecord] { log?.take() ?? [] }
+  package func takeRecords() -> LaunchLog { log?.take() ?? LaunchLog() }
 
   package func stopRecording() { log = nil }
 

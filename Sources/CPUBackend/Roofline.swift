@@ -13,8 +13,9 @@ extension CPUDevice {
     let size = Roofline.bytes(beyondCache: Self.lastCache)
     try memory.allocate(region.buffer, bytes: size, label: "measuring the device")
     let bytes = memory.bytes(region)
-    // Factors of the chains; they stay finite.
-    bytes.prefix(4096).withMemoryRebound(to: Float.self) { $0.update(repeating: 0.5) }
+    // All of it is written to: fresh pages are one page of zeros, which a cache holds. The first are
+    // factors of the chains, which stay finite.
+    bytes.withMemoryRebound(to: Float.self) { $0.update(repeating: 0.5) }
 
     func rate(_ kind: cpu_probe_kind, chunks: Int) -> Double {
       var results = [UInt32](repeating: 0, count: chunks)

@@ -10,6 +10,7 @@
 #define TILE_TOKENS 3
 #define F32_TOKENS 6
 #define INT8_TOKENS 4
+#define INT8_VECTORS 1
 #define QUERIES 6
 #define TILE_PAGES 1
 

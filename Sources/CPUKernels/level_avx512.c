@@ -11,7 +11,8 @@
 #define BIAS 128
 #define TILE_TOKENS 6
 #define F32_TOKENS 12
-#define INT8_TOKENS 8
+#define INT8_TOKENS 6
+#define INT8_VECTORS 2
 #define QUERIES 6
 #define TILE_PAGES 4
 

@@ -11,6 +11,7 @@
 #define HAS_FMA 0
 #endif
 #define BIAS 0
+#define INT8_VECTORS 1
 #if defined(__aarch64__) // 32 registers, or else 16
 #define TILE_TOKENS 2
 #define F32_TOKENS 4

@@ -9,18 +9,19 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdlib.h>
-#include <unistd.h>
-#if defined(__linux__)
 #include <sched.h>
-#endif
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
 
-// Rounds of looking for work before a thread sleeps: a few microseconds, the gap between two
-// operations of a step. Longer would burn the core that another process waits for.
-enum { SPINS = 400 };
+// How long a thread looks for work before it sleeps. To wake it costs the caller a system call, and it is
+// there some 30 microseconds later on a virtual machine: more than most operations of a step for one
+// token take. So it stays awake across what the steps of a generation do between operations, and no longer,
+// as another process may wait for the core. The caller looks that long for the end of tasks that others run.
+enum { AWAKE_NANOSECONDS = 200000, WAIT_NANOSECONDS = 50000 };
 
 // Kernels keep their tiles on the stack, up to some 200 KiB; the default of a small C library is
 // less than that. And no machine has more threads than this to offer.
@@ -33,9 +34,9 @@ struct cpu_pool {
   _Alignas(64) pthread_mutex_t mutex;
   pthread_cond_t work;
   pthread_cond_t done;
-  int sleepers;      // under the mutex
-  bool caller_waits; // under the mutex
-  bool stop;         // under the mutex
+  _Atomic int sleepers; // changed under the mutex
+  bool caller_waits;    // under the mutex
+  bool stop;            // under the mutex
   // The job; it stays as it is while a task of it is pending.
   void (*task)(void *, size_t);
   void *context;
@@ -52,8 +53,31 @@ static inline void relax(void) {
 #endif
 }
 
-static uint32_t left(const cpu_pool *pool) {
-  return (uint32_t)atomic_load_explicit(&pool->ticket, memory_order_relaxed);
+static int64_t nanoseconds(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static bool has_work(const cpu_pool *pool) {
+  return (uint32_t)atomic_load_explicit(&pool->ticket, memory_order_relaxed) != 0;
+}
+
+static bool is_done(const cpu_pool *pool) {
+  return atomic_load_explicit(&pool->pending, memory_order_acquire) == 0;
+}
+
+// Looks until `is_over` says so or the time is up. Every now and then another thread may have the core: it
+// may be the one that this one waits for.
+static bool look(const cpu_pool *pool, bool (*is_over)(const cpu_pool *), int64_t limit) {
+  enum { ROUNDS = 64 };
+  if (is_over(pool)) return true;
+  for (int64_t end = nanoseconds() + limit; nanoseconds() < end; sched_yield())
+    for (int i = 0; i < ROUNDS; i++) {
+      if (is_over(pool)) return true;
+      relax();
+    }
+  return is_over(pool);
 }
 
 // Takes and runs tasks until none is left.
@@ -80,12 +104,13 @@ static void work(cpu_pool *pool) {
 static void *worker(void *argument) {
   cpu_pool *pool = argument;
   for (;;) {
-    for (int spin = 0; spin < SPINS && left(pool) == 0; spin++) relax();
-    if (left(pool) == 0) {
+    if (!look(pool, has_work, AWAKE_NANOSECONDS)) {
       pthread_mutex_lock(&pool->mutex);
-      pool->sleepers++;
-      while (left(pool) == 0 && !pool->stop) pthread_cond_wait(&pool->work, &pool->mutex);
-      pool->sleepers--;
+      atomic_fetch_add(&pool->sleepers, 1);
+      // In one order with what the caller does: it writes the ticket, then looks for sleepers.
+      while ((uint32_t)atomic_load(&pool->ticket) == 0 && !pool->stop)
+        pthread_cond_wait(&pool->work, &pool->mutex);
+      atomic_fetch_sub(&pool->sleepers, 1);
       bool stop = pool->stop;
       pthread_mutex_unlock(&pool->mutex);
       if (stop) return NULL;
@@ -114,7 +139,7 @@ cpu_pool *cpu_pool_create(int threads) {
   pthread_mutex_init(&pool->mutex, NULL);
   pthread_cond_init(&pool->work, NULL);
   pthread_cond_init(&pool->done, NULL);
-  pool->sleepers = 0;
+  atomic_init(&pool->sleepers, 0);
   pool->caller_waits = false;
   pool->stop = false;
   pool->workers = 0;
@@ -143,7 +168,8 @@ void cpu_pool_destroy(cpu_pool *pool) {
 
 int cpu_pool_threads(const cpu_pool *pool) { return pool ? pool->workers + 1 : 1; }
 
-void cpu_pool_run(cpu_pool *pool, size_t tasks, void (*task)(void *, size_t), void *context) {
+void cpu_pool_run(cpu_pool *pool, size_t tasks, bool wakes, void (*task)(void *, size_t),
+                  void *context) {
   if (!pool || pool->workers == 0 || tasks <= 1 || tasks > UINT32_MAX) {
     for (size_t i = 0; i < tasks; i++) task(context, i);
     return;
@@ -154,22 +180,21 @@ void cpu_pool_run(cpu_pool *pool, size_t tasks, void (*task)(void *, size_t), vo
   atomic_store_explicit(&pool->pending, tasks, memory_order_relaxed);
   uint64_t ticket = atomic_load_explicit(&pool->ticket, memory_order_relaxed);
   uint64_t next = ((ticket >> 32) + 1) << 32 | tasks;
-  atomic_store_explicit(&pool->ticket, next, memory_order_release);
-  // A thread looks at the ticket under the mutex before it sleeps, so none misses this.
-  pthread_mutex_lock(&pool->mutex);
-  if (pool->sleepers > 0) pthread_cond_broadcast(&pool->work);
-  pthread_mutex_unlock(&pool->mutex);
+  atomic_store(&pool->ticket, next);
+  // Threads that sleep take no part, unless the job is worth their wake: the caller can do all of it.
+  if (wakes && atomic_load(&pool->sleepers) > 0) {
+    pthread_mutex_lock(&pool->mutex);
+    pthread_cond_broadcast(&pool->work);
+    pthread_mutex_unlock(&pool->mutex);
+  }
 
   work(pool);
-  for (int spin = 0; spin < SPINS; spin++) {
-    if (atomic_load_explicit(&pool->pending, memory_order_acquire) == 0) return;
-    relax();
-  }
-  // The core of a thread that still works may be gone to another process: sleep until it is back.
+  if (look(pool, is_done, WAIT_NANOSECONDS)) return;
+  // The core of a thread that still works may be gone to another process: sleep until it is back. That
+  // frees this core, and the system may move the thread here.
   pthread_mutex_lock(&pool->mutex);
   pool->caller_waits = true;
-  while (atomic_load_explicit(&pool->pending, memory_order_acquire) != 0)
-    pthread_cond_wait(&pool->done, &pool->mutex);
+  while (!is_done(pool)) pthread_cond_wait(&pool->done, &pool->mutex);
   pool->caller_waits = false;
   pthread_mutex_unlock(&pool->mutex);
 }

@@ -16,7 +16,7 @@ void cpu_probe(const cpu_kernels *kernels, cpu_pool *pool, cpu_probe_kind kind,
   probe_job job = {kernels->probe_read, a};
   if (kind == CPU_PROBE_FLOAT) job.range = kernels->probe_float;
   if (kind == CPU_PROBE_INT8) job.range = kernels->probe_int8;
-  cpu_pool_run(pool, a->chunks, run_chunk, &job);
+  cpu_pool_run(pool, a->chunks, true, run_chunk, &job);
 }
 
 size_t cpu_probe_work(const cpu_kernels *kernels, cpu_probe_kind kind,

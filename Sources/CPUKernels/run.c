@@ -2,9 +2,9 @@
 // and several per thread, so that a thread whose core was taken away holds up little.
 #include "kernels.h"
 
-// A task costs at least this much, in bytes moved or operations, whichever the caller counts: some
-// ten microseconds.
-enum { TASK_WORK = 1 << 18, TASKS_PER_THREAD = 8 };
+// In bytes moved or operations, whichever the caller counts: a task costs at least some three microseconds,
+// and threads that sleep are woken for some hundred.
+enum { TASK_WORK = 1 << 16, WAKE_WORK = 1 << 21, TASKS_PER_THREAD = 8 };
 
 typedef struct {
   cpu_range range;
@@ -34,7 +34,8 @@ static void spread(cpu_pool *pool, cpu_range range, const void *arguments, size_
     return;
   }
   job j = {range, arguments, items, per_task};
-  cpu_pool_run(pool, (items + per_task - 1) / per_task, run_task, &j);
+  cpu_pool_run(pool, (items + per_task - 1) / per_task, items >= WAKE_WORK / (work > 0 ? work : 1),
+               run_task, &j);
 }
 
 void cpu_decode(const cpu_kernels *kernels, cpu_type type, const void *source, size_t count,

@@ -99,7 +99,7 @@ package protocol Device: AnyObject {
   func startRecording() throws(DeviceError)
 
   /// The records since the start or the last call, in order; waits for the work that was submitted.
-  func takeRecords() throws(DeviceError) -> [LaunchRecord]
+  func takeRecords() throws(DeviceError) -> LaunchLog
 
   /// Notes nothing any more and forgets what was not taken.
   func stopRecording() throws(DeviceError)
@@ -120,17 +120,17 @@ package protocol Device: AnyObject {
 }
 
 extension Device {
-  /// There is one kernel for each operation.
-  package func fallBack(_ operation: Operation, input: Format, reason: String) -> Bool { false }
-
   /// Nothing: a device that keeps no records has none to give.
   package func startRecording() throws(DeviceError) {}
-  package func takeRecords() throws(DeviceError) -> [LaunchRecord] { [] }
+  package func takeRecords() throws(DeviceError) -> LaunchLog { LaunchLog() }
   package func stopRecording() throws(DeviceError) {}
   package func measureRoofline() throws(DeviceError) -> Roofline? { nil }
   package func programs(
     _ isWanted: (_ program: String, _ entry: String) -> Bool
   ) throws(DeviceError) -> [ProgramText] { [] }
+
+  /// There is one kernel for each operation.
+  package func fallBack(_ operation: Operation, input: Format, reason: String) -> Bool { false }
 
   /// Nothing, for a device whose ledger is another one's.
   package func restartLedger() {}

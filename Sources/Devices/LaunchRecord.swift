@@ -1,9 +1,6 @@
 package import ModelGraph
 
 /// One launch of a kernel, as it went: what it was, and when.
-///
-/// Taking a record costs two clocks and a copy of references; names, shapes and costs are worked
-/// out when somebody asks.
 package struct LaunchRecord: Sendable, Hashable {
   /// When a launch passed each stage, in nanoseconds of ``HostClock``.
   package struct Times: Sendable, Hashable {
@@ -78,29 +75,4 @@ package struct LaunchRecord: Sendable, Hashable {
   }
   /// What it cost at the least.
   package var work: Work { isSequel ? Work() : instruction.work(sizes: sizes, sight: sight) }
-}
-
-/// Notes launches of a device that computes on the thread that asks, one after the other.
-package struct LaunchLog: Sendable {
-  private var records: [LaunchRecord] = []
-
-  package init() {}
-
-  /// Runs one launch between two looks at the clock.
-  package mutating func note(
-    _ instruction: Instruction, _ sizes: SymbolSizes, variant: String, _ body: () -> Void
-  ) {
-    let started = HostClock.now()
-    body()
-    records.append(
-      LaunchRecord(
-        instruction, sizes: sizes, variant: variant,
-        times: LaunchRecord.Times(started: started, ended: HostClock.now())))
-  }
-
-  /// Hands the records over and forgets them.
-  package mutating func take() -> [LaunchRecord] {
-    defer { records = [] }
-    return records
-  }
 }

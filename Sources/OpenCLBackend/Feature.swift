@@ -9,15 +9,39 @@ package enum Feature: String, Sendable, Hashable, CaseIterable {
   /// Private memory that is cheap, and a compiler that keeps vectors of 16 in registers: the host's
   /// processor, unless llvmpipe plays a GPU on it.
   case tiles
+  /// Work-items that do much on their own, so that one launch may do what many small ones do: the host's
+  /// processor again, and whoever interprets kernels on it.
+  case fused
+  /// Work-items are lanes, so neighbours should read what lies side by side: the device is no CPU,
+  /// or its driver makes vectors of work-items.
+  case lanes
+  /// Lanes that multiply words of four bytes, by OpenCL C 3.0.
+  case integerDot
+
+  /// Options of the compiler that it takes, in place of OpenCL C 1.2.
+  var options: String? { self == .integerDot ? "-cl-std=CL3.0" : nil }
 }
 
 extension OpenCLDevices.Description {
-  /// What this device and its driver offer. A feature that is here may still fail the self-test.
+  /// What is worth its while on this device and driver. A feature that is here may still fail the
+  /// self-test.
   package var features: Set<Feature> {
-    var features: Set<Feature> = []
+    if platform == "rusticl" { return [.lanes] }
+    guard isCPU else { return multipliesWords ? [.integerDot, .lanes] : [.lanes] }
+    var features: Set<Feature> = [.fused]
+    if platform != "Oclgrind" { features.insert(.tiles) }
     if compilesAVX512 && apus_host_has_vnni() { features.insert(.vnni) }
-    if isCPU && platform != "rusticl" && platform != "Oclgrind" { features.insert(.tiles) }
     return features
+  }
+
+  /// What must work, whether or not it is fast here.
+  package var testedFeatures: Set<Feature> {
+    features.union(multipliesWords ? [.integerDot, .lanes] : [.lanes])
+  }
+
+  /// Drivers that have the products say so by an extension, and their compiler by a macro.
+  private var multipliesWords: Bool {
+    language.hasPrefix("OpenCL C 3") && extensions.contains("cl_khr_integer_dot_product")
   }
 
   /// Whether this is PoCL on the host's processor, compiling for one that has AVX-512. PoCL names a

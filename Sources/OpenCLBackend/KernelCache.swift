@@ -104,7 +104,7 @@ final class KernelCache {
     }
     let program = OwnedProgram(
       raw: try calls.made(raw, status, "clCreateProgramWithSource", words))
-    status = apus_cl_build_program(program.raw, device, Self.options)
+    status = apus_cl_build_program(program.raw, device, row.needs?.options ?? Self.options)
     try calls.check(status, "clBuildProgram", "\(words)\(log(of: program.raw))")
     let name = [row.program] + defines.filter { $0.value != 0 }.map { "\($0.name)=\($0.value)" }
     return Program(program, draft: key.map { ($0, name.joined(separator: " ")) })

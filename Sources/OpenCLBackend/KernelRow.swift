@@ -18,6 +18,8 @@ package struct KernelRow: Sendable {
   var x: Extent
   /// What the second runs over.
   var y = Extent(.one)
+  /// Work-items of a work-group along `x`, or nil where the device decides.
+  var groupWidth: Int?
   /// The row serves launches of at most so many rows.
   var rowLimit = Int.max
   /// It leaves parts in the workspace, for rows that each are of a sequence of their own; the row of

@@ -20,11 +20,11 @@ extension KernelTable {
     }
 
   /// With the instructions of AVX-512 first, then plain OpenCL C.
-  private static let variants: [(needs: Feature?, defines: [Define])] = [
-    (.vnni, [Define("VNNI", 1)]), (nil, []),
+  private static let variants: [(needs: Feature, defines: [Define])] = [
+    (.vnni, [Define("VNNI", 1)]), (.fused, []),
   ]
 
-  private static func name(_ needs: Feature?) -> String { needs.map { "\($0) token" } ?? "token" }
+  private static func name(_ needs: Feature) -> String { needs == .vnni ? "vnni token" : "token" }
 
   private static func gatedUnits(_ type: ElementType, _ layout: ResidentLayout) -> [KernelRow] {
     GatedActivation.allCases.flatMap { activation in

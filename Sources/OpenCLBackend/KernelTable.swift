@@ -55,13 +55,27 @@ package enum KernelTable {
     let vnni = [Tile.one(16), Tile(outputs: 32, tokens: 4)].flatMap {
       sums(type, needs: .vnni, $0, tiles($0) + [Define("VNNI", 1)])
     }
+    let lanes = [Feature.integerDot, .lanes].flatMap { feature in
+      [Tile.one(1), Tile(outputs: 1, tokens: 8)].map {
+        var row = linear(
+          type, int8: true, needs: feature, $0, program: "gemm/linear_lanes",
+          layout.defines + [
+            Define("TOKENS", $0.tokens), Define("INTEGER_DOT", feature == .integerDot ? 1 : 0),
+          ])
+        row.arguments.removeLast()
+        row.shared = []
+        row.x = Extent(.outputWidth)
+        row.groupWidth = 32
+        return row
+      }
+    }
     let plain = [Tile.one(16), Tile(outputs: 32, tokens: 6)].flatMap {
       sums(type, $0, tiles($0))
     }
     let float = [Tile.one(32), Tile(outputs: 16, tokens: 8)].map {
       linear(type, $0, program: "gemm/linear_tiles", tiles($0))
     }
-    return vnni + plain + float
+    return vnni + lanes + plain + float
   }
 
   /// How a program learns what its weights are.
@@ -82,6 +96,7 @@ package enum KernelTable {
         .input(0), .weight(0), .bias, .count(.hasBias), .input(0), .output,
       ] + sizes
     adding.kind = .linearAdd(type)
+    adding.needs = needs ?? .fused
     adding.defines.append(Define("ADDS", 1))
     adding.arguments =
       [

@@ -1,5 +1,6 @@
 import COpenCL
 import Devices
+import ModelGraph
 
 /// Notes the launches of one queue: events while they run, records once they have ended.
 ///
@@ -15,8 +16,8 @@ final class LaunchRecorder {
   private let calls: CallCheck
   /// Nil where the driver keeps no times.
   private var clock: DeviceClock?
-  private var records: [LaunchRecord] = []
-  /// Events of the last records, whose times are not known yet.
+  private var log = LaunchLog()
+  /// Events of the last launches of the log, whose times are not known yet.
   private var events: [cl_event] = []
 
   /// A recorder of a queue that outlives it and is idle.
@@ -29,22 +30,23 @@ final class LaunchRecorder {
 
   deinit { for event in events { apus_cl_release_event(event) } }
 
-  /// Enqueues a launch by `enqueue`, which hands over its event.
-  func launch(
-    _ measures: Measures, row: Int, _ detail: @autoclosure () -> String,
-    enqueue: (UnsafeMutablePointer<cl_event?>) -> cl_int
-  ) throws(DeviceError) {
+  /// Launches from now on are of these instructions.
+  func begin(_ instructions: [Instruction], _ sizes: SymbolSizes) {
+    log.begin(instructions, sizes)
+  }
+
+  /// Enqueues a launch of one of them.
+  func enqueue(_ launch: PreparedLaunch, of index: Int, singly: Bool) throws(DeviceError) {
     if events.count >= Self.most { try collect() }
     let enqueued = HostClock.now()
     var event: cl_event?
-    try calls.check(enqueue(&event), "clEnqueueNDRangeKernel", detail())
+    try launch.enqueue(on: queue, singly: singly, event: &event)
     guard let event else { return }
-    var record = LaunchRecord(
-      measures.instruction, sizes: measures.sizes, variant: Self.names[row],
-      times: LaunchRecord.Times(started: enqueued, ended: enqueued))
-    record.isSequel = KernelTable.rows[row].isSequel
-    records.append(record)
     events.append(event)
+    log.note(
+      index, place: launch.place, variant: Self.names[launch.number],
+      LaunchRecord.Times(started: enqueued, ended: enqueued),
+      isSequel: KernelTable.rows[launch.number].isSequel)
     if clock == nil { try wait() }
   }
 
@@ -54,36 +56,32 @@ final class LaunchRecorder {
     let status = apus_cl_finish(queue)
     let ended = HostClock.now()
     if let event = events.popLast() { apus_cl_release_event(event) }
-    let last = records.count - 1
-    try calls.check(status, "clFinish", records[last].label)
-    records[last].times.submitted = submitted
-    records[last].times.started = submitted
-    records[last].times.ended = ended
-    records[last].isWaitedFor = true
+    try calls.check(status, "clFinish", "a launch that is recorded")
+    let last = log.entries.count - 1
+    log.entries[last].times.submitted = submitted
+    log.entries[last].times.started = submitted
+    log.entries[last].times.ended = ended
+    log.entries[last].isWaitedFor = true
   }
 
-  /// The records of all launches so far; waits for them.
-  func take() throws(DeviceError) -> [LaunchRecord] {
+  /// All launches so far; waits for them.
+  func take() throws(DeviceError) -> LaunchLog {
     try collect()
     try clock?.adjust(queue, calls)
-    let taken = records
-    records = []
-    // As many are likely to follow.
-    records.reserveCapacity(taken.count)
-    return taken
+    return log.take()
   }
 
   /// Finds out when the launches of the events ran.
   private func collect() throws(DeviceError) {
     guard clock != nil, !events.isEmpty else { return }
     try calls.check(apus_cl_finish(queue), "clFinish", "launches that are recorded")
-    let first = records.count - events.count
+    let first = log.entries.count - events.count
     defer {
       for event in events { apus_cl_release_event(event) }
       events.removeAll(keepingCapacity: true)
     }
     for (index, event) in events.enumerated() {
-      try records[first + index].times.read(event, &clock, calls)
+      try log.entries[first + index].times.read(event, &clock, calls)
     }
   }
 }

@@ -32,6 +32,7 @@ struct LaunchRange {
   let each: Int
   private let x: Int
   private let y: Int
+  private let groupWidth: Int?
 
   /// The range of a launch. `items` is how many work-items keep the device busy, or nil where more
   /// are always better.
@@ -46,7 +47,9 @@ struct LaunchRange {
     // Wide enough for one row of tiles, however many rows there are.
     many = min(many, max(1, all))
     each = many * row.x.step
-    x = (all + many - 1) / many
+    groupWidth = row.groupWidth
+    let width = groupWidth ?? 1
+    x = ((all + many - 1) / many + width - 1) / width * width
   }
 
   /// Enqueues the launch. On a CPU a work-group is one work-item, which is already a vector: with
@@ -56,6 +59,9 @@ struct LaunchRange {
     event: UnsafeMutablePointer<cl_event?>? = nil
   ) -> cl_int {
     let global = [x, y]
+    if let groupWidth {
+      return apus_cl_enqueue_kernel(queue, kernel, 2, global, [groupWidth, 1], event)
+    }
     guard singly else { return apus_cl_enqueue_kernel(queue, kernel, 2, global, nil, event) }
     return apus_cl_enqueue_kernel(queue, kernel, 2, global, [1, 1], event)
   }

@@ -9,8 +9,8 @@ extension OpenCLDevice {
     recorder = try LaunchRecorder(queue: queue.raw, calls: calls)
   }
 
-  package func takeRecords() throws(DeviceError) -> [LaunchRecord] {
-    try recorder?.take() ?? []
+  package func takeRecords() throws(DeviceError) -> LaunchLog {
+    try recorder?.take() ?? LaunchLog()
   }
 
   package func stopRecording() throws(DeviceError) {

@@ -55,38 +55,39 @@ private final class RooflineProbe {
   /// Bytes a second.
   func bandwidth() throws(DeviceError) -> Double {
     let each = bytes.bytes / (4 * width) / items / 4 * 4
-    return try rate("read", work: each * items * 4 * width) { arguments throws(DeviceError) in
-      try arguments.count(each)
-      try arguments.count(isCPU ? each : 1)
-      try arguments.count(isCPU ? 1 : items)
-    }
+    return try rate(
+      "read", work: each * items * 4 * width,
+      counts: [each, isCPU ? each : 1, isCPU ? 1 : items])
   }
 
   /// Multiplications and additions a second.
   func floatRate() throws(DeviceError) -> Double {
-    try rate("floats", work: 2 * Self.chains * width * Self.rounds * items) {
-      arguments throws(DeviceError) in try arguments.count(Self.rounds)
-    }
+    try rate(
+      "floats", work: 2 * Self.chains * width * Self.rounds * items, counts: [Self.rounds])
   }
 
   func integerRate() throws(DeviceError) -> Double {
-    try rate("integers", work: 8 * Self.chains * width * Self.rounds * items) {
-      arguments throws(DeviceError) in try arguments.count(Self.rounds)
-    }
+    try rate(
+      "integers", work: 8 * Self.chains * width * Self.rounds * items, counts: [Self.rounds])
   }
 
   /// Units of work a second of one kernel.
-  private func rate(
-    _ entry: String, work: Int, _ rest: (inout ArgumentWriter) throws(DeviceError) -> Void
-  ) throws(DeviceError) -> Double {
+  private func rate(_ entry: String, work: Int, counts: [Int]) throws(DeviceError) -> Double {
     let calls = device.calls
     let kernel = try build(entry)
-    var arguments = ArgumentWriter(kernel: kernel.raw, calls: calls, label: entry)
-    for buffer in [bytes, results] {
-      try arguments.set(Optional(buffer.raw))
-      try arguments.set(cl_ulong(0))
+    var index: cl_uint = 0
+    func set<Value: BitwiseCopyable>(_ value: Value) throws(DeviceError) {
+      let status = withUnsafeBytes(of: value) {
+        apus_cl_set_argument(kernel.raw, index, $0.count, $0.baseAddress)
+      }
+      try calls.check(status, "clSetKernelArg", "argument \(index) of \(entry)")
+      index += 1
     }
-    try rest(&arguments)
+    for buffer in [bytes, results] {
+      try set(Optional(buffer.raw))
+      try set(cl_ulong(0))
+    }
+    for count in counts { try set(cl_uint(clamping: count)) }
     let raw = kernel.raw
     return try Roofline.rate(of: work) { () throws(DeviceError) in
       let status =
@@ -101,7 +102,10 @@ private final class RooflineProbe {
   private func build(_ entry: String) throws(DeviceError) -> OwnedKernel {
     let text = KernelSource.program(
       "probe/roofline", shared: [],
-      defines: [(name: "WIDTH", value: width), (name: "CHAINS", value: Self.chains)])
+      defines: [
+        (name: "WIDTH", value: width), (name: "CHAINS", value: Self.chains),
+        (name: "VNNI", value: device.description.features.contains(.vnni) ? 1 : 0),
+      ])
     let calls = device.calls
     var status = CL_SUCCESS
     let raw = text.withCString {
@@ -116,30 +120,4 @@ private final class RooflineProbe {
         apus_cl_create_kernel(program.raw, entry, &status), status, "clCreateKernel",
         "\(entry) of probe/roofline"))
   }
-}
-
-/// Sets a kernel's arguments one after the other.
-private struct ArgumentWriter {
-  let kernel: cl_kernel
-  let calls: CallCheck
-  let label: String
-  private var index: cl_uint = 0
-
-  init(kernel: cl_kernel, calls: CallCheck, label: String) {
-    self.kernel = kernel
-    self.calls = calls
-    self.label = label
-  }
-
-  /// A value as the kernel's parameter stores it.
-  mutating func set<Value: BitwiseCopyable>(_ value: Value) throws(DeviceError) {
-    let status = withUnsafeBytes(of: value) {
-      apus_cl_set_argument(kernel, index, $0.count, $0.baseAddress)
-    }
-    try calls.check(status, "clSetKernelArg", "argument \(index) for \(label)")
-    index += 1
-  }
-
-  /// A count of 32 bits.
-  mutating func count(_ value: Int) throws(DeviceError) { try set(cl_uint(clamping: value)) }
 }

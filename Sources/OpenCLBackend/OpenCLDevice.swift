@@ -230,6 +230,7 @@ package final class OpenCLDevice: Device {
 
   package func run(_ instructions: [Instruction], sizes: SymbolSizes) throws(DeviceError) {
     let list = prepare(instructions)
+    recorder?.begin(instructions, sizes)
     for index in instructions.indices { try submit(instructions[index], index, of: list, sizes) }
     try calls.check(apus_cl_flush(queue.raw), "clFlush", "a step")
   }
@@ -267,7 +268,11 @@ extension OpenCLDevice {
     }
     for launch in list.slots[index].current {
       isBusy = true
-      try launch.enqueue(on: queue.raw, singly: description.isCPU, recorder)
+      if let recorder {
+        try recorder.enqueue(launch, of: index, singly: description.isCPU)
+      } else {
+        try launch.enqueue(on: queue.raw, singly: description.isCPU)
+      }
     }
   }
 
@@ -291,7 +296,7 @@ extension OpenCLDevice {
           "\(instruction.label) was placed on a device that declines it")
         for (index, part) in instruction.expansion.enumerated() {
           let measures = Measures(instruction: part, sizes: measures.sizes)
-          try prepare(measures, place * 16 + index + 1, &slot)
+          try prepare(measures, LaunchLog.place(of: index, in: place), &slot)
         }
         return
       }

@@ -11,6 +11,7 @@ package enum OpenCLDevices {
     package var driver: String
     /// The version of OpenCL C that it compiles.
     package var language: String
+    package var extensions: Set<Substring>
     /// Whether it is the host's processor.
     package var isCPU: Bool
     package var computeUnits: Int
@@ -105,6 +106,7 @@ package enum OpenCLDevices {
     return Description(
       index: index, name: words(CL_DEVICE_NAME), platform: platform,
       driver: words(CL_DRIVER_VERSION), language: words(CL_DEVICE_OPENCL_C_VERSION),
+      extensions: Set(words(CL_DEVICE_EXTENSIONS).split(separator: " ")),
       isCPU: isCPU,
       computeUnits: max(1, number(CL_DEVICE_MAX_COMPUTE_UNITS, cl_uint.self)),
       isDivisible: partition == CL_SUCCESS

@@ -14,8 +14,6 @@ final class PreparedLaunch {
   private let label: String
   private var counts: [Count] = []
   private var range: LaunchRange
-  /// What it launches, at the sizes of the last step.
-  private var measures: Measures
 
   /// A 32-bit argument that depends on the sizes of a step.
   private struct Count {
@@ -32,7 +30,6 @@ final class PreparedLaunch {
     let row = KernelTable.rows[number]
     self.number = number
     self.place = place
-    self.measures = measures
     self.kernel = kernel
     self.calls = calls
     label = measures.instruction.label
@@ -67,7 +64,6 @@ final class PreparedLaunch {
 
   /// Adapts range and counts to the sizes of a step.
   func resize(_ measures: Measures, items: Int?) throws(DeviceError) {
-    self.measures = measures
     range = LaunchRange(KernelTable.rows[number], measures, items: items)
     for place in counts.indices {
       let value: Int
@@ -90,15 +86,11 @@ final class PreparedLaunch {
 
   /// Submits the launch.
   func enqueue(
-    on queue: cl_command_queue, singly: Bool, _ recorder: LaunchRecorder?
+    on queue: cl_command_queue, singly: Bool, event: UnsafeMutablePointer<cl_event?>? = nil
   ) throws(DeviceError) {
-    if let recorder {
-      return try recorder.launch(measures, row: number, what) {
-        range.enqueue(kernel.raw, on: queue, singly: singly, event: $0)
-      }
-    }
     try calls.check(
-      range.enqueue(kernel.raw, on: queue, singly: singly), "clEnqueueNDRangeKernel", what)
+      range.enqueue(kernel.raw, on: queue, singly: singly, event: event), "clEnqueueNDRangeKernel",
+      what)
   }
 
   private var what: String { "\(KernelTable.rows[number].entry) for \(label)" }

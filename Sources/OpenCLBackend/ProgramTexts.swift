@@ -33,21 +33,24 @@ extension KernelCache {
       let source = KernelSource.program(row.program, shared: row.shared, defines: defines)
       texts.append(
         ProgramText(
-          program: row.program, entry: row.entry, source: source, options: Self.options,
-          log: try buildLog(source, row.program)))
+          program: row.program, entry: row.entry, source: source,
+          options: row.needs?.options ?? Self.options,
+          log: try buildLog(source, row.program, row.needs?.options ?? Self.options)))
     }
     return texts
   }
 
   /// What the compiler says of a program; that it was refused is in the log.
-  private func buildLog(_ source: String, _ name: String) throws(DeviceError) -> String {
+  private func buildLog(
+    _ source: String, _ name: String, _ options: String
+  ) throws(DeviceError) -> String {
     var status = CL_SUCCESS
     let raw = source.withCString {
       apus_cl_create_program(context, $0, source.utf8.count, &status)
     }
     let program = OwnedProgram(
       raw: try calls.made(raw, status, "clCreateProgramWithSource", name))
-    status = apus_cl_build_program(program.raw, device, Self.options)
+    status = apus_cl_build_program(program.raw, device, options)
     return "\(OpenCLDevices.name(of: status))\(log(of: program.raw))\n"
   }
 }

@@ -77,6 +77,7 @@ package struct Page {
     svg { display: block; width: 100%; height: auto; margin: .8em 0; }
     svg text { font: 12px system-ui, sans-serif; fill: #33404f; }
     svg .axis { stroke: #8795a6; stroke-width: 1; }
+    svg .leader { stroke: #8795a6; stroke-width: 0.7; }
     svg .grid { stroke: #e6eaf0; stroke-width: 1; }
     svg .roof { stroke: #33404f; stroke-width: 2; fill: none; }
     svg .halo { paint-order: stroke; stroke: #fff; stroke-width: 3px; }

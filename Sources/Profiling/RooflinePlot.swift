@@ -120,11 +120,15 @@ struct RooflinePlot {
       // On the side where there is room, and below what is there already.
       let isRight = x[point.intensity] < 0.7 * width
       let place = x[point.intensity] + (isRight ? radius + 5 : -radius - 5)
-      var line = y[point.rate] + 4
+      let level = y[point.rate] + 4
+      var line = level
       while taken.contains(where: { abs($0.x - place) < 180 && abs($0.y - line) < 14 }) {
         line += 14
       }
       taken.append((place, line))
+      if line > level {
+        labels += self.line(x[point.intensity], level - 4, place, line - 4, "leader")
+      }
       labels += label(
         place, line, "\(point.name) (\(point.phase.rawValue))", isRight ? "start" : "end")
     }

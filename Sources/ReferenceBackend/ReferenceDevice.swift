@@ -57,18 +57,22 @@ package final class ReferenceDevice: Device {
   }
 
   package func run(_ instructions: [Instruction], sizes: SymbolSizes) throws(DeviceError) {
-    for instruction in instructions {
+    log?.begin(instructions, sizes)
+    for index in instructions.indices {
       guard log != nil else {
-        run(instruction, sizes)
+        run(instructions[index], sizes)
         continue
       }
-      log?.note(instruction, sizes, variant: "swift") { run(instruction, sizes) }
+      let started = HostClock.now()
+      run(instructions[index], sizes)
+      let times = LaunchRecord.Times(started: started, ended: HostClock.now())
+      log?.note(index, place: 0, variant: "swift", times)
     }
   }
 
   package func startRecording() { log = LaunchLog() }
 
-  package func takeRecords() -> [LaunchRecord] { log?.take() ?? [] }
+  package func takeRecords() -> LaunchLog { log?.take() ?? LaunchLog() }
 
   package func stopRecording() { log = nil }
 

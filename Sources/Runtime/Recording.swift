@@ -30,7 +30,7 @@ package struct StepRecord: Sendable {
   /// When each phase ended, in order.
   package var phases: [(phase: Phase, ended: Int64)] = []
   /// Launches of each device of the plan, in order.
-  package var launches: [[LaunchRecord]] = []
+  package var launches: [LaunchLog] = []
   /// What rows of attention saw, by the window of their layer.
   package var sights: [Int?: Sight] = [:]
 
@@ -119,7 +119,7 @@ final class Recorder {
       let records = try device.takeRecords()
       let isKept = launches < Recording.mostLaunches
       if !isKept, !records.isEmpty { recording.stepsWithoutLaunches += 1 }
-      recording.steps[index].launches.append(isKept ? records : [])
+      recording.steps[index].launches.append(isKept ? records : LaunchLog())
       launches += records.count
     }
   }

@@ -30,10 +30,8 @@ import Testing
       let decode = try #require(report.summary(.decode))
       #expect(prefill.tokens == 10 && prefill.steps == 3)
       #expect(decode.tokens == 4 && decode.steps == 4)
-      // Steps of the prompt but the last have no logits, so they may need fewer launches.
-      let each = decode.launches / 4
-      #expect(decode.launches == 4 * each && each > 20)
-      #expect(prefill.launches > 2 * each && prefill.launches <= 3 * each)
+      // How many launches a step needs, kernels decide; the steps of a token need the same.
+      #expect(decode.launches % 4 == 0 && decode.launches > 40 && prefill.launches > 30)
       #expect(prefill.launches + decode.launches == profile.launches.count)
       #expect(prefill.coverage > 0 && prefill.coverage <= 1)
       #expect(decode.coverage > 0 && decode.coverage <= 1)
@@ -51,7 +49,8 @@ import Testing
       }
       // What attention saw grows token by token.
       let seen = profile.launches(.decode)
-        .filter { $0.record.key.name == "attend" && $0.record.layer == 0 }.map(\.record.sight.pairs)
+        .filter { $0.record.sight.pairs > 0 && !$0.record.isSequel && $0.record.layer == 0 }.map(
+          \.record.sight.pairs)
       #expect(seen == [11, 12, 13, 14])
       for grouping in ProfileReport.Grouping.allCases {
         for phase in ProfileReport.Phase.allCases {

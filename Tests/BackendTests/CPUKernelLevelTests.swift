@@ -231,7 +231,7 @@ import WeightTiles
       var counts = [Int32](repeating: 0, count: run % 37)
       counts.withUnsafeMutableBufferPointer { counts in
         cpu_pool_run(
-          pool, counts.count,
+          pool, counts.count, run % 3 == 0,
           { context, task in context?.assumingMemoryBound(to: Int32.self)[task] += 1 },
           counts.baseAddress)
       }

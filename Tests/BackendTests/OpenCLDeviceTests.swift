@@ -28,23 +28,55 @@ private let absence: Comment = "no OpenCL device: \(listing.reason ?? "")"
     #expect(apus_cl_live_total() == 0)
   }
 
-  /// Rows that need nothing of the device, where others are preferred.
+  /// Attention that needs nothing of the device, where others are preferred.
   @Test(
     .enabled(if: !listing.devices.isEmpty, absence),
-    arguments: listing.devices.filter { !$0.features.isEmpty })
-  func plainRowsPassEveryCase(_ description: OpenCLDevices.Description) throws {
+    arguments: listing.devices.filter { !$0.features.isEmpty && $0.platform != "rusticl" })
+  func plainRowsOfAttentionPass(_ description: OpenCLDevices.Description) throws {
     let device = try OpenCLDevice(index: description.index, features: [])
-    let keys = Set(OpSuite.cases.map(\.key).filter { $0.name == "linear" })
+    let keys = Set(OpSuite.cases.map(\.key).filter { $0.name == "attend" })
     for row in OpSuite.check(device, keys: keys) {
-      #expect(row.failure == nil, "\(row.key) on \(description.name)")
-      #expect(row.key.type.hasSuffix("int8") ? row.worstError == 0 : true)
+      #expect(row.failure == nil && row.worstError == 0, "\(row.key) on \(description.name)")
+    }
+  }
+
+  /// Tiles of attention without inline assembly.
+  @Test(
+    .enabled(if: !listing.devices.isEmpty, absence),
+    arguments: listing.devices.filter { $0.features.contains(.tiles) })
+  func plainTilesPassEveryCase(_ description: OpenCLDevices.Description) throws {
+    let device = try OpenCLDevice(index: description.index, features: [.tiles])
+    let keys = Set(OpSuite.cases.map(\.key).filter { $0.name == "attend" })
+    for row in OpSuite.check(device, keys: keys) {
+      #expect(row.failure == nil && row.fallBacks.isEmpty, "\(row.key) on \(description.name)")
+      #expect(row.worstError == 0)
+    }
+  }
+
+  /// Each feature alone, and none, whether or not the device prefers it.
+  @Test(
+    .enabled(if: !listing.devices.isEmpty, absence),
+    arguments: listing.devices.filter { $0.platform != "Oclgrind" })
+  func everyVariantPasses(_ description: OpenCLDevices.Description) throws {
+    let keys = Set(OpSuite.cases.map(\.key).filter { $0.type.hasSuffix("× int8") })
+    for feature in description.testedFeatures.map(Optional.some) + [nil] {
+      // Devices that take the plain rows are checked with them above, and rusticl, which builds anew for
+      // each launch, takes minutes.
+      if feature == nil, !description.features.contains(.vnni) { continue }
+      let device = try OpenCLDevice(
+        index: description.index, features: feature.map { [$0] } ?? [])
+      for row in OpSuite.check(device, keys: keys, tinyOnly: feature != nil) {
+        #expect(row.failure == nil, "\(row.key) on \(description.name)")
+        #expect(row.fallBacks.isEmpty, "\(row.key) on \(description.name)")
+        #expect(row.worstError == 0, "\(row.key) on \(description.name)")
+      }
     }
   }
 
   /// A kernel that does not build gives way to the plain one, and reports say why.
   @Test(
     .enabled(if: !listing.devices.isEmpty, absence),
-    arguments: listing.devices.filter { !$0.features.isEmpty })
+    arguments: listing.devices.filter { $0.features.contains(.vnni) })
   func fallsBackToPlainRows(_ description: OpenCLDevices.Description) throws {
     defer { apus_cl_inject_nothing() }
     let device = try OpenCLDevice(index: description.index)

@@ -57,8 +57,9 @@ void cpu_pool_destroy(cpu_pool *pool);
 int cpu_pool_threads(const cpu_pool *pool);
 
 // Runs `task(context, i)` once for each i below `tasks`, and returns when all have ended. Threads
-// take the next index as they become free. NULL runs all of them on the caller's thread.
-void cpu_pool_run(cpu_pool *pool, size_t tasks, void (*task)(void *context, size_t i),
+// take the next index as they become free; those that sleep are woken only where `wakes` says that it
+// pays. NULL runs all of them on the caller's thread.
+void cpu_pool_run(cpu_pool *pool, size_t tasks, bool wakes, void (*task)(void *context, size_t i),
                   void *context);
 
 // ---------------------------------------------------------------------------------- operations

@@ -125,6 +125,37 @@ INLINE float peak_of(vf a) {
   return a[0];
 }
 
+// Lanes with their neighbours swapped, their neighbouring twos, fours and eights.
+#if LANES == 16
+#define ONES_SWAPPED(a) \
+  __builtin_shufflevector(a, a, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14)
+#define TWOS_SWAPPED(a) \
+  __builtin_shufflevector(a, a, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13)
+#define FOURS_SWAPPED(a) \
+  __builtin_shufflevector(a, a, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11)
+#define EIGHTS_SWAPPED(a) \
+  __builtin_shufflevector(a, a, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7)
+#else
+#define ONES_SWAPPED(a) __builtin_shufflevector(a, a, 1, 0, 3, 2, 5, 4, 7, 6)
+#define TWOS_SWAPPED(a) __builtin_shufflevector(a, a, 2, 3, 0, 1, 6, 7, 4, 5)
+#define FOURS_SWAPPED(a) __builtin_shufflevector(a, a, 4, 5, 6, 7, 0, 1, 2, 3)
+#define EIGHTS_SWAPPED(a) (a)
+#endif
+
+// The largest of numbers, in all lanes; and the sum of integers.
+INLINE vf largest_of(vf a) {
+  a = max_of(a, EIGHTS_SWAPPED(a));
+  a = max_of(a, FOURS_SWAPPED(a));
+  a = max_of(a, TWOS_SWAPPED(a));
+  return max_of(a, ONES_SWAPPED(a));
+}
+INLINE int32_t total_of(vi a) {
+  if (LANES == 16) a += EIGHTS_SWAPPED(a);
+  a += FOURS_SWAPPED(a);
+  a += TWOS_SWAPPED(a);
+  return a[0] + a[1];
+}
+
 // Four sums at once: lane i of the result is the sum of the lanes of v[i].
 typedef VECTOR(float, 4) quad;
 typedef VECTOR(float, 8) octet;

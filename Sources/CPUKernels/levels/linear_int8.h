@@ -31,20 +31,6 @@ INLINE bool needs_sums(cpu_type type) {
   return zero_of(type) != 0 || (groups(type) == 2 && has_minima(type));
 }
 
-// Lanes with their neighbours swapped, their neighbouring pairs, or their neighbouring fours.
-#if LANES == 16
-#define ONES_SWAPPED(a) \
-  __builtin_shufflevector(a, a, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14)
-#define TWOS_SWAPPED(a) \
-  __builtin_shufflevector(a, a, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13)
-#define FOURS_SWAPPED(a) \
-  __builtin_shufflevector(a, a, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11)
-#else
-#define ONES_SWAPPED(a) __builtin_shufflevector(a, a, 1, 0, 3, 2, 5, 4, 7, 6)
-#define TWOS_SWAPPED(a) __builtin_shufflevector(a, a, 2, 3, 0, 1, 6, 7, 4, 5)
-#define FOURS_SWAPPED(a) __builtin_shufflevector(a, a, 4, 5, 6, 7, 0, 1, 2, 3)
-#endif
-
 INLINE void sum_row(cpu_type type, const uint8_t *x, size_t blocks, group_sums *sums) {
   int zero = zero_of(type);
   vb factor = (vb)(uint8_t)(zero == 0 ? 1 : zero);
@@ -246,61 +232,72 @@ typedef struct {
   const group_sums (*of_groups)[BLOCKS];
 } int8_rows;
 
-// Adds up to BLOCKS blocks of `tokens` (a constant) rows of x to `sums`.
-INLINE void int8_tile(product_kind kind, int tokens, const unpacked *w, size_t blocks, int8_rows x,
-                      vf sums[INT8_TOKENS]) {
+// Adds up to BLOCKS blocks of `tokens` rows of x to the sums of `vectors` times LANES rows of W; both are
+// constant.
+INLINE void int8_tile(product_kind kind, int vectors, int tokens, const unpacked *w, size_t blocks,
+                      int8_rows x, vf sums[INT8_VECTORS][INT8_TOKENS]) {
   bool comes_off = !kind.minima && !kind.is_signed;
   for (size_t b = 0; b < blocks; b++) {
-    vf dots[INT8_TOKENS];
+    vf dots[INT8_VECTORS][INT8_TOKENS];
     for (int h = 0; h < kind.groups; h++) {
-      vi products[INT8_TOKENS];
+      vi products[INT8_VECTORS][INT8_TOKENS];
       for (int t = 0; t < tokens; t++)
-        products[t] = (vi)ROUNDER_BITS;
-      for (int g = h * 4; g < (kind.groups == 1 ? 8 : h * 4 + 4); g++) {
-        vb bytes = w->values[b][g];
-        for (int t = 0; t < tokens; t++)
-          products[t] =
-              dot4_of(kind.is_signed, products[t], bytes,
-                      four_bytes(x.values + (size_t)t * x.stride + b * BLOCK + (size_t)g * 4));
-      }
-      for (int t = 0; t < tokens; t++) {
-        vf dot = (vf)products[t] - (comes_off ? x.of_groups[t][b][h] : ROUNDER);
-        if (kind.groups == 2) dot *= w->scales[b][h];
-        dots[t] = h == 0 ? dot : dots[t] + dot;
-      }
+        for (int v = 0; v < vectors; v++) products[v][t] = (vi)ROUNDER_BITS;
+      for (int g = h * 4; g < (kind.groups == 1 ? 8 : h * 4 + 4); g++)
+        for (int t = 0; t < tokens; t++) {
+          vb four = four_bytes(x.values + (size_t)t * x.stride + b * BLOCK + (size_t)g * 4);
+          for (int v = 0; v < vectors; v++)
+            products[v][t] = dot4_of(kind.is_signed, products[v][t], w[v].values[b][g], four);
+        }
+      for (int t = 0; t < tokens; t++)
+        for (int v = 0; v < vectors; v++) {
+          vf dot = (vf)products[v][t] - (comes_off ? x.of_groups[t][b][h] : ROUNDER);
+          if (kind.groups == 2) dot *= w[v].scales[b][h];
+          dots[v][t] = h == 0 ? dot : dots[v][t] + dot;
+        }
     }
     for (int t = 0; t < tokens; t++) {
-      const uint8_t *scale = x.scales + (size_t)t * x.stride + b * 4;
-      sums[t] = fused(w->d[b] * *(const f32_any *)scale, dots[t], sums[t]);
-      if (kind.minima && kind.groups == 1)
-        sums[t] = fused(w->m[b], splat(*(const f32_any *)(scale + x.to_sums)), sums[t]);
-      if (kind.minima && kind.groups == 2) {
-        const float *of_x = x.of_groups[t][b];
-        vf both = w->minima[b][0] * of_x[0] + w->minima[b][1] * of_x[1];
-        sums[t] = fused(w->m[b] * *(const f32_any *)scale, both, sums[t]);
+      const uint8_t *at = x.scales + (size_t)t * x.stride + b * 4;
+      float scale = *(const f32_any *)at, sum = *(const f32_any *)(at + x.to_sums);
+      for (int v = 0; v < vectors; v++) {
+        sums[v][t] = fused(w[v].d[b] * scale, dots[v][t], sums[v][t]);
+        if (kind.minima && kind.groups == 1) sums[v][t] = fused(w[v].m[b], splat(sum), sums[v][t]);
+        if (kind.minima && kind.groups == 2) {
+          const float *of_x = x.of_groups[t][b];
+          vf both = w[v].minima[b][0] * of_x[0] + w[v].minima[b][1] * of_x[1];
+          sums[v][t] = fused(w[v].m[b] * scale, both, sums[v][t]);
+        }
       }
     }
   }
 }
 
-// The same for rows of the output from y on: lane 0 is output o, and the last one is last - 1. They begin
-// with `start`, or with what they are.
-INLINE void int8_rows_tile(product_kind kind, int tokens, const unpacked *w, size_t blocks,
-                           int8_rows x, const vf *start, float *y, size_t outputs, size_t o,
-                           size_t last) {
-  vf sums[INT8_TOKENS];
-  for (size_t t = 0; t < (size_t)tokens; t++)
-    sums[t] = start ? *start : load_up_to(y + t * outputs, o, last);
-  int8_tile(kind, tokens, w, blocks, x, sums);
-  for (size_t t = 0; t < (size_t)tokens; t++) store_up_to(y + t * outputs, o, last, sums[t]);
+// Some rows of the output: lane 0 of the first vector is output o of y, and the last output is last - 1.
+typedef struct {
+  float *y;
+  size_t outputs, o, last;
+} int8_output;
+
+// They begin with `start`, or with what they are.
+INLINE void int8_rows_tile(product_kind kind, int vectors, int tokens, const unpacked *w,
+                           size_t blocks, int8_rows x, const vf *start, int8_output out) {
+  vf sums[INT8_VECTORS][INT8_TOKENS];
+  for (int t = 0; t < tokens; t++)
+    for (int v = 0; v < vectors; v++)
+      sums[v][t] = start ? start[v]
+                         : load_up_to(out.y + (size_t)t * out.outputs, out.o + (size_t)(v * LANES),
+                                      out.last);
+  int8_tile(kind, vectors, tokens, w, blocks, x, sums);
+  for (int t = 0; t < tokens; t++)
+    for (int v = 0; v < vectors; v++)
+      store_up_to(out.y + (size_t)t * out.outputs, out.o + (size_t)(v * LANES), out.last, sums[v][t]);
 }
 
-INLINE void int8_tiles(product_kind kind, const unpacked *w, size_t blocks, int8_rows x,
-                       const vf *start, size_t rows, float *y, size_t outputs, size_t o,
-                       size_t last) {
+INLINE void int8_tiles(product_kind kind, int vectors, const unpacked *w, size_t blocks, int8_rows x,
+                       const vf *start, size_t rows, int8_output out) {
   for (size_t t = 0; t < rows;) {
     size_t left = rows - t, n = left >= INT8_TOKENS ? INT8_TOKENS : left >= 4 ? 4 : left >= 2 ? 2 : 1;
-#define TILE(tokens) int8_rows_tile(kind, tokens, w, blocks, x, start, y, outputs, o, last)
+#define TILE(tokens) int8_rows_tile(kind, vectors, tokens, w, blocks, x, start, out)
     if (n == INT8_TOKENS)
       TILE(INT8_TOKENS);
     else if (n == 4 && INT8_TOKENS > 4)
@@ -310,7 +307,8 @@ INLINE void int8_tiles(product_kind kind, const unpacked *w, size_t blocks, int8
     else
       TILE(1);
 #undef TILE
-    t += n, y += n * outputs, x.values += n * x.stride, x.scales += n * x.stride, x.of_groups += n;
+    t += n, out.y += n * out.outputs, x.of_groups += n;
+    x.values += n * x.stride, x.scales += n * x.stride;
   }
 }
 
@@ -326,7 +324,7 @@ static void sum_rows(cpu_type type, int8_rows x, size_t rows, size_t blocks,
 }
 
 static void linear_many(const cpu_linear_arguments *a, size_t first, size_t last) {
-  unpacked w;
+  unpacked w[INT8_VECTORS];
   group_sums of_groups[INT8_ROWS][BLOCKS];
   cpu_type type = a->type;
   size_t blocks = a->width / BLOCK, stride = int8_row_bytes(a->width);
@@ -341,23 +339,34 @@ static void linear_many(const cpu_linear_arguments *a, size_t first, size_t last
       int8_rows x = {row + b * BLOCK, row + a->width + b * 4, stride, blocks * 4, of_groups};
       if (needs_sums(type)) sum_rows(type, x, rows, count, of_groups);
       float *y = a->output + first_row * a->outputs;
-      for (size_t o = first; o < last; o += LANES) {
-        unpack(type, tiles + o / TILE_ROWS * bytes, count, o % TILE_ROWS, &w);
-        vf bias = a->bias ? load_up_to(a->bias, o, last) : (vf)0.0f;
-        const vf *start = b == 0 ? &bias : NULL;
-#define TILES(...) \
-  int8_tiles((product_kind){__VA_ARGS__}, &w, count, x, start, rows, y, a->outputs, o, last)
-        if (two && minima)
-          TILES(2, true, false);
-        else if (two)
-          TILES(2, false, false);
-        else if (minima)
-          TILES(1, true, false);
-        else if (sign)
-          TILES(1, false, true);
-        else
-          TILES(1, false, false);
+      for (size_t o = first; o < last;) {
+        size_t vectors = last - o > LANES ? INT8_VECTORS : 1;
+        vf bias[INT8_VECTORS];
+        for (size_t v = 0; v < vectors; v++) {
+          size_t from = o + v * LANES;
+          unpack(type, tiles + from / TILE_ROWS * bytes, count, from % TILE_ROWS, &w[v]);
+          bias[v] = a->bias ? load_up_to(a->bias, from, last) : (vf)0.0f;
+        }
+        const vf *start = b == 0 ? bias : NULL;
+        int8_output out = {y, a->outputs, o, last};
+#define TILES(...)                                                                            \
+  if (vectors == INT8_VECTORS)                                                                \
+    int8_tiles((product_kind){__VA_ARGS__}, INT8_VECTORS, w, count, x, start, rows, out);     \
+  else                                                                                        \
+    int8_tiles((product_kind){__VA_ARGS__}, 1, w, count, x, start, rows, out);
+        if (two && minima) {
+          TILES(2, true, false)
+        } else if (two) {
+          TILES(2, false, false)
+        } else if (minima) {
+          TILES(1, true, false)
+        } else if (sign) {
+          TILES(1, false, true)
+        } else {
+          TILES(1, false, false)
+        }
 #undef TILES
+        o += vectors * LANES;
       }
     }
   }

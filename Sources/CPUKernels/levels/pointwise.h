@@ -43,9 +43,10 @@ static void quantize(const void *arguments, size_t first, size_t last) {
         v[u] = load(x + u * LANES);
         peaks = max_of(magnitude(v[u]), peaks);
       }
-      float peak = peak_of(peaks);
-      if (!(peak >= 1e-30f && peak <= 1e30f)) peak = 0;
-      float inverse = peak == 0 ? 0 : reciprocal(splat(peak))[0] * 127;
+      vf peak = largest_of(peaks);
+      vi counts = (peak >= 1e-30f) & (peak <= 1e30f);
+      peak = (vf)(counts & (vi)peak);
+      vf inverse = (vf)(counts & (vi)(reciprocal(peak) * 127.0f));
       vi total = (vi)0;
       for (int u = 0; u < UNIT; u++) {
         vf shifted = v[u] * inverse + ROUNDER;
@@ -54,11 +55,9 @@ static void quantize(const void *arguments, size_t first, size_t last) {
         total += q;
         *(vc_any *)(row + u * LANES) = __builtin_convertvector(q, vc);
       }
-      float scale = peak * 0.0078740157f;
-      int sum = 0;
-      for (int i = 0; i < LANES; i++) sum += total[i];
+      float scale = peak[0] * 0.0078740157f;
       scales[b] = scale;
-      sums[b] = scale * (float)sum;
+      sums[b] = scale * (float)total_of(total);
     }
   }
 }
