@@ -70,6 +70,19 @@ import Testing
     #expect(apus_cl_live_total() == 0)
   }
 
+  /// What a token of SmolLM2 costs in launches where operations are fused: five a layer, and four around
+  /// them. More is a mistake of planning, or a kernel that was left out.
+  @Test(.enabled(if: SmolLM2.isPresent, SmolLM2.absence), arguments: SmolLM2.devices)
+  func aTokenTakesFewLaunches(_ device: DeviceChoice) async throws {
+    let model = try await load(device, SmolLM2.path)
+    let fuses = model.device.driver.contains("Portable Computing Language")
+    let report = try await model.profile(.raw(Array("Once upon".utf8)), tokens: 3)
+    await model.close()
+    let decode = try #require(report.summary(.decode))
+    if fuses { #expect(decode.launches <= decode.steps * (30 * 5 + 4)) }
+    #expect(decode.launches <= decode.steps * 700)
+  }
+
   /// Recording may begin and end while a model is in use, and changes no answer.
   @Test(arguments: SmolLM2.devices)
   func recordingChangesNoAnswer(_ device: DeviceChoice) async throws {
