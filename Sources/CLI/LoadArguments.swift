@@ -38,8 +38,8 @@ struct LoadArguments: ParsableArguments {
     help: ArgumentHelp(
       "Where weights lie: mmap reads them in the file where a device can, copy in memory.",
       discussion: """
-        mmap takes no copy on the CPU and one on OpenCL devices, and processes share what they \
-        read. copy is for files on network disks, and for files that are written to while the model \
+        mmap copies what a device wants in another layout, and nothing else; processes share what \
+        they read in the file. copy is for files on network disks, and for files that are written to while the model \
         is in use.
         """))
   var load: LoadMode = .mmap
