@@ -90,10 +90,11 @@ final class KernelCache {
     }
     let words = ([row.program] + defines.map { "\($0.name)=\($0.value)" }).joined(separator: " ")
     let text = KernelSource.program(row.program, shared: row.shared, defines: defines)
-    let key = disk?.key(source: text, options: Self.options)
+    let options = row.needs?.options ?? Self.options
+    let key = disk?.key(source: text, options: options)
     if let disk, let key,
       let program = disk.program(
-        key, in: context, for: device, options: Self.options, entry: row.entry)
+        key, in: context, for: device, options: options, entry: row.entry)
     {
       return Program(program)
     }
@@ -104,7 +105,7 @@ final class KernelCache {
     }
     let program = OwnedProgram(
       raw: try calls.made(raw, status, "clCreateProgramWithSource", words))
-    status = apus_cl_build_program(program.raw, device, row.needs?.options ?? Self.options)
+    status = apus_cl_build_program(program.raw, device, options)
     try calls.check(status, "clBuildProgram", "\(words)\(log(of: program.raw))")
     let name = [row.program] + defines.filter { $0.value != 0 }.map { "\($0.name)=\($0.value)" }
     return Program(program, draft: key.map { ($0, name.joined(separator: " ")) })
