@@ -300,7 +300,7 @@ extension OpenCLDevice {
         }
         return
       }
-      let items = description.isCPU ? measures.items(computeUnits) : nil
+      let items = items(of: measures)
       if let launch = slot.launches.first(where: { $0.number == number && $0.place == place }) {
         try launch.resize(measures, items: items)
         slot.current.append(launch)
@@ -314,6 +314,13 @@ extension OpenCLDevice {
       }
       next = KernelTable.rows[number].then
     } while next != nil
+  }
+
+  /// How many work-items keep the device busy, or nil where more are always better. llvmpipe ends loops
+  /// after 65,535 turns, whatever is left to do, so what it gets must be short.
+  private func items(of measures: Measures) -> Int? {
+    guard description.isCPU else { return nil }
+    return description.platform == "rusticl" ? computeUnits * 8 : measures.items(computeUnits)
   }
 
   /// Rows whose spans are worked on apart need a place for what each of them gathers.
