@@ -56,13 +56,17 @@ let package = Package(
     room("ModelGraph", "Tensors"),
     room("Models", "ModelGraph", "GGUF", "Tensors"),
 
+    // What is made again where it is lost: built programs, verdicts.
+    room("DiskCache"),
+
     // The contract and the three backends behind it.
     room("Devices", "ModelGraph", "Tensors"),
     room("ReferenceBackend", "Devices", "ModelGraph", "Tensors"),
     room(
       "CPUBackend", "CPUKernels", "WeightTiles", "COpenBLAS", "Devices", "ModelGraph", "Tensors"),
     room(
-      "OpenCLBackend", "COpenCL", "Kernels", "WeightTiles", "Devices", "ModelGraph", "Tensors"),
+      "OpenCLBackend", "COpenCL", "Kernels", "DiskCache", "WeightTiles", "Devices", "ModelGraph",
+      "Tensors"),
     room("OpSuite", "Devices", "ReferenceBackend", "ModelGraph", "Tensors"),
 
     // From a graph to tokens.
@@ -78,8 +82,9 @@ let package = Package(
     // What users touch.
     room(
       "Apus", "Runtime", "Models", "GGUF", "Tokenization", "OpSuite", "ReferenceBackend",
-      "CPUBackend", "OpenCLBackend", "Planning", "Profiling", "Scheduling", "Residency", "Sampling",
-      "Devices", "ModelGraph", "Tensors"),
+      "CPUBackend", "OpenCLBackend", "DiskCache", "Planning", "Profiling", "Scheduling",
+      "Residency",
+      "Sampling", "Devices", "ModelGraph", "Tensors"),
     .executableTarget(
       name: "CLI",
       dependencies: [
@@ -104,7 +109,8 @@ let package = Package(
     tests("ArrowTests"),
     tests("TensorsTests", "Tensors", "TestSupport"),
     tests("GGUFTests", "GGUF", "Tensors", "TestSupport"),
-    tests("TokenizationTests", "Tokenization", "GGUF", "TestSupport"),
+    tests("TokenizationTests", "Tokenization", "GGUF", "DiskCache", "TestSupport"),
+    tests("DiskCacheTests", "DiskCache", "TestSupport"),
     tests("ModelGraphTests", "ModelGraph", "Tensors"),
     tests("ModelsTests", "Models", "ModelGraph", "GGUF", "Tensors", "TestSupport"),
     tests(
@@ -118,11 +124,12 @@ let package = Package(
       "Scheduling", "Sampling", "ModelGraph", "Tensors", "TestSupport"),
     tests(
       "ArchitectureTests", "Runtime", "ReferenceBackend", "CPUBackend", "OpenCLBackend", "Models",
-      "Planning", "Devices", "GGUF", "ModelGraph", "Tensors", "TestSupport"),
+      "Planning", "Devices", "DiskCache", "GGUF", "ModelGraph", "Tensors", "TestSupport"),
     tests("KernelsTests", "Kernels", "OpenCLBackend", "COpenCL"),
     tests(
       "BackendTests", "OpSuite", "ReferenceBackend", "CPUBackend", "OpenCLBackend", "COpenCL",
-      "CPUKernels", "WeightTiles", "Devices", "ModelGraph", "Tensors"),
+      "CPUKernels", "WeightTiles", "DiskCache", "Devices", "ModelGraph", "Tensors",
+      "TestSupport"),
     tests("CLITests", "CLI", "Apus"),
     tests(
       "ApusTests", "Apus", "COpenCL", "Devices", "Profiling", "Runtime", "Sampling", "Tokenization",

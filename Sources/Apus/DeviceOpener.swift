@@ -1,9 +1,9 @@
 import CPUBackend
 import Devices
+import DiskCache
 import GGUF
 import ModelGraph
 import Models
-import OpSuite
 import OpenCLBackend
 import Planning
 import ReferenceBackend
@@ -16,6 +16,11 @@ import Tensors
 /// exist.
 struct DeviceOpener {
   let options: LoadOptions
+
+  /// Where built programs and verdicts are kept, if that is wanted and possible.
+  private var programs: DiskCache? {
+    options.usesDiskCache ? try? ProgramStore.shared.get() : nil
+  }
 
   /// A device that may be tried.
   struct Candidate {
@@ -36,6 +41,7 @@ struct DeviceOpener {
   ) throws(ApusError) -> Opened {
     let keys = try operations(of: graph, shape.planner)
     let budget = MemoryBudget(options)
+    let test = SelfTest(verdicts: programs)
     var devices: [any Device] = []
     var problems: [String] = []
     var remedy: String?
@@ -70,7 +76,7 @@ struct DeviceOpener {
         plan = nil
       }
       if let device = devices.last {
-        let tested = selfTest(device, keys)
+        let tested = test.run(on: device, keys)
         if let failure = tested.failure {
           problems.append("\(candidate.name) fails its self-test: \(failure)")
           devices.removeLast()
@@ -114,22 +120,11 @@ struct DeviceOpener {
     let keys = try operations(of: model.graph, shape.planner)
     var problems: [String] = []
     guard let first = candidates(&problems).first else { return }
-    do throws(DeviceError) { _ = selfTest(try first.open(), keys) } catch {
+    do throws(DeviceError) {
+      _ = SelfTest(verdicts: nil).run(on: try first.open(), keys)
+    } catch {
       throw ApusError(error)
     }
-  }
-
-  /// Runs the tiny cases of the operations that will be used: the first failure, and whether the
-  /// device went on with plainer kernels.
-  private func selfTest(
-    _ device: any Device, _ keys: Set<OperationKey>
-  ) -> (failure: String?, fellBack: Bool) {
-    if device.traits.kind == .reference { return (nil, false) }
-    let rows = OpSuite.check(device, keys: keys, tinyOnly: true)
-    return (
-      rows.first { $0.failure != nil }.map { "\($0.key): \($0.failure ?? "")" },
-      rows.contains { !$0.fallBacks.isEmpty }
-    )
   }
 
   /// Loads OpenCL's drivers where a device of theirs may be taken; says whether it was so.
@@ -142,14 +137,14 @@ struct DeviceOpener {
 
   /// The devices to try, in order.
   func candidates(_ problems: inout [String]) -> [Candidate] {
-    let options = options
+    let (options, programs) = (options, programs)
     let cpu = Candidate(name: "cpu") { () throws(DeviceError) in
       CPUDevice(threads: options.threads)
     }
     let reference = Candidate(name: "reference") { () throws(DeviceError) in ReferenceDevice() }
     func opencl(_ index: Int) -> Candidate {
       Candidate(name: "opencl:\(index)") { () throws(DeviceError) in
-        try OpenCLDevice(index: index, threads: options.threads)
+        try OpenCLDevice(index: index, threads: options.threads, programs: programs)
       }
     }
     switch options.device {

@@ -61,12 +61,21 @@ public final class LanguageModel: Sendable {
   ) async throws(ApusError) -> LanguageModel {
     let file = try GGUFFile.open(path)
     let (model, shape) = try RunShape.read(file, options)
-    let text = try ModelText(file)
-    try text.check(against: model)
-    let started = try await StartedEngine.start(
+    // Weights are brought while the vocabulary is read.
+    async let start = StartedEngine.result(
       model, shape, options,
       weights: options.mode == .copy ? file.reader(of: model.graph.weights) : file)
-    return LanguageModel(model, text, started, contextLength: shape.context)
+    let text = Result { () throws(ApusError) in
+      let text = try ModelText(file)
+      try text.check(against: model)
+      return text
+    }
+    let started = await start
+    if case .failure = text, case .success(let started) = started {
+      await started.engine.shutDown()
+    }
+    return LanguageModel(
+      model, try text.get(), try started.get(), contextLength: shape.context)
   }
 
   /// Whether the file brings a chat template.

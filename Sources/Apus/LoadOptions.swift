@@ -80,6 +80,9 @@ public struct LoadOptions: Sendable {
   /// Bytes that the model may take on all devices together, mapped weights included, or nil for
   /// what the devices and the host have.
   public var memoryLimit: ByteCount?
+  /// Whether programs that OpenCL drivers build, and the verdicts of self-tests, are kept on disk for
+  /// the next start, and taken from there. ``CacheInventory`` shows them.
+  public var usesDiskCache = true
 
   /// The defaults.
   public init() {}

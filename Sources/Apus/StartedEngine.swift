@@ -53,4 +53,13 @@ struct StartedEngine: Sendable {
     return StartedEngine(
       engine: engine, plan: report.plan, devices: report.devices, notices: report.notices)
   }
+
+  /// The same as a value, for who does other things meanwhile.
+  static func result(
+    _ model: Model, _ shape: RunShape, _ options: LoadOptions, weights: any WeightSource
+  ) async -> Result<StartedEngine, ApusError> {
+    do throws(ApusError) {
+      return .success(try await start(model, shape, options, weights: weights))
+    } catch { return .failure(error) }
+  }
 }

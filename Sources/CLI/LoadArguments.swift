@@ -56,6 +56,11 @@ struct LoadArguments: ParsableArguments {
     })
   var memLimit: ByteCount?
 
+  @Flag(
+    help: ArgumentHelp(
+      "Build programs and test the device anew, and keep nothing of it (see 'apus cache')."))
+  var noDiskCache = false
+
   func validate() throws {
     if let threads, threads < 1 { throw ValidationError("--threads must be 1 or more") }
     if batch < 1 { throw ValidationError("-b must be 1 or more") }
@@ -70,6 +75,7 @@ struct LoadArguments: ParsableArguments {
     options.batch = batch
     options.mode = load
     options.memoryLimit = memLimit
+    options.usesDiskCache = !noDiskCache
     return options
   }
 }

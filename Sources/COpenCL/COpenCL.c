@@ -25,6 +25,10 @@ void apus_cl_inject_nothing(void) {
   for (int kind = 0; kind < APUS_CL_FAULT_KINDS; kind++) atomic_store(&countdown[kind], 0);
 }
 
+static atomic_long compiled;
+
+long apus_cl_compiled(void) { return atomic_load(&compiled); }
+
 long apus_cl_calls_before_fault(apus_cl_fault kind) { return atomic_load(&countdown[kind]); }
 
 // The status that this call must fail with, or CL_SUCCESS. One call alone takes the count to zero.
@@ -145,7 +149,36 @@ cl_program apus_cl_create_program(
     cl_context context, const char *text, size_t length, cl_int *status) {
   cl_program program =
       apus_cl_entries.clCreateProgramWithSource(context, 1, &text, &length, status);
+  if (program) atomic_fetch_add(&compiled, 1);
   COUNTED(APUS_CL_PROGRAM, program);
+}
+
+cl_program apus_cl_create_program_from_binary(
+    cl_context context, cl_device_id device, const unsigned char *binary, size_t length,
+    cl_int *status) {
+  cl_int loaded = CL_SUCCESS;
+  cl_program program = apus_cl_entries.clCreateProgramWithBinary(
+      context, 1, &device, &length, &binary, &loaded, status);
+  // A driver may refuse the binary and make an empty program of it.
+  if (program && loaded != CL_SUCCESS) {
+    apus_cl_entries.clReleaseProgram(program);
+    *status = loaded;
+    return NULL;
+  }
+  COUNTED(APUS_CL_PROGRAM, program);
+}
+
+size_t apus_cl_program_binary_size(cl_program program) {
+  // A context here has one device.
+  size_t size = 0;
+  cl_int status = apus_cl_entries.clGetProgramInfo(
+      program, CL_PROGRAM_BINARY_SIZES, sizeof size, &size, NULL);
+  return status == CL_SUCCESS ? size : 0;
+}
+
+cl_int apus_cl_program_binary(cl_program program, unsigned char *binary) {
+  return apus_cl_entries.clGetProgramInfo(
+      program, CL_PROGRAM_BINARIES, sizeof binary, &binary, NULL);
 }
 
 void apus_cl_release_program(cl_program program) {

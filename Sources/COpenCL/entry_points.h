@@ -21,6 +21,8 @@
   ENTRY(clEnqueueReadBuffer)        \
   ENTRY(clEnqueueWriteBuffer)       \
   ENTRY(clCreateProgramWithSource)  \
+  ENTRY(clCreateProgramWithBinary)  \
+  ENTRY(clGetProgramInfo)           \
   ENTRY(clReleaseProgram)           \
   ENTRY(clBuildProgram)             \
   ENTRY(clGetProgramBuildInfo)      \

@@ -1,5 +1,6 @@
 import COpenCL
 import Devices
+import DiskCache
 
 /// The programs of one device, built when they are first needed.
 final class KernelCache {
@@ -20,15 +21,42 @@ final class KernelCache {
   /// A built program.
   final class Program {
     let owner: OwnedProgram
+    /// How it is to be kept on disk, until it is.
+    fileprivate var draft: (key: CacheKey, name: String)?
+    fileprivate var isUsed = true
 
-    init(_ owner: consuming OwnedProgram) { self.owner = owner }
+    init(_ owner: consuming OwnedProgram, draft: (key: CacheKey, name: String)? = nil) {
+      self.owner = owner
+      self.draft = draft
+    }
   }
 
-  /// A cache that builds in a context which outlives it.
-  init(context: cl_context, device: cl_device_id, calls: CallCheck) {
+  private let disk: ProgramCache?
+
+  /// A cache that builds in a context which outlives it, and finds programs on disk where it has a
+  /// place there.
+  init(
+    context: cl_context, device: cl_device_id, calls: CallCheck, disk: ProgramCache? = nil
+  ) {
     self.context = context
     self.device = device
     self.calls = calls
+    self.disk = disk
+  }
+
+  /// From here on it counts which programs are used: those that only a self-test used are not kept.
+  func forgetUse() { for program in programs.values { program.isUsed = false } }
+
+  /// Puts the programs on disk that were built from source and used. Some drivers compile once more
+  /// for that, so it is done when nobody waits.
+  func keepPrograms() {
+    guard let disk else { return }
+    for program in programs.values where program.isUsed {
+      if let draft = program.draft {
+        disk.store(program.owner.raw, under: draft.key, name: draft.name)
+      }
+      program.draft = nil
+    }
   }
 
   /// A new kernel of a table row for one instruction.
@@ -40,8 +68,9 @@ final class KernelCache {
     let program: Program
     if let built = programs[key] {
       program = built
+      program.isUsed = true
     } else {
-      program = Program(try build(KernelTable.rows[row], measures))
+      program = try build(KernelTable.rows[row], measures)
       programs[key] = program
     }
     let entry = KernelTable.rows[row].entry
@@ -52,7 +81,7 @@ final class KernelCache {
         "\(entry) of \(KernelTable.rows[row].program)"))
   }
 
-  private func build(_ row: KernelRow, _ measures: Measures) throws(DeviceError) -> OwnedProgram {
+  private func build(_ row: KernelRow, _ measures: Measures) throws(DeviceError) -> Program {
     let defines = row.defines.map { define in
       switch define.value {
       case .number(let number): (name: define.name, value: number)
@@ -61,6 +90,13 @@ final class KernelCache {
     }
     let words = ([row.program] + defines.map { "\($0.name)=\($0.value)" }).joined(separator: " ")
     let text = KernelSource.program(row.program, shared: row.shared, defines: defines)
+    let key = disk?.key(source: text, options: Self.options)
+    if let disk, let key,
+      let program = disk.program(
+        key, in: context, for: device, options: Self.options, entry: row.entry)
+    {
+      return Program(program)
+    }
 
     var status = CL_SUCCESS
     let raw = text.withCString {
@@ -70,7 +106,8 @@ final class KernelCache {
       raw: try calls.made(raw, status, "clCreateProgramWithSource", words))
     status = apus_cl_build_program(program.raw, device, row.needs?.options ?? Self.options)
     try calls.check(status, "clBuildProgram", "\(words)\(log(of: program.raw))")
-    return program
+    let name = [row.program] + defines.filter { $0.value != 0 }.map { "\($0.name)=\($0.value)" }
+    return Program(program, draft: key.map { ($0, name.joined(separator: " ")) })
   }
 
   /// The build log on lines of its own; a long one is cut, as its first errors tell most.

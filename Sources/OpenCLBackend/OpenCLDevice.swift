@@ -1,5 +1,6 @@
 import COpenCL
 package import Devices
+package import DiskCache
 package import ModelGraph
 package import Tensors
 
@@ -12,6 +13,8 @@ package final class OpenCLDevice: Device {
   package private(set) var ledger = MemoryLedger()
 
   private let declined: [OperationKey: String]
+  /// What tells the device and its driver from others.
+  package let identity: [String]
   /// The device, or its part.
   let handle: cl_device_id
   let description: OpenCLDevices.Description
@@ -43,11 +46,12 @@ package final class OpenCLDevice: Device {
   ///   - index: its place in ``OpenCLDevices/list()``.
   ///   - threads: compute units to use of a CPU device; nil or more than there are takes all.
   ///   - declined: operations that failed the self-test on this driver, and what went wrong.
+  ///   - programs: where built programs are kept for the next process, or nil to build all anew.
   ///   - features: what rows of the kernel table may use; nil for all that the device offers.
   /// - Throws: ``DeviceError`` where there is no such device or the driver refuses.
   package init(
     index: Int, threads: Int? = nil, declined: [OperationKey: String] = [:],
-    features: Set<Feature>? = nil
+    programs: DiskCache? = nil, features: Set<Feature>? = nil
   ) throws(DeviceError) {
     let name = "opencl:\(index)"
     let handle: OpenCLDevices.Handle
@@ -91,7 +95,11 @@ package final class OpenCLDevice: Device {
       raw: try calls.made(
         apus_cl_create_queue(context.raw, device, &status), status, "clCreateCommandQueue",
         description.name))
-    kernels = KernelCache(context: context.raw, device: device, calls: calls)
+    identity = OpenCLDevices.identity(of: handle, description)
+    let identity = identity
+    kernels = KernelCache(
+      context: context.raw, device: device, calls: calls,
+      disk: programs.map { ProgramCache($0, description, identity) })
     self.context = context
     self.queue = queue
     self.handle = device
@@ -112,7 +120,11 @@ package final class OpenCLDevice: Device {
   deinit {
     // A buffer must not go while a command uses it; some drivers abort.
     if isBusy { _ = apus_cl_finish(queue.raw) }
+    kernels.keepPrograms()
   }
+
+  /// To be called when a self-test is done: programs that nothing uses from here on are not kept.
+  package func endSelfTest() { kernels.forgetUse() }
 
   package func support(_ operation: Operation, input: Format) -> Support {
     guard let kind = OperationKind(operation, input: input),

@@ -33,7 +33,8 @@ extension KernelCache {
       let source = KernelSource.program(row.program, shared: row.shared, defines: defines)
       texts.append(
         ProgramText(
-          program: row.program, entry: row.entry, source: source, options: row.needs?.options ?? Self.options,
+          program: row.program, entry: row.entry, source: source,
+          options: row.needs?.options ?? Self.options,
           log: try buildLog(source, row.program, row.needs?.options ?? Self.options)))
     }
     return texts

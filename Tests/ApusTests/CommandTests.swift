@@ -25,11 +25,15 @@ import Testing
     return folder.map { ($0 + ["apus"]).joined(separator: "/") }
   }()
 
-  private func run(_ arguments: [String], input: String = "") throws -> Answer {
+  /// Runs the command to its end; `environment` has arguments of `env`.
+  private func run(
+    _ arguments: [String], input: String = "", environment: [String] = []
+  ) throws -> Answer {
     let source = TemporaryFile(Array(input.utf8))
     let (output, notes) = (TemporaryFile([]), TemporaryFile([]))
     let process = try start(
-      arguments, [(source.path, O_RDONLY), (output.path, O_WRONLY), (notes.path, O_WRONLY)])
+      arguments, [(source.path, O_RDONLY), (output.path, O_WRONLY), (notes.path, O_WRONLY)],
+      environment: environment)
     return Answer(
       status: exitCode(process),
       output: String(decoding: try Fixtures.bytes(output.path), as: UTF8.self),
@@ -44,11 +48,14 @@ import Testing
   }
 
   /// Starts the command with three files as its input, output and notes, or with an output that is
-  /// open already.
+  /// open already; `environment` has arguments of `env`.
   private func start(
-    _ arguments: [String], _ files: [(path: String, flags: Int32)], output: Int32? = nil
+    _ arguments: [String], _ files: [(path: String, flags: Int32)], output: Int32? = nil,
+    environment: [String] = []
   ) throws -> pid_t {
-    let command = try #require(Self.command, "there is no apus beside the tests")
+    let apus = try #require(Self.command, "there is no apus beside the tests")
+    let command = environment.isEmpty ? apus : "/usr/bin/env"
+    let arguments = environment.isEmpty ? arguments : environment + [apus] + arguments
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
     defer { posix_spawn_file_actions_destroy(&actions) }
@@ -256,6 +263,70 @@ import Testing
     let answer = try run(["inspect", disk.path])
     #expect(answer.status == 1 && answer.output.isEmpty)
     #expect(answer.notes.contains("version 1 is not supported"))
+  }
+
+  @Test func theDiskCacheIsListedAndCleared() throws {
+    let folder = TemporaryFolder()
+    let model = TinyModel().write()
+    let environment = ["APUS_CACHE=\(folder.path)"]
+    let generate = ["run", model.path, "-p", "HELLO", "-n", "2", "--temp", "0"]
+    func cache(_ arguments: String...) throws -> Answer {
+      try run(["cache"] + arguments, environment: environment)
+    }
+    /// What is kept, as the lines of the table count it.
+    func entries() throws -> Int {
+      let answer = try cache("list")
+      #expect(answer.status == 0 && answer.output.contains("\(folder.path)/programs: "))
+      return answer.output.split(separator: "\n").count {
+        $0.contains(" ago") || $0.contains("now")
+      }
+    }
+    #expect(try entries() == 0)
+    let first = try run(generate + ["--device", "cpu"], environment: environment)
+    #expect(first.status == 0)
+    #expect(try entries() == 1, "the verdict of the self-test")
+    #expect(try cache("list").output.contains("self-test of"))
+    // Two at once write the same, and the third takes what they wrote.
+    let other = ["--no-disk-cache", "--device", "cpu"]
+    #expect(try cache("clear").output == "removed 1 entries\n")
+    #expect(try run(generate + other, environment: environment).output == first.output)
+    #expect(try entries() == 0, "--no-disk-cache keeps nothing")
+    let nothing = [("/dev/null", O_RDONLY), ("/dev/null", O_WRONLY), ("/dev/null", O_WRONLY)]
+    let both = try (0..<2).map { _ in try start(generate, nothing, environment: environment) }
+    for process in both { #expect(exitCode(process) == 0) }
+    let kept = try entries()
+    #expect(kept >= 1)
+    let third = try run(generate, environment: environment)
+    #expect(third.status == 0 && third.output == first.output)
+    #expect(try entries() == kept)
+    let json = try cache("list", "--json").output
+    #expect(json.contains("\"entries\":[{") && json.contains("\"age_seconds\":"))
+    #expect(try cache("clear", "--json").output == "{\"removed\":\(kept)}\n")
+    #expect(try entries() == 0)
+  }
+
+  /// Nothing about the folder keeps anybody from an answer.
+  @Test func aCacheThatCannotBeUsedIsASentence() throws {
+    let folder = TemporaryFolder()
+    let model = TinyModel().write()
+    let generate = [
+      "run", model.path, "-p", "HELLO", "-n", "2", "--temp", "0", "--device", "cpu",
+    ]
+    let usual = try run(generate + ["--no-disk-cache"])
+    let homeless = ["-u", "HOME", "-u", "XDG_CACHE_HOME", "-u", "APUS_CACHE"]
+    for (environment, reason) in [
+      (homeless, "set HOME"), (["APUS_CACHE=/proc/apus"], "cannot be opened"),
+      (["APUS_CACHE=\(folder.path)/link"], "symbolic link"),
+    ] {
+      mkdir("\(folder.path)/link", 0o700)
+      symlink("/tmp", "\(folder.path)/link/programs")
+      let answer = try run(generate, environment: environment)
+      #expect(answer.status == 0 && answer.output == usual.output)
+      let list = try run(["cache", "list"], environment: environment)
+      #expect(list.status == 0 && list.notes.contains(reason), "\(list.notes)")
+      let clear = try run(["cache", "clear"], environment: environment)
+      #expect(clear.status == 1 && clear.notes.contains(reason))
+    }
   }
 
   @Test func kernelsAreWrittenIntoFiles() throws {

@@ -117,8 +117,10 @@ import Testing
     apus_cl_inject(kind, number, -5)
     defer { apus_cl_inject_nothing() }
     do {
-      let model = try await LanguageModel.load(
-        path, options: options(.opencl(0), fallback: fallback))
+      var options = options(.opencl(0), fallback: fallback)
+      // All that is built and tested at a first start.
+      options.usesDiskCache = false
+      let model = try await LanguageModel.load(path, options: options)
       do {
         _ = try await reply(model, "AB") { $0.limit = 2 }
       } catch let error as ApusError {

@@ -1,5 +1,6 @@
 import CPUBackend
 import Devices
+import DiskCache
 import GGUF
 import ModelGraph
 import Models

@@ -13,6 +13,7 @@ enum House {
     ("Tokenization", everythingButItself, "it knows text, nothing else"),
     ("Sampling", everythingButItself, "it is values in, values out"),
     ("Residency", everythingButItself, "it is values in, values out"),
+    ("DiskCache", everythingButItself, "it keeps bytes, whatever they mean"),
     ("Scheduling", everythingButItself.subtracting(["Residency"]), "it cannot see a tensor"),
     ("GGUF", everythingButItself.subtracting(["Tensors"]), "it knows nothing of models"),
     ("ModelGraph", everythingButItself.subtracting(["Tensors"]), "a graph is pure"),
@@ -41,8 +42,8 @@ enum House {
   static let everythingButItself: Set = [
     "Tensors", "GGUF", "Tokenization", "ModelGraph", "Models", "Devices", "ReferenceBackend",
     "CPUBackend", "CPUKernels", "WeightTiles", "COpenBLAS", "OpenCLBackend", "COpenCL", "Kernels",
-    "OpSuite", "Planning", "Profiling", "Residency", "Scheduling", "Sampling", "Runtime", "Apus",
-    "CLI",
+    "DiskCache", "OpSuite", "Planning", "Profiling", "Residency", "Scheduling", "Sampling",
+    "Runtime", "Apus", "CLI",
   ]
 
   /// Words that only some rooms may say, in code or in a comment.

@@ -57,6 +57,12 @@ package final class TemporaryFolder: Sendable {
     path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
   }
 
+  /// Names in a folder of it, in order.
+  package func files(_ folder: String = ".") -> [String] {
+    let names = try? FileManager.default.contentsOfDirectory(atPath: "\(path)/\(folder)")
+    return (names ?? []).sorted()
+  }
+
   /// Writes a file below the folder, and the folders above the file.
   package func write(_ name: String, _ text: String) throws {
     let file = URL(filePath: path).appending(path: name)

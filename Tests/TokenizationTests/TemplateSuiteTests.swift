@@ -1,3 +1,4 @@
+import DiskCache
 import GGUF
 import TestSupport
 import Testing

@@ -28,6 +28,16 @@ const char *apus_cl_load(void);
 // The name of a status, such as "CL_OUT_OF_RESOURCES"; "unknown OpenCL status" for others.
 const char *apus_cl_status_name(cl_int status);
 
+// --- Where this runs ----------------------------------------------------------------------------
+
+// A number that tells processors apart by model and instruction sets, for what drivers compile for
+// the processor that they run on.
+unsigned long long apus_cl_host_processor(void);
+
+// A number that tells builds of this code apart: another after each time that it was linked. 0 where
+// the file that holds it cannot be found.
+unsigned long long apus_cl_build_number(void);
+
 // Whether the host's processor and system have AVX-512 with byte dot products (VNNI), on vectors of all
 // widths.
 bool apus_host_has_vnni(void);
@@ -51,6 +61,9 @@ long apus_cl_live(apus_cl_object kind);
 
 // The same over all kinds.
 long apus_cl_live_total(void);
+
+// Programs that were made from source so far, over all threads.
+long apus_cl_compiled(void);
 
 // The name of a kind: "buffer".
 const char *apus_cl_object_name(apus_cl_object kind);
@@ -120,7 +133,17 @@ cl_int apus_cl_write_buffer(
 // A program from source text of `length` bytes.
 cl_program apus_cl_create_program(
     cl_context context, const char *text, size_t length, cl_int *status);
+// A program from what apus_cl_program_binary gave for the same device and driver; it is still to be
+// built. Null where the driver does not take it.
+cl_program apus_cl_create_program_from_binary(
+    cl_context context, cl_device_id device, const unsigned char *binary, size_t length,
+    cl_int *status);
 void apus_cl_release_program(cl_program program);
+
+// Bytes of a built program's binary, 0 where the driver has none; the driver may compile now.
+size_t apus_cl_program_binary_size(cl_program program);
+// The binary, as many bytes as its size says.
+cl_int apus_cl_program_binary(cl_program program, unsigned char *binary);
 
 // Builds for one device and waits.
 cl_int apus_cl_build_program(cl_program program, cl_device_id device, const char *options);

@@ -1,7 +1,16 @@
-/// SHA-256 (FIPS 180-4), to recognise files by the sums in a manifest.
+/// SHA-256 (FIPS 180-4): names of entries, and whether their bytes are what was written.
 package enum SHA256 {
   /// The digest in hexadecimal digits.
-  package static func hex(_ bytes: [UInt8]) -> String {
+  package static func hex(_ bytes: [UInt8]) -> String { hexadecimal(digest(bytes)) }
+
+  /// Bytes in hexadecimal digits.
+  static func hexadecimal(_ bytes: [UInt8]) -> String {
+    let digits = Array("0123456789abcdef")
+    return String(bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] })
+  }
+
+  /// The 32 bytes of the digest.
+  package static func digest(_ bytes: [UInt8]) -> [UInt8] {
     var state: [UInt32] = [
       0x6A09_E667, 0xBB67_AE85, 0x3C6E_F372, 0xA54F_F53A, 0x510E_527F, 0x9B05_688C, 0x1F83_D9AB,
       0x5BE0_CD19,
@@ -13,11 +22,7 @@ package enum SHA256 {
     withUnsafeBytes(of: (UInt64(bytes.count) * 8).bigEndian) { tail += $0 }
     bytes.withUnsafeBytes { add($0, whole, &state) }
     tail.withUnsafeBytes { add($0, tail.count, &state) }
-    let digits = Array("0123456789abcdef")
-    return String(
-      state.flatMap { word in
-        stride(from: 28, through: 0, by: -4).map { digits[Int(word >> UInt32($0) & 15)] }
-      })
+    return state.flatMap { word in withUnsafeBytes(of: word.bigEndian) { Array($0) } }
   }
 
   private static func add(
