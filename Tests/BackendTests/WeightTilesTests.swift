@@ -1,4 +1,5 @@
 import CPUBackend
+import Devices
 import ModelGraph
 import OpSuite
 import Tensors
