@@ -1,3 +1,6 @@
+import CPUBackend
+import Devices
+import ModelGraph
 import OpSuite
 import Tensors
 import Testing
@@ -63,6 +66,24 @@ import WeightTiles
       return Double(clock() - start) / Double(CLOCKS_PER_SEC)
     }.min()
     #expect((best ?? .infinity) < 0.3 * Double(weights.count) / 98e6)
+  }
+
+  /// What the CPU multiplies it brings into tiles; floats, and tables of which it only looks rows up, stay
+  /// where the file is mapped.
+  @Test func theCPUMapsWhatItDoesNotTurn() throws {
+    let quantized = try #require(Weight(name: "q", type: .q4_1, rows: 64, width: 64))
+    let floats = try #require(Weight(name: "f", type: .f32, rows: 64, width: 64))
+    let cpu = CPUDevice(threads: 1)
+    func isMapped(_ weight: Weight, _ ops: Op...) -> Bool {
+      cpu.readsMapped(weight, by: ops.map { .pure($0) })
+    }
+    let lookUp = Op.embedRows(EmbedRows(table: quantized))
+    let multiply = Op.linear(Linear(weight: quantized, activations: .int8))
+    #expect(isMapped(quantized, lookUp))
+    #expect(!isMapped(quantized, multiply))
+    #expect(!isMapped(quantized, lookUp, multiply))
+    #expect(isMapped(floats, .linear(Linear(weight: floats, activations: .f32))))
+    #expect(cpu.residentBytes(quantized) == 64 * 64 / 32 * 20 && cpu.residentBytes(floats) == 16384)
   }
 }
 
