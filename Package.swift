@@ -132,7 +132,8 @@ let package = Package(
       "TestSupport"),
     tests("CLITests", "CLI", "Apus"),
     tests(
-      "ApusTests", "Apus", "COpenCL", "Devices", "Profiling", "Runtime", "Sampling", "Tokenization",
+      "ApusTests", "Apus", "COpenCL", "Devices", "DiskCache", "Profiling", "Runtime", "Sampling",
+      "Tokenization",
       "GGUF", "Tensors",
       "Models", "ModelGraph", "FuzzTargets", "TestSupport"),
   ],

@@ -1,11 +1,11 @@
 import DiskCache
 
-/// What Apus keeps on disk to start faster: programs that OpenCL drivers have built, and the verdicts
-/// of self-tests. All of it is made again where it is missing.
+/// What Apus keeps on disk to start faster: programs that OpenCL drivers have built, the verdicts of
+/// self-tests, and what devices reach at best. All of it is made again where it is missing.
 public enum CacheInventory {
   /// One thing that is kept.
   public struct Entry: Sendable {
-    /// The program and what it was built with, or the self-test; nil for a file that is damaged.
+    /// The program and what it was built with, or the self-test or roofline; nil for a file that is damaged.
     public var name: String?
     /// The hardware.
     public var device: String
@@ -66,7 +66,7 @@ extension CacheInventory.Entry {
   }
 }
 
-/// The one folder of built programs and verdicts.
+/// The one folder of built programs, verdicts and rooflines.
 enum ProgramStore {
   static let path = UserFolders().cache.map { "\($0)/programs" }
 

@@ -6,7 +6,8 @@ struct CacheCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "cache", abstract: "List or clear what is kept on disk to start faster.",
     discussion: """
-      Programs that OpenCL drivers have built, and verdicts of self-tests, lie in the folder \
+      Programs that OpenCL drivers have built, verdicts of self-tests, and what devices reach at best \
+      ('apus devices --roofline') lie in the folder \
       'programs' of $APUS_CACHE, else of $XDG_CACHE_HOME/apus, else of ~/.cache/apus. At most \
       256 MiB are kept; what was not used for longest goes first. All of it can be made again, so \
       clearing it only makes the next start slower. Models are not touched.

@@ -44,6 +44,9 @@ extension OpenCLDevices.Description {
     language.hasPrefix("OpenCL C 3") && extensions.contains("cl_khr_integer_dot_product")
   }
 
+  /// Whether loops end after 65,535 turns, whatever is left to do: llvmpipe's way with shaders that hang.
+  var endsLongLoops: Bool { platform == "rusticl" }
+
   /// Whether this is PoCL on the host's processor, compiling for one that has AVX-512. PoCL names a
   /// device `<driver>-<LLVM's name of the processor>-<model>`; asked for 512-bit registers on a
   /// lesser target, it ends the process.

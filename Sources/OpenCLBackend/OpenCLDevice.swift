@@ -316,11 +316,11 @@ extension OpenCLDevice {
     } while next != nil
   }
 
-  /// How many work-items keep the device busy, or nil where more are always better. llvmpipe ends loops
-  /// after 65,535 turns, whatever is left to do, so what it gets must be short.
+  /// How many work-items keep the device busy, or nil where more are always better. Few of them means
+  /// long loops.
   private func items(of measures: Measures) -> Int? {
     guard description.isCPU else { return nil }
-    return description.platform == "rusticl" ? computeUnits * 8 : measures.items(computeUnits)
+    return description.endsLongLoops ? computeUnits * 8 : measures.items(computeUnits)
   }
 
   /// Rows whose spans are worked on apart need a place for what each of them gathers.
