@@ -48,40 +48,50 @@ extension KernelTable {
     }
   }
 
+  /// How layers differ in what they do with queries, keys and values.
+  private struct Inputs {
+    var element: KVLayout.Element
+    var adjacent: Bool
+    var isBiased: Bool
+    var norms: Bool
+
+    static let all: [Inputs] = KVLayout.Element.allCases.flatMap { element in
+      (0..<8).map { bits in
+        Inputs(
+          element: element, adjacent: bits & 1 != 0, isBiased: bits & 2 != 0,
+          norms: bits & 4 != 0)
+      }
+    }
+  }
+
   private static func attentionInputs(_ type: ElementType, _ layout: ResidentLayout) -> [KernelRow]
   {
-    let flags = [true, false]
-    return KVLayout.Element.allCases.flatMap { element in
-      flags.flatMap { adjacent in
-        flags.flatMap { isBiased in
-          flags.flatMap { norms in
-            variants.map { needs, defines in
-              // Behind the parts of the norm come three layers, two turns and the cache write.
-              let first = norms ? 2 : 0
-              let stored = (element == .f16 ? ElementType.f16 : .f32).rawValue
-              return KernelRow(
-                kind: .attentionInputs(
-                  type, adjacent: adjacent, isBiased: isBiased, norms: norms, element),
-                variant: name(needs), program: "fused/attention_inputs",
-                entry: "attention_inputs", needs: needs,
-                shared: ["common/tile_dot", "common/normed_row"],
-                defines: layout.defines + defines + [
-                  Define("ELEMENT", Int(stored)), Define("PAIRING", adjacent ? 0 : 1),
-                  Define("BIASED", isBiased ? 1 : 0), Define("NORM", norms ? 1 : 0),
-                  Define("INPUT_WIDTH", .inputWidth), Define("HEAD_WIDTH", .headWidth),
-                ],
-                arguments: [.input(0)] + norm(norms)
-                  + (first..<first + 3).flatMap {
-                    [.part($0, .weight(0)), .part($0, .bias)]
-                  } + [
-                    .input(1), .input(2), .part(first + 3, .weight(0)), .input(3), .output,
-                    .count(.heads), .count(.kvHeads), .part(first + 3, .count(.ropeDimensions)),
-                    .part(first + 3, .number(.magnitude)), .each,
-                  ],
-                x: Extent(.headUnits, spreads: true), rowLimit: 1)
-            }
-          }
+    Inputs.all.flatMap { inputs in
+      variants.map { needs, defines in
+        // Behind the parts of the norm come three layers, two turns and the cache write.
+        let first = inputs.norms ? 2 : 0
+        let layers = (first..<first + 3).flatMap {
+          [Argument.part($0, .weight(0)), .part($0, .bias)]
         }
+        let rope = first + 3
+        let stored = (inputs.element == .f16 ? ElementType.f16 : .f32).rawValue
+        return KernelRow(
+          kind: .attentionInputs(
+            type, adjacent: inputs.adjacent, isBiased: inputs.isBiased, norms: inputs.norms,
+            inputs.element),
+          variant: name(needs), program: "fused/attention_inputs", entry: "attention_inputs",
+          needs: needs, shared: ["common/tile_dot", "common/normed_row"],
+          defines: layout.defines + defines + [
+            Define("ELEMENT", Int(stored)), Define("PAIRING", inputs.adjacent ? 0 : 1),
+            Define("BIASED", inputs.isBiased ? 1 : 0), Define("NORM", inputs.norms ? 1 : 0),
+            Define("INPUT_WIDTH", .inputWidth), Define("HEAD_WIDTH", .headWidth),
+          ],
+          arguments: [.input(0)] + norm(inputs.norms) + layers + [
+            .input(1), .input(2), .part(rope, .weight(0)), .input(3), .output, .count(.heads),
+            .count(.kvHeads), .part(rope, .count(.ropeDimensions)),
+            .part(rope, .number(.magnitude)), .each,
+          ],
+          x: Extent(.headUnits, spreads: true), rowLimit: 1)
       }
     }
   }
