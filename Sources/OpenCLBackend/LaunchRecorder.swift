@@ -6,9 +6,6 @@ import ModelGraph
 ///
 /// Where the driver keeps no times, or none to go by (rusticl 22.3), each launch is waited for between two looks at the host's clock.
 final class LaunchRecorder {
-  /// Kernels by their row of the table, as records name them.
-  private static let names = KernelTable.rows.map { "\($0.program) \($0.variant)" }
-
   /// Events that are held at most: a driver keeps something for each.
   private static let most = 1024
 
@@ -44,9 +41,9 @@ final class LaunchRecorder {
     guard let event else { return }
     events.append(event)
     log.note(
-      index, place: launch.place, variant: Self.names[launch.number],
+      index, place: launch.place, variant: launch.name,
       LaunchRecord.Times(started: enqueued, ended: enqueued),
-      isSequel: KernelTable.rows[launch.number].isSequel)
+      isSequel: launch.row.isSequel)
     if clock == nil { try wait() }
   }
 

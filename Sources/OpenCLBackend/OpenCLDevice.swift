@@ -23,11 +23,14 @@ package final class OpenCLDevice: Device {
   /// Notes launches while somebody wants them.
   var recorder: LaunchRecorder?
 
-  private let features: Set<Feature>
+  let features: Set<Feature>
   /// The table's rows for each kind of operation that this device may reach, in order.
   private var rows: [OperationKind: [Int]]
   /// Rows that it could have taken but fails with, and what went wrong.
   private var dropped: [Int: String] = [:]
+  /// What it is tuned to, and the rows that follow from it, numbered behind those of the table.
+  package private(set) var tuning = Tuning()
+  private var tuned: [TunedRow] = []
 
   // Released in this order: what is made in a context before the context.
   private var buffers: [BufferID: OwnedBuffer] = [:]
@@ -136,22 +139,47 @@ package final class OpenCLDevice: Device {
     if let reason = declined[OperationKey(operation, input: input)] {
       return .declined(reason: reason)
     }
-    let table = numbers.map { KernelTable.rows[$0] }
+    let table = numbers.map(row)
     let variants = table.map(\.variant).joined(separator: "|")
-    let failures = Set(dropped.filter { KernelTable.rows[$0.key].kind == kind }.values)
+    let failures = Set(dropped.filter { row($0.key).kind == kind }.values)
     return .native(
       variant: (["\(table[0].program) \(variants)"] + failures.sorted()).joined(separator: "; "))
   }
 
   package func fallBack(_ operation: Operation, input: Format, reason: String) -> Bool {
     guard let kind = OperationKind(operation, input: input) else { return false }
-    let numbers = (rows[kind] ?? []).filter { KernelTable.rows[$0].needs != nil }
-    for number in numbers {
-      dropped[number] = "without \(KernelTable.rows[number].needs?.rawValue ?? ""): \(reason)"
+    var numbers = (rows[kind] ?? []).filter { $0 >= KernelTable.rows.count }
+    if numbers.isEmpty {
+      numbers = (rows[kind] ?? []).filter { KernelTable.rows[$0].needs != nil }
     }
-    rows = KernelTable.reached(by: features, without: Set(dropped.keys))
-    prepared = []
+    for number in numbers {
+      let part = number < KernelTable.rows.count ? row(number).needs?.rawValue ?? "" : "tuning"
+      dropped[number] = "without \(part): \(reason)"
+    }
+    chooseRows()
     return !numbers.isEmpty
+  }
+
+  /// Prefers from now on what a tuning says; one without choices takes back what another said.
+  package func use(_ tuning: Tuning) {
+    self.tuning = tuning
+    tuned = KernelTable.tuned(tuning, by: features)
+    dropped = dropped.filter { $0.key < KernelTable.rows.count }
+    chooseRows()
+  }
+
+  /// Whether a kernel is chosen otherwise than it would be without a tuning.
+  package var isTuned: Bool { !tuned.isEmpty }
+
+  private func chooseRows() {
+    rows = KernelTable.reached(by: features, without: Set(dropped.keys), tuned: tuned)
+    prepared = []
+  }
+
+  /// A row of the kernel table, or of the tuning.
+  private func row(_ number: Int) -> KernelRow {
+    let beyond = number - KernelTable.rows.count
+    return beyond < 0 ? KernelTable.rows[number] : tuned[beyond].row
   }
 
   package func allocate(_ id: BufferID, bytes: Int, label: String) throws(DeviceError) {
@@ -288,7 +316,7 @@ extension OpenCLDevice {
     repeat {
       guard let kind = next,
         let number = rows[kind]?.first(where: {
-          KernelTable.rows[$0].serves(rows: count, measures)
+          row($0).serves(rows: count, measures)
         })
       else {
         precondition(
@@ -306,13 +334,14 @@ extension OpenCLDevice {
         slot.current.append(launch)
       } else {
         let launch = try PreparedLaunch(
-          kernels.kernel(number, measures), number: number, place: place, measures, items: items,
+          kernels.kernel(row(number), measures), row(number), number: number, place: place,
+          measures, items: items,
           calls: calls
         ) { buffer($0.buffer).raw }
         slot.launches.append(launch)
         slot.current.append(launch)
       }
-      next = KernelTable.rows[number].then
+      next = row(number).then
     } while next != nil
   }
 
@@ -327,7 +356,7 @@ extension OpenCLDevice {
   package func workspaceBytes(_ instruction: Instruction, bounds: SymbolSizes) -> Int {
     guard let first = instruction.inputs.first,
       let kind = OperationKind(instruction.operation, input: first.format),
-      rows[kind]?.contains(where: { KernelTable.rows[$0].then != nil }) == true
+      rows[kind]?.contains(where: { row($0).then != nil }) == true
     else { return 0 }
     return AttentionParts(instruction, bounds: bounds)?.bytes ?? 0
   }

@@ -86,6 +86,9 @@ package struct BenchCommand: AsyncParsableCommand {
     help: "Measure beside generation how fast the device reads memory, and print the share of it.")
   var probe = true
 
+  @Flag(help: "Take every kernel as it is built in (see 'apus tune').")
+  var noTuning = false
+
   @Flag(help: "Time single operations at the sizes of known models instead of a model.")
   var ops = false
 
@@ -170,7 +173,7 @@ package struct BenchCommand: AsyncParsableCommand {
     if ops {
       return try await OperationBench(
         devices: device.values, threads: threads?.values ?? [], filter: filter ?? "",
-        format: output
+        usesTuning: !noTuning, format: output
       ).run()
     }
     let subject: Subject =
@@ -240,6 +243,7 @@ package struct BenchCommand: AsyncParsableCommand {
     options.batch = setting.batch
     options.activations = activations
     options.mode = load
+    options.usesTuning = !noTuning
     options.contextLength = tests.map { $0.depth + $0.tokens }.max()
     Terminal.progress("loading \(subject) …")
     let benchmark = try await subject.load(options)

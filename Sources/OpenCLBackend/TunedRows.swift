@@ -1,0 +1,139 @@
+package import Devices
+import DiskCache
+import Tensors
+
+/// A row that a tuning makes of one in the kernel table. Its number is beyond those of the table.
+struct TunedRow {
+  var row: KernelRow
+  /// The number of the row that it was made of.
+  var base: Int
+}
+
+extension OperationKind {
+  /// The operation whose timing decides for it, as tunings name operations: kernels that are fused from a
+  /// linear layer of a token read weights as that does.
+  var tunedAs: String? {
+    switch self {
+    case .linear(let type, let int8): "linear \(type.name) × \(int8 ? "int8" : "f32")"
+    case .linearAdd(let type), .gatedUnit(let type, _, _), .attentionInputs(let type, _, _, _, _):
+      "linear \(type.name) × int8"
+    case .attend(let element), .attendQuantize(let element): "attend \(element.rawValue)"
+    default: nil
+    }
+  }
+
+  /// Whether it has the variants of that operation, and not only some parameters of it.
+  fileprivate var hasItsVariants: Bool {
+    switch self {
+    case .gatedUnit, .attentionInputs: false
+    default: true
+    }
+  }
+
+  /// Whether it is that operation.
+  fileprivate var isTimed: Bool {
+    switch self {
+    case .linear, .attend: true
+    default: false
+    }
+  }
+}
+
+extension KernelTable {
+  /// The row that a choice is about, as it is without the choice; nil where there is none, or it takes
+  /// no such values.
+  package static func row(of choice: Tuning.Choice) -> KernelRow? {
+    rows.first {
+      $0.kind.isTimed && $0.kind.tunedAs == choice.operation && $0.variant == choice.variant
+        && $0.serves(choice.rows) && $0.tuned(choice.settings) != nil
+    }
+  }
+
+  /// What tells the program of a row from another version of it.
+  package static func fingerprint(_ row: KernelRow) -> String {
+    let text = KernelSource.program(row.program, shared: row.shared, defines: [])
+    return String(SHA256.hex(Array(text.utf8)).prefix(8))
+  }
+
+  /// The rows that a tuning adds for a device with some features.
+  static func tuned(_ tuning: Tuning, by features: Set<Feature>) -> [TunedRow] {
+    guard !tuning.choices.isEmpty else { return [] }
+    let byOperation = Dictionary(grouping: tuning.choices, by: \.operation)
+    var tuned: [TunedRow] = []
+    for (number, row) in rows.enumerated() {
+      guard let operation = row.kind.tunedAs, let choices = byOperation[operation],
+        row.needs.map(features.contains) ?? true
+      else { continue }
+      for choice in choices where row.serves(choice.rows) {
+        guard let chosen = self.row(of: choice) else { continue }
+        var settings = choice.settings
+        if row.kind.hasItsVariants {
+          guard row.variant == chosen.variant else { continue }
+        } else {
+          settings.removeAll { setting in
+            !row.tunables.contains { $0.name == setting.name }
+          }
+          guard row.needs == chosen.needs, choice.rows == .one, !settings.isEmpty else { continue }
+        }
+        guard var made = row.tuned(settings) else { continue }
+        if choice.rows == .one { made.rowLimit = 1 } else { made.leastRows = 2 }
+        tuned.append(TunedRow(row: made, base: number))
+      }
+    }
+    return tuned
+  }
+
+  /// The rows that a device reaches, with tuned ones in front of those that they take the place of.
+  static func reached(
+    by features: Set<Feature>, without dropped: Set<Int>, tuned: [TunedRow]
+  ) -> [OperationKind: [Int]] {
+    var reached = reached(by: features, without: dropped)
+    for (index, tuned) in tuned.enumerated() where !dropped.contains(rows.count + index) {
+      var numbers = reached[tuned.row.kind] ?? []
+      // Rows that leave parts serve launches that no other should.
+      let place = numbers.firstIndex { $0 >= rows.count || rows[$0].then == nil }
+      numbers.insert(rows.count + index, at: place ?? numbers.count)
+      reached[tuned.row.kind] = numbers
+    }
+    return reached
+  }
+}
+
+extension OpenCLDevice {
+  /// A way in which the device could run an operation.
+  package struct Variant: Sendable, Hashable {
+    package var name: String
+    package var tunables: [Tunable]
+
+    package init(name: String, tunables: [Tunable]) {
+      self.name = name
+      self.tunables = tunables
+    }
+  }
+
+  /// The ways of running launches of an operation, first the one that is taken by a device without a
+  /// tuning; none for an operation that is not timed.
+  package func variants(
+    of operation: Operation, input: Format, rows: Tuning.Rows
+  ) -> [Variant] {
+    guard let kind = OperationKind(operation, input: input), kind.isTimed else { return [] }
+    return KernelTable.rows.filter {
+      $0.kind == kind && $0.serves(rows) && ($0.needs.map(features.contains) ?? true)
+    }.map { Variant(name: $0.variant, tunables: $0.tunables) }
+  }
+}
+
+extension OpenCLDevices {
+  /// Tunings that come with Apus, as text by the names of their files.
+  package static var shippedTunings: [(name: String, text: String)] {
+    KernelSource.tunings.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
+  }
+
+  /// What tells a listed device and its driver from others.
+  package static func identity(of device: Description) -> [String] {
+    guard case .success(let handles) = handles(), handles.indices.contains(device.index) else {
+      return []
+    }
+    return identity(of: handles[device.index], device)
+  }
+}
