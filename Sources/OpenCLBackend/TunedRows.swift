@@ -1,5 +1,6 @@
 package import Devices
 import DiskCache
+import Synchronization
 import Tensors
 
 /// A row that a tuning makes of one in the kernel table. Its number is beyond those of the table.
@@ -43,17 +44,31 @@ extension KernelTable {
   /// The row that a choice is about, as it is without the choice; nil where there is none, or it takes
   /// no such values.
   package static func row(of choice: Tuning.Choice) -> KernelRow? {
-    rows.first {
-      $0.kind.isTimed && $0.kind.tunedAs == choice.operation && $0.variant == choice.variant
-        && $0.serves(choice.rows) && $0.tuned(choice.settings) != nil
+    timed[choice.operation]?.lazy.map { rows[$0] }.first {
+      $0.variant == choice.variant && $0.serves(choice.rows)
+        && $0.tuned(choice.settings) != nil
     }
   }
 
+  /// The rows of operations that are timed, by their names.
+  private static let timed: [String: [Int]] = {
+    let numbers = rows.indices.filter { rows[$0].kind.isTimed }
+    return Dictionary(grouping: numbers) { rows[$0].kind.tunedAs ?? "" }
+  }()
+
   /// What tells the program of a row from another version of it.
   package static func fingerprint(_ row: KernelRow) -> String {
-    let text = KernelSource.program(row.program, shared: row.shared, defines: [])
-    return String(SHA256.hex(Array(text.utf8)).prefix(8))
+    fingerprints.withLock { known in
+      if let print = known[row.program] { return print }
+      let text = KernelSource.program(row.program, shared: row.shared, defines: [])
+      let print = String(SHA256.hex(Array(text.utf8)).prefix(8))
+      known[row.program] = print
+      return print
+    }
   }
+
+  /// By program: what it shares with others is a matter of the program alone.
+  private static let fingerprints = Mutex<[String: String]>([:])
 
   /// The rows that a tuning adds for a device with some features.
   static func tuned(_ tuning: Tuning, by features: Set<Feature>) -> [TunedRow] {

@@ -36,8 +36,8 @@ private let absence: Comment = "no OpenCL device: \(listing.reason ?? "")"
     let device = try OpenCLDevice(index: description.index)
     var tried = 0
     // rusticl builds slowly; its rows are those of all types.
-    let types: [ElementType] = description.isCPU ? [.q4_1, .q6_K, .f16] : [.q4_0]
-    for type in types where description.platform != "rusticl" || type == .q4_0 {
+    let types: [ElementType] = description.platform == "rusticl" ? [.q4_0] : [.q4_1, .q6_K, .f16]
+    for type in types {
       let operation = try linear(type)
       let input: Format = type.isQuantized ? .int8Blocks : .f32
       let key = OperationKey(operation, input: input)

@@ -21,8 +21,9 @@ package struct Tuner {
   package static let margin = 1.03
   /// How much slower a single case may become.
   private static let slack = 0.98
-  /// What is so much slower at first sight is not looked at again.
+  /// What is so much slower at first sight, in a few turns, is not looked at again.
   private static let hopeless = 0.6
+  private static let glance = 3
 
   /// Turns of one comparison.
   package var turns = 9
@@ -96,8 +97,8 @@ package struct Tuner {
     }
     do throws(DeviceError) {
       finding.measured += 1
-      let glance = try compare(choice, with: finding.best, 1, bench)
-      guard glance.overall > Self.hopeless else { return }
+      let first = try compare(choice, with: finding.best, Self.glance, bench)
+      guard first.overall > Self.hopeless else { return }
       for _ in 0..<2 {
         let found = try compare(choice, with: finding.best, turns, bench)
         guard found.overall >= Self.margin, found.worst >= Self.slack else { return }
