@@ -30,7 +30,7 @@ package final class OpenCLDevice: Device {
   private var dropped: [Int: String] = [:]
   /// What it is tuned to, and the rows that follow from it, numbered behind those of the table.
   package private(set) var tuning = Tuning()
-  private var tuned: [TunedRow] = []
+  private var tuned: [KernelRow] = []
 
   // Released in this order: what is made in a context before the context.
   private var buffers: [BufferID: OwnedBuffer] = [:]
@@ -179,7 +179,7 @@ package final class OpenCLDevice: Device {
   /// A row of the kernel table, or of the tuning.
   private func row(_ number: Int) -> KernelRow {
     let beyond = number - KernelTable.rows.count
-    return beyond < 0 ? KernelTable.rows[number] : tuned[beyond].row
+    return beyond < 0 ? KernelTable.rows[number] : tuned[beyond]
   }
 
   package func allocate(_ id: BufferID, bytes: Int, label: String) throws(DeviceError) {

@@ -3,22 +3,36 @@ import DiskCache
 import Synchronization
 import Tensors
 
-/// A row that a tuning makes of one in the kernel table. Its number is beyond those of the table.
-struct TunedRow {
-  var row: KernelRow
-  /// The number of the row that it was made of.
-  var base: Int
+/// An operation that is timed, and decides for others that do the same.
+enum TimedOperation: Hashable {
+  case linear(ElementType, int8: Bool)
+  case attend(KVLayout.Element)
+
+  /// The one that a tuning names, as an `OperationKey` does.
+  static func named(_ name: String) -> TimedOperation? { names[name] }
+
+  private static let names: [String: TimedOperation] = {
+    var names: [String: TimedOperation] = [:]
+    for type in ElementType.allCases {
+      names["linear \(type.name) × int8"] = .linear(type, int8: true)
+      names["linear \(type.name) × f32"] = .linear(type, int8: false)
+    }
+    for element in KVLayout.Element.allCases {
+      names["attend \(element.rawValue)"] = .attend(element)
+    }
+    return names
+  }()
 }
 
 extension OperationKind {
-  /// The operation whose timing decides for it, as tunings name operations: kernels that are fused from a
-  /// linear layer of a token read weights as that does.
-  var tunedAs: String? {
+  /// The operation whose timing decides for it: kernels that are fused from a linear layer of a token read
+  /// weights as that does.
+  var tunedAs: TimedOperation? {
     switch self {
-    case .linear(let type, let int8): "linear \(type.name) × \(int8 ? "int8" : "f32")"
+    case .linear(let type, let int8): .linear(type, int8: int8)
     case .linearAdd(let type), .gatedUnit(let type, _, _), .attentionInputs(let type, _, _, _, _):
-      "linear \(type.name) × int8"
-    case .attend(let element), .attendQuantize(let element): "attend \(element.rawValue)"
+      .linear(type, int8: true)
+    case .attend(let element), .attendQuantize(let element): .attend(element)
     default: nil
     }
   }
@@ -44,16 +58,19 @@ extension KernelTable {
   /// The row that a choice is about, as it is without the choice; nil where there is none, or it takes
   /// no such values.
   package static func row(of choice: Tuning.Choice) -> KernelRow? {
-    timed[choice.operation]?.lazy.map { rows[$0] }.first {
+    TimedOperation.named(choice.operation).flatMap { timed[$0] }?.lazy.map { rows[$0] }.first {
       $0.variant == choice.variant && $0.serves(choice.rows)
         && $0.tuned(choice.settings) != nil
     }
   }
 
-  /// The rows of operations that are timed, by their names.
-  private static let timed: [String: [Int]] = {
-    let numbers = rows.indices.filter { rows[$0].kind.isTimed }
-    return Dictionary(grouping: numbers) { rows[$0].kind.tunedAs ?? "" }
+  /// The rows of operations that are timed.
+  private static let timed: [TimedOperation: [Int]] = {
+    var timed: [TimedOperation: [Int]] = [:]
+    for (number, row) in rows.enumerated() where row.kind.isTimed {
+      if let operation = row.kind.tunedAs { timed[operation, default: []].append(number) }
+    }
+    return timed
   }()
 
   /// What tells the program of a row from another version of it.
@@ -70,12 +87,14 @@ extension KernelTable {
   /// By program: what it shares with others is a matter of the program alone.
   private static let fingerprints = Mutex<[String: String]>([:])
 
-  /// The rows that a tuning adds for a device with some features.
-  static func tuned(_ tuning: Tuning, by features: Set<Feature>) -> [TunedRow] {
+  /// The rows that a tuning adds for a device with some features. Their numbers follow those of the table.
+  static func tuned(_ tuning: Tuning, by features: Set<Feature>) -> [KernelRow] {
     guard !tuning.choices.isEmpty else { return [] }
-    let byOperation = Dictionary(grouping: tuning.choices, by: \.operation)
-    var tuned: [TunedRow] = []
-    for (number, row) in rows.enumerated() {
+    let byOperation = Dictionary(grouping: tuning.choices) {
+      TimedOperation.named($0.operation)
+    }
+    var tuned: [KernelRow] = []
+    for row in rows {
       guard let operation = row.kind.tunedAs, let choices = byOperation[operation],
         row.needs.map(features.contains) ?? true
       else { continue }
@@ -92,7 +111,7 @@ extension KernelTable {
         }
         guard var made = row.tuned(settings) else { continue }
         if choice.rows == .one { made.rowLimit = 1 } else { made.leastRows = 2 }
-        tuned.append(TunedRow(row: made, base: number))
+        tuned.append(made)
       }
     }
     return tuned
@@ -100,15 +119,15 @@ extension KernelTable {
 
   /// The rows that a device reaches, with tuned ones in front of those that they take the place of.
   static func reached(
-    by features: Set<Feature>, without dropped: Set<Int>, tuned: [TunedRow]
+    by features: Set<Feature>, without dropped: Set<Int>, tuned: [KernelRow]
   ) -> [OperationKind: [Int]] {
     var reached = reached(by: features, without: dropped)
-    for (index, tuned) in tuned.enumerated() where !dropped.contains(rows.count + index) {
-      var numbers = reached[tuned.row.kind] ?? []
+    for (index, row) in tuned.enumerated() where !dropped.contains(rows.count + index) {
+      var numbers = reached[row.kind] ?? []
       // Rows that leave parts serve launches that no other should.
       let place = numbers.firstIndex { $0 >= rows.count || rows[$0].then == nil }
       numbers.insert(rows.count + index, at: place ?? numbers.count)
-      reached[tuned.row.kind] = numbers
+      reached[row.kind] = numbers
     }
     return reached
   }
