@@ -73,12 +73,15 @@ extension KernelTable {
     return timed
   }()
 
-  /// What tells the program of a row from another version of it.
+  /// What tells the program of a row from another version of it: its own text and those that it shares with
+  /// others, without comments. The prelude, which every program has, is left out.
   package static func fingerprint(_ row: KernelRow) -> String {
     fingerprints.withLock { known in
       if let print = known[row.program] { return print }
-      let text = KernelSource.program(row.program, shared: row.shared, defines: [])
-      let print = String(SHA256.hex(Array(text.utf8)).prefix(8))
+      let lines = (row.shared + [row.program]).flatMap { name in
+        (KernelSource.texts[name] ?? "").split(separator: "\n")
+      }.filter { line in !line.drop { $0 == " " }.hasPrefix("//") }
+      let print = String(SHA256.hex(Array(lines.joined(separator: "\n").utf8)).prefix(8))
       known[row.program] = print
       return print
     }
