@@ -216,9 +216,11 @@ package final class OpenCLDevice: Device {
   package func run(_ instructions: [Instruction], sizes: SymbolSizes) throws(DeviceError) {
     try closeBuffers()
     let list = prepare(instructions)
-    recorder?.begin(instructions, sizes)
+    try recorder?.begin(instructions, sizes, isIdle: !isBusy)
     for index in instructions.indices { try submit(instructions[index], index, of: list, sizes) }
     try calls.check(apus_cl_flush(queue.raw), "clFlush", "a step")
+    // While the device works.
+    try recorder?.collectEnded()
   }
 
   func buffer(_ id: BufferID) -> OwnedBuffer {
