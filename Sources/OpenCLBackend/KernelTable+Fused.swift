@@ -8,12 +8,20 @@ extension KernelTable {
     [
       KernelRow(
         kind: .normQuantize, variant: "row", program: "quant/norm_quantize",
-        entry: "norm_quantize", shared: ["common/normed_row"],
+        entry: "norm_quantize", shared: ["common/int8_blocks", "common/normed_row"],
         arguments: [
           .input(0), .part(0, .weight(0)), .output, .count(.inputWidth),
           .part(0, .number(.epsilon)),
         ], x: Extent(.rows))
     ]
+    + GatedActivation.allCases.map { activation in
+      KernelRow(
+        kind: .gatedQuantize(activation), variant: "block", program: "quant/gated_quantize",
+        entry: "gated_quantize", shared: ["common/int8_blocks"],
+        defines: [Define("ACTIVATION", activation == .silu ? 0 : 1)],
+        arguments: [.input(0), .input(1), .output, .count(.inputWidth), .each],
+        x: Extent(.blocks, step: 32, spreads: true), y: Extent(.rows))
+    }
     + ElementType.allCases.flatMap { type in
       guard let layout = ResidentLayout(type) else { return [KernelRow]() }
       return gatedUnits(type, layout) + attentionInputs(type, layout)
@@ -33,7 +41,7 @@ extension KernelTable {
           KernelRow(
             kind: .gatedUnit(type, activation, norms: norms), variant: name(needs),
             program: "fused/gated_unit", entry: "gated_unit", needs: needs,
-            shared: ["common/tile_dot", "common/normed_row"],
+            shared: ["common/int8_blocks", "common/tile_dot", "common/normed_row"],
             defines: layout.defines + defines + [
               Define("ACTIVATION", activation == .silu ? 0 : 1), Define("NORM", norms ? 1 : 0),
               Define("INPUT_WIDTH", .inputWidth),
@@ -80,7 +88,7 @@ extension KernelTable {
             type, adjacent: inputs.adjacent, isBiased: inputs.isBiased, norms: inputs.norms,
             inputs.element),
           variant: name(needs), program: "fused/attention_inputs", entry: "attention_inputs",
-          needs: needs, shared: ["common/tile_dot", "common/normed_row"],
+          needs: needs, shared: ["common/int8_blocks", "common/tile_dot", "common/normed_row"],
           defines: layout.defines + defines + [
             Define("ELEMENT", Int(stored)), Define("PAIRING", inputs.adjacent ? 0 : 1),
             Define("BIASED", inputs.isBiased ? 1 : 0), Define("NORM", inputs.norms ? 1 : 0),

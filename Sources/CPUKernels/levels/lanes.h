@@ -116,15 +116,6 @@ INLINE float sum_of(vf a) {
   return h[0] + h[1];
 }
 
-INLINE float peak_of(vf a) {
-  for (int half = LANES / 2; half > 0; half /= 2) {
-    vf turned;
-    for (int i = 0; i < LANES; i++) turned[i] = a[i ^ half];
-    a = max_of(a, turned);
-  }
-  return a[0];
-}
-
 // Lanes with their neighbours swapped, their neighbouring twos, fours and eights.
 #if LANES == 16
 #define ONES_SWAPPED(a) \
@@ -142,6 +133,23 @@ INLINE float peak_of(vf a) {
 #define EIGHTS_SWAPPED(a) (a)
 #endif
 
+// Lanes of pairs apart, and together again.
+#if LANES == 16
+#define EVEN_LANES(a, b) \
+  __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30)
+#define ODD_LANES(a, b) \
+  __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31)
+#define LOW_PAIRS(a, b) \
+  __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
+#define HIGH_PAIRS(a, b) \
+  __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+#else
+#define EVEN_LANES(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14)
+#define ODD_LANES(a, b) __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15)
+#define LOW_PAIRS(a, b) __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
+#define HIGH_PAIRS(a, b) __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
+#endif
+
 // The largest of numbers, in all lanes; and the sum of integers.
 INLINE vf largest_of(vf a) {
   a = max_of(a, EIGHTS_SWAPPED(a));
@@ -156,26 +164,32 @@ INLINE int32_t total_of(vi a) {
   return a[0] + a[1];
 }
 
-// Four sums at once: lane i of the result is the sum of the lanes of v[i].
+// Four sums, or the four largest numbers, at once: lane i of the result is that of the lanes of v[i].
 typedef VECTOR(float, 4) quad;
 typedef VECTOR(float, 8) octet;
-INLINE quad sums_of(const vf v[4]) {
 #if LANES == 16
-  octet o[4];
-  for (int i = 0; i < 4; i++) o[i] = lower(v[i]) + upper(v[i]);
+#define OCTET(COMBINE, a) COMBINE(lower(a), upper(a))
 #else
-  const vf *o = v;
+#define OCTET(COMBINE, a) (a)
 #endif
-  octet ab = __builtin_shufflevector(o[0], o[1], 0, 1, 2, 3, 8, 9, 10, 11) +
-             __builtin_shufflevector(o[0], o[1], 4, 5, 6, 7, 12, 13, 14, 15);
-  octet cd = __builtin_shufflevector(o[2], o[3], 0, 1, 2, 3, 8, 9, 10, 11) +
-             __builtin_shufflevector(o[2], o[3], 4, 5, 6, 7, 12, 13, 14, 15);
-  // ab: a0 a1 a2 a3 b0 b1 b2 b3, cd likewise
-  octet s = __builtin_shufflevector(ab, cd, 0, 1, 8, 9, 4, 5, 12, 13) +
-            __builtin_shufflevector(ab, cd, 2, 3, 10, 11, 6, 7, 14, 15);
-  // s: a a c c b b d d
-  return __builtin_shufflevector(s, s, 0, 4, 2, 6) + __builtin_shufflevector(s, s, 1, 5, 3, 7);
-}
+#define OF_FOUR(name, COMBINE)                                                       \
+  INLINE quad name(const vf v[4]) {                                                  \
+    octet a = OCTET(COMBINE, v[0]), b = OCTET(COMBINE, v[1]);                        \
+    octet c = OCTET(COMBINE, v[2]), d = OCTET(COMBINE, v[3]);                        \
+    octet ab = COMBINE(__builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11),      \
+                       __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15));   \
+    octet cd = COMBINE(__builtin_shufflevector(c, d, 0, 1, 2, 3, 8, 9, 10, 11),      \
+                       __builtin_shufflevector(c, d, 4, 5, 6, 7, 12, 13, 14, 15));   \
+    /* ab: a0 a1 a2 a3 b0 b1 b2 b3, cd likewise; then a a c c b b d d */             \
+    octet s = COMBINE(__builtin_shufflevector(ab, cd, 0, 1, 8, 9, 4, 5, 12, 13),     \
+                      __builtin_shufflevector(ab, cd, 2, 3, 10, 11, 6, 7, 14, 15));  \
+    return COMBINE(__builtin_shufflevector(s, s, 0, 4, 2, 6),                        \
+                   __builtin_shufflevector(s, s, 1, 5, 3, 7));                       \
+  }
+#define PLUS(a, b) ((a) + (b))
+#define LARGER(a, b) __builtin_elementwise_max(a, b)
+OF_FOUR(sums_of, PLUS)
+OF_FOUR(largest_of_four, LARGER)
 
 // ---------------------------------------------------------------------- the same bits everywhere
 //
