@@ -112,11 +112,7 @@ struct DeviceOpener {
     of graph: Graph, _ planner: Planner
   ) throws(ApusError) -> Set<OperationKey> {
     do throws(PlanningError) {
-      var apart = planner
-      apart.fuses = false
-      let whole = try planner.plan(graph, on: [ReferenceDevice()])
-      let parts = try apart.plan(graph, on: [ReferenceDevice()])
-      return Set((whole.placements + parts.placements).map(\.key))
+      return try planner.operations(of: graph, on: ReferenceDevice())
     } catch { throw ApusError(error) }
   }
 

@@ -10,7 +10,7 @@ package import Tensors
 /// when they are first needed and kept.
 package final class OpenCLDevice: Device {
   package let traits: DeviceTraits
-  package private(set) var ledger = MemoryLedger()
+  package var ledger = MemoryLedger()
 
   private let declined: [OperationKey: String]
   /// What tells the device and its driver from others.
@@ -34,6 +34,8 @@ package final class OpenCLDevice: Device {
 
   // Released in this order: what is made in a context before the context.
   private var buffers: [BufferID: OwnedBuffer] = [:]
+  /// Those that the host writes into, until a command needs them.
+  var open: [OpenBuffer] = []
   private var prepared: [PreparedList] = []
   let kernels: KernelCache
   var queue: OwnedQueue
@@ -121,7 +123,8 @@ package final class OpenCLDevice: Device {
   let calls: CallCheck
 
   deinit {
-    // A buffer must not go while a command uses it; some drivers abort.
+    // A buffer must not go while a command uses it, or while it is mapped; some drivers abort.
+    try? closeBuffers()
     if isBusy { _ = apus_cl_finish(queue.raw) }
     kernels.keepPrograms()
   }
@@ -203,6 +206,7 @@ package final class OpenCLDevice: Device {
     guard buffers[id] != nil else { return }
     // They are bound to the buffer.
     prepared = []
+    try? closeBuffers()
     if isBusy { isBusy = apus_cl_finish(queue.raw) != CL_SUCCESS }
     if let buffer = buffers.removeValue(forKey: id) { ledger.remove(buffer.bytes) }
   }
@@ -211,33 +215,13 @@ package final class OpenCLDevice: Device {
 
   package func residentBytes(_ weight: Weight) -> Int { ResidentLayout.bytes(weight) }
 
-  package func stagingBytes(_ weight: Weight, rows: Int) -> Int {
-    ResidentLayout(weight.type) == nil ? 0 : ResidentLayout.bytes(weight.part(rows: rows))
-  }
-
-  package func load(
-    _ weight: Weight, rows: Range<Int>, _ bytes: UnsafeRawBufferPointer, to region: Region
-  ) throws(DeviceError) {
-    let part = weight.part(rows: rows.count)
-    precondition(bytes.count == part.bytes, "\(weight.name) has other bytes than its shape")
-    // Tiles follow one another, so those in front of a part are as long as a weight of those rows.
-    let front = rows.lowerBound == 0 ? 0 : residentBytes(weight.part(rows: rows.lowerBound))
-    let target = Region(buffer: region.buffer, offset: region.offset + front)
-    guard let layout = ResidentLayout(weight.type) else { return try write(bytes, to: target) }
-    let tiles = layout.tiles(part, bytes, threads: max(1, computeUnits))
-    ledger.stage(tiles.count)
-    let result = tiles.withUnsafeBytes { bytes in
-      Result { () throws(DeviceError) in try write(bytes, to: target) }
-    }
-    try result.get()
-  }
-
   package func map(_ bytes: UnsafeRawBufferPointer, as id: BufferID) throws(DeviceError) {
     preconditionFailure("an OpenCL device does not read mapped weights")
   }
 
   package func write(_ bytes: UnsafeRawBufferPointer, to region: Region) throws(DeviceError) {
     guard let source = bytes.baseAddress, !bytes.isEmpty else { return }
+    try closeBuffers()
     let target = buffer(region.buffer).raw
     try calls.check(
       apus_cl_write_buffer(queue.raw, target, region.offset, bytes.count, source),
@@ -249,6 +233,7 @@ package final class OpenCLDevice: Device {
     _ region: Region, into bytes: UnsafeMutableRawBufferPointer
   ) throws(DeviceError) {
     guard let target = bytes.baseAddress, !bytes.isEmpty else { return }
+    try closeBuffers()
     let source = buffer(region.buffer).raw
     try calls.check(
       apus_cl_read_buffer(queue.raw, source, region.offset, bytes.count, target),
@@ -257,13 +242,16 @@ package final class OpenCLDevice: Device {
   }
 
   package func run(_ instructions: [Instruction], sizes: SymbolSizes) throws(DeviceError) {
+    try closeBuffers()
     let list = prepare(instructions)
-    recorder?.begin(instructions, sizes)
+    try recorder?.begin(instructions, sizes, isIdle: !isBusy)
     for index in instructions.indices { try submit(instructions[index], index, of: list, sizes) }
     try calls.check(apus_cl_flush(queue.raw), "clFlush", "a step")
+    // While the device works.
+    try recorder?.collectEnded()
   }
 
-  private func buffer(_ id: BufferID) -> OwnedBuffer {
+  func buffer(_ id: BufferID) -> OwnedBuffer {
     guard let buffer = buffers[id] else {
       preconditionFailure("buffer \(id.index) of \(traits.name) does not exist")
     }

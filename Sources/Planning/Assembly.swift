@@ -71,12 +71,15 @@ struct Assembly {
       let nodes = zip(lowered.nodes, placements).filter { $1.device == device }
         .flatMap(\.0.parts)
       var slab = Slab(id: newID(on: device), devices[device].traits)
+      var readers: [Weight: [Operation]] = [:]
+      for node in nodes {
+        for weight in Set(node.weights) { readers[weight, default: []].append(node.operation) }
+      }
       for weight in nodes.flatMap(\.weights) {
         let resident = Resident(device: device, weight: weight)
         if weights[resident] != nil { continue }
-        let readers = nodes.filter { $0.weights.contains(weight) }.map(\.operation)
         if planner.mapsWeights && devices[device].traits.readsMappedWeights
-          && devices[device].readsMapped(weight, by: readers)
+          && devices[device].readsMapped(weight, by: readers[weight] ?? [])
         {
           let id = newID(on: device)
           plan.maps.append(ExecutionPlan.Map(device: device, weight: weight, id: id))
@@ -169,7 +172,13 @@ struct Assembly {
     var offsets: [Instance: Int] = [:]
     let scratch = devices.indices.map { newID(on: $0) }
     var steps: [ExecutionPlan.Step] = []
+    // What runs on one device without a transfer between.
+    var run: (device: Int, list: [Instruction])?
 
+    func endRun() {
+      if let run { steps.append(.run(device: run.device, run.list)) }
+      run = nil
+    }
     func take(_ instance: Instance) {
       let value = lowered.values[instance.value]
       let bytes = planner.bounds[value.rows] * value.format.rowBytes(value.width)
@@ -185,6 +194,7 @@ struct Assembly {
       switch item {
       case .transfer(let value, let from, let to):
         take(Instance(value: value, device: to))
+        endRun()
         steps.append(
           .transfer(
             operand(Instance(value: value, device: from)), from: from,
@@ -206,17 +216,17 @@ struct Assembly {
         for instance in made where lowered.nodes[node].output != .value(instance.value) {
           if let offset = offsets[instance] { arenas[device].giveBack(offset) }
         }
-        if case .run(device, var list)? = steps.last {
-          list.append(instruction)
-          steps[steps.count - 1] = .run(device: device, list)
-        } else {
-          steps.append(.run(device: device, [instruction]))
+        if run?.device != device {
+          endRun()
+          run = (device, [])
         }
+        run?.list.append(instruction)
       }
       for instance in dying[index] ?? [] {
         if let offset = offsets[instance] { arenas[instance.device].giveBack(offset) }
       }
     }
+    endRun()
     for (device, arena) in arenas.enumerated() where arena.peak > 0 {
       try reserve(scratch[device], arena.peak, on: device, .scratch, "scratch")
     }

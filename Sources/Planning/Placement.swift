@@ -35,11 +35,17 @@ extension LoweredGraph {
   /// written and read by one device.
   func placements(on devices: [any Device]) throws(PlanningError) -> [Placement] {
     var placements: [Placement] = []
+    placements.reserveCapacity(nodes.count)
+    var users: [Source: [LoweredNode]] = [:]
     for node in nodes {
+      for pool in Set(node.pools) { users[pool, default: []].append(node) }
+    }
+    for node in nodes {
+      let sharing = node.pools.isEmpty ? [node] : node.pools.flatMap { users[$0] ?? [] }
       var reasons: [String] = []
       var chosen: (Int, String)?
       for (index, device) in devices.enumerated() {
-        if let reason = declines(device, node) {
+        if let reason = declines(device, node, sharing) {
           reasons.append("\(device.traits.name): \(reason)")
           continue
         }
@@ -60,9 +66,10 @@ extension LoweredGraph {
     return placements
   }
 
-  /// Why a device does not take a node, or nil where it does.
-  private func declines(_ device: any Device, _ node: LoweredNode) -> String? {
-    let sharing = node.pools.isEmpty ? [node] : nodes.filter { $0.sharesCache(with: node) }
+  /// Why a device does not take a node and those that share a cache with it, or nil where it does.
+  private func declines(
+    _ device: any Device, _ node: LoweredNode, _ sharing: [LoweredNode]
+  ) -> String? {
     for candidate in sharing {
       if case .declined(let reason) = device.support(
         candidate.operation, input: format(candidate))
@@ -87,10 +94,5 @@ extension LoweredNode {
   /// The page pools that a node reads or writes.
   fileprivate var pools: [Source] {
     (inputs + [output]).filter { if case .pool = $0 { true } else { false } }
-  }
-
-  /// Whether two nodes use the same page pool.
-  fileprivate func sharesCache(with other: LoweredNode) -> Bool {
-    pools.contains { other.inputs.contains($0) || other.output == $0 }
   }
 }

@@ -34,14 +34,25 @@ package struct Planner {
   package func plan(
     _ graph: Graph, on devices: [any Device]
   ) throws(PlanningError) -> ExecutionPlan {
-    var lowered = LoweredGraph(graph, element: element)
-    var placements = try lowered.placements(on: devices)
-    if fuses { (lowered, placements) = lowered.fused(placements, on: devices) }
+    let apart = LoweredGraph(graph, element: element)
+    let placed = try apart.placements(on: devices)
+    let (lowered, placements) = fuses ? apart.fused(placed, on: devices) : (apart, placed)
     var assembly = Assembly(lowered, placements, devices, self)
     try assembly.placeWeights(constants: graph.constants)
     try assembly.placePools()
     try assembly.placeStepBuffers()
     try assembly.placeInstructions()
     return assembly.plan
+  }
+
+  /// The operations and types that a graph needs on a device that takes all of them: fused ones and
+  /// their parts. A whole plan would say no more of that.
+  package func operations(
+    of graph: Graph, on device: any Device
+  ) throws(PlanningError) -> Set<OperationKey> {
+    let apart = LoweredGraph(graph, element: element)
+    let placed = try apart.placements(on: [device])
+    let fused = apart.fused(placed, on: [device]).1
+    return Set((placed + fused).map(\.key))
   }
 }
