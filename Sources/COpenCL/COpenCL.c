@@ -191,6 +191,21 @@ cl_int apus_cl_build_program(cl_program program, cl_device_id device, const char
   return apus_cl_entries.clBuildProgram(program, 1, &device, options, NULL, NULL);
 }
 
+cl_int apus_cl_compile_program(cl_program program, cl_device_id device, const char *options) {
+  cl_int status = fault(APUS_CL_BUILD);
+  if (status != CL_SUCCESS) return status;
+  return apus_cl_entries.clCompileProgram(program, 1, &device, options, 0, NULL, NULL, NULL, NULL);
+}
+
+cl_program apus_cl_link_program(
+    cl_context context, cl_device_id device, cl_uint count, const cl_program *parts, cl_int *status) {
+  *status = fault(APUS_CL_BUILD);
+  if (*status != CL_SUCCESS) return NULL;
+  cl_program program =
+      apus_cl_entries.clLinkProgram(context, 1, &device, "", count, parts, NULL, NULL, status);
+  COUNTED(APUS_CL_PROGRAM, program);
+}
+
 cl_int apus_cl_build_info(
     cl_program program, cl_device_id device, cl_program_build_info name, size_t size, void *value,
     size_t *used) {

@@ -25,6 +25,8 @@
   ENTRY(clGetProgramInfo)           \
   ENTRY(clReleaseProgram)           \
   ENTRY(clBuildProgram)             \
+  ENTRY(clCompileProgram)           \
+  ENTRY(clLinkProgram)              \
   ENTRY(clGetProgramBuildInfo)      \
   ENTRY(clCreateKernel)             \
   ENTRY(clReleaseKernel)            \

@@ -23,9 +23,9 @@ package final class OpenCLDevice: Device {
   /// Notes launches while somebody wants them.
   var recorder: LaunchRecorder?
 
-  private let features: Set<Feature>
+  let features: Set<Feature>
   /// The table's rows for each kind of operation that this device may reach, in order.
-  private var rows: [OperationKind: [Int]]
+  private(set) var rows: [OperationKind: [Int]]
   /// Rows that it could have taken but fails with, and what went wrong.
   private var dropped: [Int: String] = [:]
 
@@ -36,6 +36,10 @@ package final class OpenCLDevice: Device {
   var queue: OwnedQueue
   let context: OwnedContext
   private let part: OwnedSubDevice?
+
+  let stepMode: StepMode
+  /// Why steps of one token run by launches for each instruction; nil where one is enough.
+  let stepObstacle: String?
 
   /// Whether commands may still run that use a buffer.
   var isBusy = false
@@ -48,10 +52,11 @@ package final class OpenCLDevice: Device {
   ///   - declined: operations that failed the self-test on this driver, and what went wrong.
   ///   - programs: where built programs are kept for the next process, or nil to build all anew.
   ///   - features: what rows of the kernel table may use; nil for all that the device offers.
+  ///   - steps: how a step of one token runs.
   /// - Throws: ``DeviceError`` where there is no such device or the driver refuses.
   package init(
     index: Int, threads: Int? = nil, declined: [OperationKey: String] = [:],
-    programs: DiskCache? = nil, features: Set<Feature>? = nil
+    programs: DiskCache? = nil, features: Set<Feature>? = nil, steps: StepMode = .launches
   ) throws(DeviceError) {
     let name = "opencl:\(index)"
     let handle: OpenCLDevices.Handle
@@ -108,6 +113,8 @@ package final class OpenCLDevice: Device {
     self.features = features ?? description.features
     rows = KernelTable.reached(by: self.features, without: [])
     self.calls = calls
+    stepMode = steps
+    stepObstacle = Self.obstacle(steps, description)
     traits = DeviceTraits(
       kind: .opencl, name: name, hardware: description.name,
       driver: "\(description.platform) \(description.driver)",
@@ -173,9 +180,9 @@ package final class OpenCLDevice: Device {
 
   package func release(_ id: BufferID) {
     guard buffers[id] != nil else { return }
+    if isBusy { isBusy = apus_cl_finish(queue.raw) != CL_SUCCESS }
     // They are bound to the buffer.
     prepared = []
-    if isBusy { isBusy = apus_cl_finish(queue.raw) != CL_SUCCESS }
     if let buffer = buffers.removeValue(forKey: id) { ledger.remove(buffer.bytes) }
   }
 
@@ -231,11 +238,14 @@ package final class OpenCLDevice: Device {
   package func run(_ instructions: [Instruction], sizes: SymbolSizes) throws(DeviceError) {
     let list = prepare(instructions)
     recorder?.begin(instructions, sizes)
+    if try runAsOne(instructions, of: list, sizes) {
+      return try calls.check(apus_cl_flush(queue.raw), "clFlush", "a step")
+    }
     for index in instructions.indices { try submit(instructions[index], index, of: list, sizes) }
     try calls.check(apus_cl_flush(queue.raw), "clFlush", "a step")
   }
 
-  private func buffer(_ id: BufferID) -> OwnedBuffer {
+  func buffer(_ id: BufferID) -> OwnedBuffer {
     guard let buffer = buffers[id] else {
       preconditionFailure("buffer \(id.index) of \(traits.name) does not exist")
     }
@@ -259,13 +269,7 @@ extension OpenCLDevice {
   private func submit(
     _ instruction: Instruction, _ index: Int, of list: PreparedList, _ sizes: SymbolSizes
   ) throws(DeviceError) {
-    let sizes = list.slots[index].relevant(sizes)
-    if list.slots[index].sizes != sizes {
-      list.slots[index].sizes = nil
-      list.slots[index].current = []
-      try prepare(Measures(instruction: instruction, sizes: sizes), 0, &list.slots[index])
-      list.slots[index].sizes = sizes
-    }
+    try prepare(instruction, index, of: list, sizes)
     for launch in list.slots[index].current {
       isBusy = true
       if let recorder {
@@ -273,6 +277,19 @@ extension OpenCLDevice {
       } else {
         try launch.enqueue(on: queue.raw, singly: description.isCPU)
       }
+    }
+  }
+
+  /// Brings the launches of one instruction of a list to the sizes of a step.
+  func prepare(
+    _ instruction: Instruction, _ index: Int, of list: PreparedList, _ sizes: SymbolSizes
+  ) throws(DeviceError) {
+    let sizes = list.slots[index].relevant(sizes)
+    if list.slots[index].sizes != sizes {
+      list.slots[index].sizes = nil
+      list.slots[index].current = []
+      try prepare(Measures(instruction: instruction, sizes: sizes), 0, &list.slots[index])
+      list.slots[index].sizes = sizes
     }
   }
 
