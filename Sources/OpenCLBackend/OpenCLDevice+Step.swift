@@ -1,6 +1,6 @@
 import COpenCL
-import Devices
-import ModelGraph
+package import Devices
+package import ModelGraph
 
 /// How a device of OpenCL runs a step of one token.
 package enum StepMode: Sendable, Hashable {
@@ -26,14 +26,14 @@ extension OpenCLDevice {
   private static let patience = 100_000_000
 
   /// Why steps run by launches for each instruction, before any ran; nil where they do not.
-  package static func obstacle(
+  static func obstacle(
     _ mode: StepMode, _ device: OpenCLDevices.Description
   ) -> String? {
     switch mode {
     case .launches: "not wanted"
-    case _ where !device.isCPU: "the device is no CPU"
+    case _ where !device.isCPU: "this is no CPU"
     case .automatic where device.platform != "Portable Computing Language":
-      "not known to be faster with this driver"
+      "one is not known to be faster with this driver"
     case .automatic, .oneLaunch: nil
     }
   }
@@ -57,6 +57,7 @@ extension OpenCLDevice {
     case nil:
       let state = try tryAsOne(instructions, of: list, sizes)
       list.step = state
+      if case .oneLaunch(let step) = state { account(for: step) }
       if case .launches(let reason) = state, stepMode == .oneLaunch {
         throw DeviceError(
           device: traits.name, call: "a step as one launch", status: "not possible",
@@ -64,6 +65,15 @@ extension OpenCLDevice {
       }
     }
     return true
+  }
+
+  /// Whether a worker that waits may ask Linux to run others meanwhile.
+  private var yields: Bool {
+    #if os(Linux)
+      return features.contains(.vnni)
+    #else
+      return false
+    #endif
   }
 
   /// Runs a list's first step both ways.
@@ -81,12 +91,14 @@ extension OpenCLDevice {
       let step = try StepLaunch(
         parts(of: launches, sizes), phases: launches.count + instructions.count,
         buffers: instructions.buffers.map { ($0, buffer($0).raw) },
-        workers: min(computeUnits, Int(apus_cl_host_processors())), yields: features.contains(.vnni),
-        kernels: kernels)
+        workers: min(computeUnits, Int(apus_cl_host_processors())), yields: yields, kernels: kernels
+      )
       if try step.resize(launches, sizes, on: queue.raw) {
         isBusy = true
         try step.enqueue(on: queue.raw, patience: Self.patience)
-        if try content(of: output, sizes) == expected { return .oneLaunch(step) }
+        if try content(of: output, sizes) == expected {
+          return .oneLaunch(step)
+        }
         reason = "its results differ"
       } else {
         reason = "there are launches in the way"
@@ -164,7 +176,7 @@ extension [Instruction] {
 
   /// Whether they do the same when they run again: none writes to where one before it, or itself, has read
   /// what came from outside. Keys and values of a token may be written twice.
-  func canRunTwice(_ sizes: SymbolSizes) -> Bool {
+  package func canRunTwice(_ sizes: SymbolSizes) -> Bool {
     func place(_ operand: Operand) -> (buffer: BufferID, bytes: Range<Int>) {
       let start = operand.region.offset
       return (operand.region.buffer, start..<start + operand.bytes(sizes))

@@ -119,7 +119,8 @@ package final class OpenCLDevice: Device {
       kind: .opencl, name: name, hardware: description.name,
       driver: "\(description.platform) \(description.driver)",
       largestAllocation: description.largestAllocation, alignment: 128, readsMappedWeights: false,
-      ownMemory: description.sharesHostMemory ? nil : description.memory, units: computeUnits)
+      ownMemory: description.sharesHostMemory ? nil : description.memory, units: computeUnits,
+      steps: stepObstacle.map { "by a launch for each operation: \($0)" } ?? "by one launch")
   }
 
   let calls: CallCheck
@@ -157,7 +158,8 @@ package final class OpenCLDevice: Device {
       dropped[number] = "without \(KernelTable.rows[number].needs?.rawValue ?? ""): \(reason)"
     }
     rows = KernelTable.reached(by: features, without: Set(dropped.keys))
-    prepared = []
+    if isBusy { isBusy = apus_cl_finish(queue.raw) != CL_SUCCESS }
+    forgetLists()
     return !numbers.isEmpty
   }
 
@@ -182,9 +184,20 @@ package final class OpenCLDevice: Device {
     guard buffers[id] != nil else { return }
     if isBusy { isBusy = apus_cl_finish(queue.raw) != CL_SUCCESS }
     // They are bound to the buffer.
-    prepared = []
+    forgetLists()
     if let buffer = buffers.removeValue(forKey: id) { ledger.remove(buffer.bytes) }
   }
+
+  /// Drops what is kept of lists; nothing of it may be running.
+  private func forgetLists() {
+    for list in prepared {
+      if case .oneLaunch(let step) = list.step { ledger.remove(step.bytes) }
+    }
+    prepared = []
+  }
+
+  /// Counts the memory of a list that is kept.
+  func account(for step: StepLaunch) { ledger.add(step.bytes) }
 
   package func restartLedger() { ledger.restart() }
 
@@ -259,7 +272,10 @@ extension OpenCLDevice {
   private func prepare(_ instructions: [Instruction]) -> PreparedList {
     if let list = prepared.first(where: { $0.holds(instructions) }) { return list }
     // Whoever runs ever new lists gains nothing from old ones.
-    if prepared.count >= 32 { prepared = [] }
+    if prepared.count >= 32 {
+      if isBusy { isBusy = apus_cl_finish(queue.raw) != CL_SUCCESS }
+      forgetLists()
+    }
     let list = PreparedList(instructions)
     prepared.append(list)
     return list

@@ -22,13 +22,8 @@ final class StepLaunch {
   /// Bytes on the device.
   var bytes: Int { work.bytes + meters.bytes }
 
-  /// Builds the program.
-  ///
-  /// - Parameters:
-  ///   - parts: Kernels that steps may need.
-  ///   - phases: The most launches that it stands for.
-  ///   - buffers: Memory that instructions use.
-  ///   - yields: Whether the driver takes assembly for Linux on x86-64.
+  /// Builds the program for kernels that steps may need, the most launches that it stands for, and the
+  /// memory that instructions use. `yields` says whether the driver takes assembly for Linux on x86-64.
   init(
     _ parts: [StepProgram.Part], phases: Int, buffers: [(id: BufferID, raw: cl_mem)], workers: Int,
     yields: Bool, kernels: KernelCache
@@ -103,9 +98,7 @@ final class StepLaunch {
     return words
   }
 
-  /// Submits a step.
-  ///
-  /// - Parameter patience: How often a worker looks before it gives up on another; nil for ever.
+  /// Submits a step. A worker looks `patience` times for what another does before it gives up; or for ever.
   func enqueue(on queue: cl_command_queue, patience: Int? = nil) throws(DeviceError) {
     if workers > 1 { try set(set, at: 3) }
     try set(cl_uint(patience ?? 0), at: 4)

@@ -30,7 +30,10 @@ struct StepProgram {
 
   /// The program for some parts and so many slabs of memory.
   ///
-  /// - Parameter yields: Whether the driver takes assembly for Linux on x86-64.
+  /// - Parameters:
+  ///   - parts: kernels of the table; one may come more than once.
+  ///   - slabs: how many there are.
+  ///   - yields: whether the driver takes assembly for Linux on x86-64.
   init(_ parts: [Part], slabs: Int, yields: Bool) {
     var opcodes: [Part: Int] = [:]
     // Programs by their text, and the table's entries of each.
@@ -78,8 +81,11 @@ struct StepProgram {
   /// Lines that make functions of a program's kernels, which get their work-item as an argument.
   private static func functions(of program: String, _ number: Int) -> String {
     let entries = Set(KernelTable.rows.filter { $0.program == program }.map(\.entry)).sorted()
-    return "#define kernel\n#define get_global_id(dimension) ((dimension) == 0 ? item : (size_t)0)\n"
-      + entries.map { "#define \($0)(...) \(name($0, number))(size_t item, __VA_ARGS__)\n" }.joined()
+    let defines = [
+      "kernel", "get_global_id(dimension) ((dimension) == 0 ? item : (size_t)0)",
+    ]
+    let functions = entries.map { "\($0)(...) \(name($0, number))(size_t item, __VA_ARGS__)" }
+    return (defines + functions).map { "#define \($0)\n" }.joined()
   }
 
   /// Programs may have entries of the same name.
