@@ -3,6 +3,7 @@
 #include "entry_points.h"
 
 #include <stdatomic.h>
+#include <time.h>
 
 static atomic_long live[APUS_CL_OBJECT_KINDS];
 static atomic_long countdown[APUS_CL_FAULT_KINDS];
@@ -88,6 +89,9 @@ cl_device_id apus_cl_create_sub_device(cl_device_id device, cl_uint units, cl_in
 void apus_cl_release_sub_device(cl_device_id device) {
   RELEASE(APUS_CL_SUB_DEVICE, clReleaseDevice, device);
 }
+
+// A few milliseconds.
+void apus_cl_let_settle(void) { nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL); }
 
 cl_context apus_cl_create_context(cl_device_id device, cl_int *status) {
   cl_context context = apus_cl_entries.clCreateContext(NULL, 1, &device, NULL, NULL, status);

@@ -1,6 +1,6 @@
 import COpenCL
-package import Devices
-package import ModelGraph
+import Devices
+import ModelGraph
 
 /// How a device of OpenCL runs a step of one token.
 package enum StepMode: Sendable, Hashable {
@@ -32,6 +32,7 @@ extension OpenCLDevice {
     switch mode {
     case .launches: "not wanted"
     case _ where !device.isCPU: "this is no CPU"
+    case _ where device.endsLongLoops: "this driver ends long loops"
     case .automatic where device.platform != "Portable Computing Language":
       "one is not known to be faster with this driver"
     case .automatic, .oneLaunch: nil
@@ -176,7 +177,7 @@ extension [Instruction] {
 
   /// Whether they do the same when they run again: none writes to where one before it, or itself, has read
   /// what came from outside. Keys and values of a token may be written twice.
-  package func canRunTwice(_ sizes: SymbolSizes) -> Bool {
+  func canRunTwice(_ sizes: SymbolSizes) -> Bool {
     func place(_ operand: Operand) -> (buffer: BufferID, bytes: Range<Int>) {
       let start = operand.region.offset
       return (operand.region.buffer, start..<start + operand.bytes(sizes))

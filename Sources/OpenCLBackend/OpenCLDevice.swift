@@ -128,6 +128,7 @@ package final class OpenCLDevice: Device {
   deinit {
     // A buffer must not go while a command uses it; some drivers abort.
     if isBusy { _ = apus_cl_finish(queue.raw) }
+    if part != nil { apus_cl_let_settle() }
     kernels.keepPrograms()
   }
 

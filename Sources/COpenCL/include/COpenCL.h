@@ -104,6 +104,9 @@ cl_int apus_cl_device_info(
 // A sub-device with `units` compute units: clCreateSubDevices by counts. Null on failure.
 cl_device_id apus_cl_create_sub_device(cl_device_id device, cl_uint units, cl_int *status);
 void apus_cl_release_sub_device(cl_device_id device);
+// To be called between the last command of a part of a device and its release: PoCL's worker looks at the
+// device once more after whoever waited for the command has been told.
+void apus_cl_let_settle(void);
 
 // --- Contexts, queues, memory -------------------------------------------------------------------
 // A create function returns null on failure and always sets *status. Release functions accept
