@@ -123,8 +123,8 @@ let package = Package(
       "RuntimeTests", "Runtime", "ReferenceBackend", "Models", "Planning", "Devices", "GGUF",
       "Scheduling", "Sampling", "ModelGraph", "Tensors", "TestSupport"),
     tests(
-      "ArchitectureTests", "Runtime", "ReferenceBackend", "CPUBackend", "OpenCLBackend", "Models",
-      "Planning", "Devices", "DiskCache", "GGUF", "ModelGraph", "Tensors", "TestSupport"),
+      "ArchitectureTests", "Runtime", "ReferenceBackend", "CPUBackend", "OpenCLBackend", "COpenCL",
+      "Models", "Planning", "Devices", "DiskCache", "GGUF", "ModelGraph", "Tensors", "TestSupport"),
     tests("KernelsTests", "Kernels", "OpenCLBackend", "COpenCL"),
     tests(
       "BackendTests", "OpSuite", "ReferenceBackend", "CPUBackend", "OpenCLBackend", "COpenCL",

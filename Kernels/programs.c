@@ -53,6 +53,9 @@ static const char select_rows[] = {
 static const char roofline[] = {
 #embed "probe/roofline.cl" suffix(, 0)
 };
+static const char step[] = {
+#embed "step/step.cl" suffix(, 0)
+};
 static const char embed_rows[] = {
 #embed "quant/embed_rows.cl" suffix(, 0)
 };
@@ -110,6 +113,7 @@ static const kernel_program programs[] = {
     PROGRAM(quant, embed_tiles),
     PROGRAM(quant, norm_quantize),
     PROGRAM(quant, quantize),
+    PROGRAM(step, step),
 };
 
 const kernel_program *kernel_programs(size_t *count) {

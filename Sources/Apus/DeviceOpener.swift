@@ -156,7 +156,9 @@ struct DeviceOpener {
     let reference = Candidate(name: "reference") { () throws(DeviceError) in ReferenceDevice() }
     func opencl(_ index: Int) -> Candidate {
       Candidate(name: "opencl:\(index)") { () throws(DeviceError) in
-        try OpenCLDevice(index: index, threads: options.threads, programs: programs)
+        try OpenCLDevice(
+          index: index, threads: options.threads, programs: programs,
+          steps: options.persistentKernel.steps)
       }
     }
     switch options.device {
@@ -167,6 +169,16 @@ struct DeviceOpener {
       let found = OpenCLDevices.list()
       if let reason = found.reason { problems.append(reason) }
       return found.devices.map { opencl($0.index) } + [cpu, reference]
+    }
+  }
+}
+
+extension PersistentKernel {
+  fileprivate var steps: StepMode {
+    switch self {
+    case .auto: .automatic
+    case .on: .oneLaunch
+    case .off: .launches
     }
   }
 }

@@ -57,6 +57,17 @@ public enum LoadMode: String, Sendable, CaseIterable {
   case copy
 }
 
+/// Whether OpenCL devices that are CPUs generate a token by one launch of a kernel that stays until all
+/// operations are done, or by a launch for each. The results are the same.
+public enum PersistentKernel: String, Sendable, CaseIterable {
+  /// One launch with drivers where that is known to be faster: PoCL.
+  case auto
+  /// One launch on every OpenCL device that is a CPU; an error where that does not work.
+  case on
+  /// A launch for each operation.
+  case off
+}
+
 /// How a model is loaded.
 public struct LoadOptions: Sendable {
   /// The device to run on.
@@ -75,6 +86,8 @@ public struct LoadOptions: Sendable {
   /// Tokens of a prompt that are computed at once, at most: more need more scratch memory, and a
   /// cancel waits longer. It changes no result.
   public var batch = 256
+  /// Whether CPU devices of OpenCL generate a token by one launch.
+  public var persistentKernel: PersistentKernel = .auto
   /// Where weights lie.
   public var mode: LoadMode = .mmap
   /// Bytes that the model may take on all devices together, mapped weights included, or nil for

@@ -36,4 +36,11 @@ extension LanguageModel {
     }
     return lines
   }
+
+  /// How each device computes a token that comes alone, where it has a choice: sentences.
+  public func stepReport() -> [String] {
+    devices.compactMap { device in
+      device.steps.map { "\(device.name) generates a token \($0)" }
+    }
+  }
 }

@@ -11,6 +11,7 @@ extension DeviceChoice: ExpressibleByArgument {
 
 extension Activations: ExpressibleByArgument {}
 extension LoadMode: ExpressibleByArgument {}
+extension PersistentKernel: ExpressibleByArgument {}
 
 /// How a model is loaded: flags that all commands share which load one.
 struct LoadArguments: ParsableArguments {
@@ -33,6 +34,8 @@ struct LoadArguments: ParsableArguments {
     name: [.customShort("b"), .customLong("batch")],
     help: "Tokens of a prompt that are computed at once; fewer need less memory.")
   var batch = LoadOptions().batch
+
+  @OptionGroup var steps: StepArguments
 
   @Option(
     help: ArgumentHelp(
@@ -76,10 +79,23 @@ struct LoadArguments: ParsableArguments {
     options.threads = threads
     options.activations = activations
     options.batch = batch
+    options.persistentKernel = steps.persistent
     options.mode = load
     options.memoryLimit = memLimit
     options.usesDiskCache = !noDiskCache
     options.usesTuning = !noTuning
     return options
   }
+}
+
+/// How steps run.
+struct StepArguments: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "On OpenCL devices that are CPUs, generate a token by one launch: auto, on or off.",
+      discussion: """
+        One launch of a kernel that does all operations of a token, in place of one for each: the results are \
+        the same. auto does so with drivers where it is faster, which is PoCL.
+        """))
+  var persistent: PersistentKernel = .auto
 }

@@ -13,6 +13,7 @@ func printPlacement(_ model: LanguageModel) {
           $0.reason ?? "first in order",
         ]
       }))
+  for line in model.stepReport() { Terminal.write("\n\(line)\n") }
 }
 
 /// Columns padded to their widest cell, a header and a line under it.

@@ -3,6 +3,7 @@
 #include "entry_points.h"
 
 #include <stdatomic.h>
+#include <time.h>
 
 static atomic_long live[APUS_CL_OBJECT_KINDS];
 static atomic_long countdown[APUS_CL_FAULT_KINDS];
@@ -88,6 +89,9 @@ cl_device_id apus_cl_create_sub_device(cl_device_id device, cl_uint units, cl_in
 void apus_cl_release_sub_device(cl_device_id device) {
   RELEASE(APUS_CL_SUB_DEVICE, clReleaseDevice, device);
 }
+
+// A few milliseconds.
+void apus_cl_let_settle(void) { nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL); }
 
 cl_context apus_cl_create_context(cl_device_id device, cl_int *status) {
   cl_context context = apus_cl_entries.clCreateContext(NULL, 1, &device, NULL, NULL, status);
@@ -201,6 +205,21 @@ cl_int apus_cl_build_program(cl_program program, cl_device_id device, const char
   cl_int status = fault(APUS_CL_BUILD);
   if (status != CL_SUCCESS) return status;
   return apus_cl_entries.clBuildProgram(program, 1, &device, options, NULL, NULL);
+}
+
+cl_int apus_cl_compile_program(cl_program program, cl_device_id device, const char *options) {
+  cl_int status = fault(APUS_CL_BUILD);
+  if (status != CL_SUCCESS) return status;
+  return apus_cl_entries.clCompileProgram(program, 1, &device, options, 0, NULL, NULL, NULL, NULL);
+}
+
+cl_program apus_cl_link_program(
+    cl_context context, cl_device_id device, cl_uint count, const cl_program *parts, cl_int *status) {
+  *status = fault(APUS_CL_BUILD);
+  if (*status != CL_SUCCESS) return NULL;
+  cl_program program =
+      apus_cl_entries.clLinkProgram(context, 1, &device, "", count, parts, NULL, NULL, status);
+  COUNTED(APUS_CL_PROGRAM, program);
 }
 
 cl_int apus_cl_build_info(

@@ -27,6 +27,8 @@
   ENTRY(clGetProgramInfo)           \
   ENTRY(clReleaseProgram)           \
   ENTRY(clBuildProgram)             \
+  ENTRY(clCompileProgram)           \
+  ENTRY(clLinkProgram)              \
   ENTRY(clGetProgramBuildInfo)      \
   ENTRY(clCreateKernel)             \
   ENTRY(clReleaseKernel)            \

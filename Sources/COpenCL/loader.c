@@ -6,9 +6,9 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 #ifdef __linux__
 #include <sched.h>
-#include <unistd.h>
 #endif
 
 apus_cl_entry_points apus_cl_entries;
@@ -25,16 +25,25 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static const char *trouble;
 static char missing[128];
 
+int apus_cl_host_processors(void) {
+#ifdef __linux__
+  cpu_set_t usable;
+  if (sched_getaffinity(0, sizeof usable, &usable) == 0 && CPU_COUNT(&usable) > 0)
+    return CPU_COUNT(&usable);
+#endif
+  long count = sysconf(_SC_NPROCESSORS_ONLN);
+  return count > 0 ? (int)count : 1;
+}
+
 // PoCL starts a thread for each processor of the machine. Where this process may run on fewer, they
 // take turns at every launch, which costs more than many a launch: tell it how many there are. What the
 // user has set stays.
 static void tell_processors(void) {
 #ifdef __linux__
-  cpu_set_t usable;
-  if (sched_getaffinity(0, sizeof usable, &usable) != 0) return;
-  if (CPU_COUNT(&usable) >= sysconf(_SC_NPROCESSORS_ONLN)) return;
+  int usable = apus_cl_host_processors();
+  if (usable >= sysconf(_SC_NPROCESSORS_ONLN)) return;
   char count[16];
-  snprintf(count, sizeof count, "%d", CPU_COUNT(&usable));
+  snprintf(count, sizeof count, "%d", usable);
   setenv("POCL_MAX_PTHREAD_COUNT", count, 0);
 #endif
 }

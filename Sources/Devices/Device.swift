@@ -27,10 +27,13 @@ package struct DeviceTraits: Sendable, Hashable {
   package var ownMemory: Int?
   /// Threads or compute units that it uses.
   package var units: Int
+  /// How it computes a token that comes alone, where there is a choice.
+  package var steps: String?
 
   package init(
     kind: Kind, name: String, hardware: String, driver: String, largestAllocation: Int,
-    alignment: Int, readsMappedWeights: Bool, ownMemory: Int? = nil, units: Int = 1
+    alignment: Int, readsMappedWeights: Bool, ownMemory: Int? = nil, units: Int = 1,
+    steps: String? = nil
   ) {
     self.kind = kind
     self.name = name
@@ -41,6 +44,7 @@ package struct DeviceTraits: Sendable, Hashable {
     self.readsMappedWeights = readsMappedWeights
     self.ownMemory = ownMemory
     self.units = units
+    self.steps = steps
   }
 }
 

@@ -8,6 +8,8 @@ final class KernelCache {
   let device: cl_device_id
   let calls: CallCheck
   var programs: [Key: Program] = [:]
+  /// Programs of whole steps.
+  var linked: [Program] = []
 
   /// No option that lets the compiler assume finite numbers or reorder sums.
   static let options = "-cl-std=CL1.2"
@@ -44,7 +46,7 @@ final class KernelCache {
     }
   }
 
-  private let disk: ProgramCache?
+  let disk: ProgramCache?
 
   /// A cache that builds in a context which outlives it, and finds programs on disk where it has a
   /// place there.
@@ -64,7 +66,7 @@ final class KernelCache {
   /// for that, so it is done when nobody waits.
   func keepPrograms() {
     guard let disk else { return }
-    for program in programs.values where program.isUsed {
+    for program in Array(programs.values) + linked where program.isUsed {
       if let draft = program.draft {
         disk.store(program.owner.raw, under: draft.key, name: draft.name)
       }

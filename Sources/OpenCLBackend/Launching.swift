@@ -52,6 +52,9 @@ struct LaunchRange {
     x = ((all + many - 1) / many + width - 1) / width * width
   }
 
+  /// How many work-items there are along `x`, or nil where that is not all that matters.
+  var items: Int? { y == 1 && groupWidth == nil ? x : nil }
+
   /// Enqueues the launch. On a CPU a work-group is one work-item, which is already a vector: with
   /// other sizes some drivers compile anew for each. Elsewhere the driver chooses.
   func enqueue(

@@ -52,20 +52,31 @@ struct Measures {
   /// and gains little where memory is the limit, so a short launch goes to one. Else each gets several
   /// equal shares.
   func items(_ computeUnits: Int) -> Int {
+    if let microseconds, microseconds < 120 { return 1 }
+    return computeUnits * 8
+  }
+
+  /// Into how many shares workers cut what else would be a launch, to take one after the other: small ones,
+  /// so that nobody waits long for the last, but large enough for what each of them does first.
+  func shares(_ workers: Int) -> Int {
+    if workers == 1 { return 1 }
+    return min(workers * 16, max(workers * 2, (microseconds ?? 0) / 8))
+  }
+
+  /// About how long one core reads or computes, where that is known.
+  private var microseconds: Int? {
+    // Bytes a microsecond that one core reads, operations that it computes.
     let weights = operation.multiplied
     if !weights.isEmpty {
-      // Bytes a microsecond that one core reads, operations that it computes.
       let reading = weights.reduce(0) { $0 + $1.bytes } / 36_000
       let computing = weights.reduce(0) { $0 + 2 * rows * $1.rows * $1.width } / 600_000
-      if max(reading, computing) < 120 { return 1 }
+      return max(reading, computing)
     }
     switch operation {
     case .attend(_, let layout), .fused(.attendQuantize(_, let layout)):
-      let reading = rows * spans * KVLayout.spanTokens * layout.tokenBytes / 36_000
-      if reading < 120 { return 1 }
-    default: break
+      return rows * spans * KVLayout.spanTokens * layout.tokenBytes / 36_000
+    default: return nil
     }
-    return computeUnits * 8
   }
 
   private var operation: Operation { instruction.operation }

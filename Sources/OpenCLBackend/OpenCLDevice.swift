@@ -25,7 +25,7 @@ package final class OpenCLDevice: Device {
 
   let features: Set<Feature>
   /// The table's rows for each kind of operation that this device may reach, in order.
-  private var rows: [OperationKind: [Int]]
+  private(set) var rows: [OperationKind: [Int]]
   /// Rows that it could have taken but fails with, and what went wrong.
   private var dropped: [Int: String] = [:]
   /// What it is tuned to, and the rows that follow from it, numbered behind those of the table.
@@ -42,6 +42,10 @@ package final class OpenCLDevice: Device {
   let context: OwnedContext
   private let part: OwnedSubDevice?
 
+  let stepMode: StepMode
+  /// Why steps of one token run by launches for each instruction; nil where one is enough.
+  let stepObstacle: String?
+
   /// Whether commands may still run that use a buffer.
   var isBusy = false
 
@@ -53,10 +57,11 @@ package final class OpenCLDevice: Device {
   ///   - declined: operations that failed the self-test on this driver, and what went wrong.
   ///   - programs: where built programs are kept for the next process, or nil to build all anew.
   ///   - features: what rows of the kernel table may use; nil for all that the device offers.
+  ///   - steps: how a step of one token runs.
   /// - Throws: ``DeviceError`` where there is no such device or the driver refuses.
   package init(
     index: Int, threads: Int? = nil, declined: [OperationKey: String] = [:],
-    programs: DiskCache? = nil, features: Set<Feature>? = nil
+    programs: DiskCache? = nil, features: Set<Feature>? = nil, steps: StepMode = .launches
   ) throws(DeviceError) {
     let name = "opencl:\(index)"
     let handle: OpenCLDevices.Handle
@@ -113,11 +118,14 @@ package final class OpenCLDevice: Device {
     self.features = features ?? description.features
     rows = KernelTable.reached(by: self.features, without: [])
     self.calls = calls
+    stepMode = steps
+    stepObstacle = Self.obstacle(steps, description)
     traits = DeviceTraits(
       kind: .opencl, name: name, hardware: description.name,
       driver: "\(description.platform) \(description.driver)",
       largestAllocation: description.largestAllocation, alignment: 128, readsMappedWeights: false,
-      ownMemory: description.sharesHostMemory ? nil : description.memory, units: computeUnits)
+      ownMemory: description.sharesHostMemory ? nil : description.memory, units: computeUnits,
+      steps: stepObstacle.map { "by a launch for each operation: \($0)" } ?? "by one launch")
   }
 
   let calls: CallCheck
@@ -126,6 +134,7 @@ package final class OpenCLDevice: Device {
     // A buffer must not go while a command uses it, or while it is mapped; some drivers abort.
     try? closeBuffers()
     if isBusy { _ = apus_cl_finish(queue.raw) }
+    if part != nil { apus_cl_let_settle() }
     kernels.keepPrograms()
   }
 
@@ -176,11 +185,12 @@ package final class OpenCLDevice: Device {
 
   private func chooseRows() {
     rows = KernelTable.reached(by: features, without: Set(dropped.keys), tuned: tuned)
-    prepared = []
+    if isBusy { isBusy = apus_cl_finish(queue.raw) != CL_SUCCESS }
+    forgetLists()
   }
 
   /// A row of the kernel table, or of the tuning.
-  private func row(_ number: Int) -> KernelRow {
+  func row(_ number: Int) -> KernelRow {
     let beyond = number - KernelTable.rows.count
     return beyond < 0 ? KernelTable.rows[number] : tuned[beyond]
   }
@@ -204,12 +214,23 @@ package final class OpenCLDevice: Device {
 
   package func release(_ id: BufferID) {
     guard buffers[id] != nil else { return }
-    // They are bound to the buffer.
-    prepared = []
     try? closeBuffers()
     if isBusy { isBusy = apus_cl_finish(queue.raw) != CL_SUCCESS }
+    // They are bound to the buffer.
+    forgetLists()
     if let buffer = buffers.removeValue(forKey: id) { ledger.remove(buffer.bytes) }
   }
+
+  /// Drops what is kept of lists; nothing of it may be running.
+  private func forgetLists() {
+    for list in prepared {
+      if case .oneLaunch(let step) = list.step { ledger.remove(step.bytes) }
+    }
+    prepared = []
+  }
+
+  /// Counts the memory of a list that is kept.
+  func account(for step: StepLaunch) { ledger.add(step.bytes) }
 
   package func restartLedger() { ledger.restart() }
 
@@ -245,6 +266,9 @@ package final class OpenCLDevice: Device {
     try closeBuffers()
     let list = prepare(instructions)
     try recorder?.begin(instructions, sizes, isIdle: !isBusy)
+    if try runAsOne(instructions, of: list, sizes) {
+      return try calls.check(apus_cl_flush(queue.raw), "clFlush", "a step")
+    }
     for index in instructions.indices { try submit(instructions[index], index, of: list, sizes) }
     try calls.check(apus_cl_flush(queue.raw), "clFlush", "a step")
     // While the device works.
@@ -265,7 +289,10 @@ extension OpenCLDevice {
   private func prepare(_ instructions: [Instruction]) -> PreparedList {
     if let list = prepared.first(where: { $0.holds(instructions) }) { return list }
     // Whoever runs ever new lists gains nothing from old ones.
-    if prepared.count >= 32 { prepared = [] }
+    if prepared.count >= 32 {
+      if isBusy { isBusy = apus_cl_finish(queue.raw) != CL_SUCCESS }
+      forgetLists()
+    }
     let list = PreparedList(instructions)
     prepared.append(list)
     return list
@@ -275,13 +302,7 @@ extension OpenCLDevice {
   private func submit(
     _ instruction: Instruction, _ index: Int, of list: PreparedList, _ sizes: SymbolSizes
   ) throws(DeviceError) {
-    let sizes = list.slots[index].relevant(sizes)
-    if list.slots[index].sizes != sizes {
-      list.slots[index].sizes = nil
-      list.slots[index].current = []
-      try prepare(Measures(instruction: instruction, sizes: sizes), 0, &list.slots[index])
-      list.slots[index].sizes = sizes
-    }
+    try prepare(instruction, index, of: list, sizes)
     for launch in list.slots[index].current {
       isBusy = true
       if let recorder {
@@ -289,6 +310,19 @@ extension OpenCLDevice {
       } else {
         try launch.enqueue(on: queue.raw, singly: description.isCPU)
       }
+    }
+  }
+
+  /// Brings the launches of one instruction of a list to the sizes of a step.
+  func prepare(
+    _ instruction: Instruction, _ index: Int, of list: PreparedList, _ sizes: SymbolSizes
+  ) throws(DeviceError) {
+    let sizes = list.slots[index].relevant(sizes)
+    if list.slots[index].sizes != sizes {
+      list.slots[index].sizes = nil
+      list.slots[index].current = []
+      try prepare(Measures(instruction: instruction, sizes: sizes), 0, &list.slots[index])
+      list.slots[index].sizes = sizes
     }
   }
 

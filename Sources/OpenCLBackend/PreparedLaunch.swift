@@ -12,9 +12,10 @@ final class PreparedLaunch {
   let name: String
   /// Which part of the instruction it runs: 0 is the whole.
   let place: Int
+  /// That instruction, or the part of it.
+  let instruction: Instruction
   private let kernel: OwnedKernel
   private let calls: CallCheck
-  private let label: String
   private var counts: [Count] = []
   private var range: LaunchRange
 
@@ -37,21 +38,12 @@ final class PreparedLaunch {
     self.place = place
     self.kernel = kernel
     self.calls = calls
-    label = measures.instruction.label
+    instruction = measures.instruction
     range = LaunchRange(row, measures, items: items)
     var index: cl_uint = 0
     for whole in row.arguments {
       let (argument, measures) = whole.resolved(measures)
-      let instruction = measures.instruction
-      let region: Region? =
-        switch argument {
-        case .input(let number): instruction.inputs[number].region
-        case .weight(let number): instruction.weights[number]
-        case .bias: instruction.weights[measures[.hasBias]]
-        case .output: instruction.output.region
-        case .workspace: instruction.workspace
-        case .count, .number, .zero, .each, .part: nil
-        }
+      let region = argument.region(of: measures)
       switch argument {
       case .count, .each, .part: counts.append(Count(index: index, argument: whole))
       case .number(let parameter): try set(measures[parameter], at: index)
@@ -89,6 +81,8 @@ final class PreparedLaunch {
     }
   }
 
+  private var label: String { instruction.label }
+
   /// Submits the launch.
   func enqueue(
     on queue: cl_command_queue, singly: Bool, event: UnsafeMutablePointer<cl_event?>? = nil
@@ -110,8 +104,21 @@ final class PreparedLaunch {
 }
 
 extension Argument {
+  /// Where its memory lies, or nil where it has none.
+  func region(of measures: Measures) -> Region? {
+    let instruction = measures.instruction
+    return switch self {
+    case .input(let number): instruction.inputs[number].region
+    case .weight(let number): instruction.weights[number]
+    case .bias: instruction.weights[measures[.hasBias]]
+    case .output: instruction.output.region
+    case .workspace: instruction.workspace
+    case .count, .number, .zero, .each, .part: nil
+    }
+  }
+
   /// The argument of a part, and that part's measures; or itself.
-  fileprivate func resolved(_ measures: Measures) -> (Argument, Measures) {
+  func resolved(_ measures: Measures) -> (Argument, Measures) {
     guard case .part(let index, let argument) = self else { return (self, measures) }
     return argument.resolved(measures.part(index))
   }
@@ -122,6 +129,8 @@ final class PreparedList {
   /// Kept, so that no other list comes to lie in its place.
   private let instructions: [Instruction]
   var slots: [Slot]
+  /// How steps of one token run, once one did.
+  var step: StepState?
 
   /// What is kept of one instruction.
   struct Slot {

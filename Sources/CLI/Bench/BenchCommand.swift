@@ -81,6 +81,8 @@ package struct BenchCommand: AsyncParsableCommand {
   @Option(help: "Where weights lie: mmap or copy.")
   var load: LoadMode = .mmap
 
+  @OptionGroup var steps: StepArguments
+
   @Flag(
     inversion: .prefixedNo,
     help: "Measure beside generation how fast the device reads memory, and print the share of it.")
@@ -244,6 +246,7 @@ package struct BenchCommand: AsyncParsableCommand {
     options.activations = activations
     options.mode = load
     options.usesTuning = !noTuning
+    options.persistentKernel = steps.persistent
     options.contextLength = tests.map { $0.depth + $0.tokens }.max()
     Terminal.progress("loading \(subject) …")
     let benchmark = try await subject.load(options)

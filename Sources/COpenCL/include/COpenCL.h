@@ -34,6 +34,9 @@ const char *apus_cl_status_name(cl_int status);
 // the processor that they run on.
 unsigned long long apus_cl_host_processor(void);
 
+// Processors that this process may use.
+int apus_cl_host_processors(void);
+
 // A number that tells builds of this code apart: another after each time that it was linked. 0 where
 // the file that holds it cannot be found.
 unsigned long long apus_cl_build_number(void);
@@ -71,7 +74,7 @@ const char *apus_cl_object_name(apus_cl_object kind);
 // Calls that can be made to fail.
 typedef enum {
   APUS_CL_ALLOCATION,  // apus_cl_create_buffer
-  APUS_CL_BUILD,       // apus_cl_build_program
+  APUS_CL_BUILD,       // apus_cl_build_program, apus_cl_compile_program, apus_cl_link_program
   APUS_CL_ENQUEUE,     // every apus_cl_enqueue_…, and what reads, writes or maps a buffer
   APUS_CL_FAULT_KINDS  // how many kinds there are
 } apus_cl_fault;
@@ -101,6 +104,9 @@ cl_int apus_cl_device_info(
 // A sub-device with `units` compute units: clCreateSubDevices by counts. Null on failure.
 cl_device_id apus_cl_create_sub_device(cl_device_id device, cl_uint units, cl_int *status);
 void apus_cl_release_sub_device(cl_device_id device);
+// To be called between the last command of a part of a device and its release: PoCL's worker looks at the
+// device once more after whoever waited for the command has been told.
+void apus_cl_let_settle(void);
 
 // --- Contexts, queues, memory -------------------------------------------------------------------
 // A create function returns null on failure and always sets *status. Release functions accept
@@ -153,6 +159,11 @@ cl_int apus_cl_program_binary(cl_program program, unsigned char *binary);
 
 // Builds for one device and waits.
 cl_int apus_cl_build_program(cl_program program, cl_device_id device, const char *options);
+// Compiles a program that others are linked with, by the same options as a build.
+cl_int apus_cl_compile_program(cl_program program, cl_device_id device, const char *options);
+// One program from compiled ones. Where linking fails there may be a program still, which has the log.
+cl_program apus_cl_link_program(
+    cl_context context, cl_device_id device, cl_uint count, const cl_program *parts, cl_int *status);
 cl_int apus_cl_build_info(
     cl_program program, cl_device_id device, cl_program_build_info name, size_t size, void *value,
     size_t *used);

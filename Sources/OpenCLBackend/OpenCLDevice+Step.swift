@@ -1,0 +1,208 @@
+import COpenCL
+import Devices
+import ModelGraph
+
+/// How a device of OpenCL runs a step of one token.
+package enum StepMode: Sendable, Hashable {
+  /// As one launch where that is known to be faster.
+  case automatic
+  /// As one launch on every CPU device.
+  case oneLaunch
+  /// By a launch for each instruction.
+  case launches
+}
+
+/// What is known of a list's steps of one token.
+enum StepState {
+  case oneLaunch(StepLaunch)
+  /// They run by launches, and why.
+  case launches(String)
+}
+
+// Steps of one token as one launch. Launches for each instruction are the reference: with them a list's
+// first step is compared, bit by bit.
+extension OpenCLDevice {
+  /// How often a worker looks for what another does before the first step is given up: seconds.
+  private static let patience = 100_000_000
+
+  /// Why steps run by launches for each instruction, before any ran; nil where they do not.
+  static func obstacle(
+    _ mode: StepMode, _ device: OpenCLDevices.Description
+  ) -> String? {
+    switch mode {
+    case .launches: "not wanted"
+    case _ where !device.isCPU: "this is no CPU"
+    case _ where device.endsLongLoops: "this driver ends long loops"
+    case .automatic where device.platform != "Portable Computing Language":
+      "one is not known to be faster with this driver"
+    case .automatic, .oneLaunch: nil
+    }
+  }
+
+  /// Runs a step as one launch, where that works; false where launches are to run it.
+  func runAsOne(
+    _ instructions: [Instruction], of list: PreparedList, _ sizes: SymbolSizes
+  ) throws(DeviceError) -> Bool {
+    guard stepObstacle == nil, recorder == nil, sizes.rows == 1, sizes.outputs == 1,
+      instructions.count >= StepLaunch.fewestInstructions
+    else { return false }
+    switch list.step {
+    case .launches: return false
+    case .oneLaunch(let step):
+      if step.sizes != StepLaunch.relevant(sizes) {
+        let launches = try launches(of: instructions, list, sizes)
+        guard try step.resize(launches, sizes, on: queue.raw) else { return false }
+      }
+      isBusy = true
+      try step.enqueue(on: queue.raw)
+    case nil:
+      let state = try tryAsOne(instructions, of: list, sizes)
+      list.step = state
+      if case .oneLaunch(let step) = state { account(for: step) }
+      if case .launches(let reason) = state, stepMode == .oneLaunch {
+        throw DeviceError(
+          device: traits.name, call: "a step as one launch", status: "not possible",
+          detail: "\(reason); leave out --persistent on")
+      }
+    }
+    return true
+  }
+
+  /// Whether a worker that waits may ask Linux to run others meanwhile.
+  private var yields: Bool {
+    #if os(Linux)
+      return features.contains(.vnni)
+    #else
+      return false
+    #endif
+  }
+
+  /// Runs a list's first step both ways.
+  private func tryAsOne(
+    _ instructions: [Instruction], of list: PreparedList, _ sizes: SymbolSizes
+  ) throws(DeviceError) -> StepState {
+    let launches = try launches(of: instructions, list, sizes)
+    try submit(launches)
+    guard let output = instructions.last?.output, instructions.canRunTwice(sizes) else {
+      return .launches("a step cannot be repeated")
+    }
+    let expected = try content(of: output, sizes)
+    let reason: String
+    do throws(DeviceError) {
+      let step = try StepLaunch(
+        parts(of: launches, sizes), phases: launches.count + instructions.count,
+        buffers: instructions.buffers.map { ($0, buffer($0).raw) },
+        workers: min(computeUnits, Int(apus_cl_host_processors())), yields: yields, kernels: kernels
+      )
+      if try step.resize(launches, sizes, on: queue.raw) {
+        isBusy = true
+        try step.enqueue(on: queue.raw, patience: Self.patience)
+        if try content(of: output, sizes) == expected {
+          return .oneLaunch(step)
+        }
+        reason = "its results differ"
+      } else {
+        reason = "there are launches in the way"
+      }
+    } catch { reason = "\(error)" }
+    try submit(launches)
+    return .launches(reason)
+  }
+
+  /// The launches of a step.
+  private func launches(
+    of instructions: [Instruction], _ list: PreparedList, _ sizes: SymbolSizes
+  ) throws(DeviceError) -> [PreparedLaunch] {
+    var launches: [PreparedLaunch] = []
+    for index in instructions.indices {
+      try prepare(instructions[index], index, of: list, sizes)
+      launches += list.slots[index].current
+    }
+    return launches
+  }
+
+  private func submit(_ launches: [PreparedLaunch]) throws(DeviceError) {
+    isBusy = true
+    for launch in launches { try launch.enqueue(on: queue.raw, singly: description.isCPU) }
+  }
+
+  private func content(of operand: Operand, _ sizes: SymbolSizes) throws(DeviceError) -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: operand.bytes(sizes))
+    let result = bytes.withUnsafeMutableBytes { bytes in
+      Result { () throws(DeviceError) in try read(operand.region, into: bytes) }
+    }
+    try result.get()
+    return bytes
+  }
+
+  /// The kernels of some launches, and those that serve the same operations when rows see more tokens.
+  private func parts(of launches: [PreparedLaunch], _ sizes: SymbolSizes) -> [StepProgram.Part] {
+    var parts: [StepProgram.Part] = []
+    var known: Set<StepProgram.Part> = []
+    for launch in launches {
+      let measures = Measures(instruction: launch.instruction, sizes: sizes)
+      for number in alternatives(launch.row.kind) {
+        let part = StepProgram.Part(number, row(number), measures)
+        if known.insert(part).inserted { parts.append(part) }
+      }
+    }
+    return parts
+  }
+
+  /// The rows that serve one token.
+  private func alternatives(_ kind: OperationKind) -> [Int] {
+    var found: [Int] = []
+    for number in rows[kind] ?? [] {
+      found.append(number)
+      guard let sequel = row(number).then else { break }
+      found += alternatives(sequel)
+    }
+    return found
+  }
+}
+
+extension [Instruction] {
+  /// The memory that they use.
+  fileprivate var buffers: [BufferID] {
+    var found: Set<BufferID> = []
+    for instruction in self {
+      for part in [instruction] + instruction.parts {
+        let operands = part.inputs.map(\.region) + [part.output.region]
+        for region in operands + part.weights { found.insert(region.buffer) }
+        if let workspace = part.workspace { found.insert(workspace.buffer) }
+      }
+    }
+    return found.sorted { $0.index < $1.index }
+  }
+
+  /// Whether they do the same when they run again: none writes to where one before it, or itself, has read
+  /// what came from outside. Keys and values of a token may be written twice.
+  func canRunTwice(_ sizes: SymbolSizes) -> Bool {
+    func place(_ operand: Operand) -> (buffer: BufferID, bytes: Range<Int>) {
+      let start = operand.region.offset
+      return (operand.region.buffer, start..<start + operand.bytes(sizes))
+    }
+    var written: [(buffer: BufferID, bytes: Range<Int>)] = []
+    var brought: [(buffer: BufferID, bytes: Range<Int>)] = []
+    for part in flatMap(\.parts) {
+      for input in part.inputs {
+        if case .pages = input.format { continue }
+        let input = place(input)
+        let isOwn = written.contains {
+          $0.buffer == input.buffer && $0.bytes.lowerBound <= input.bytes.lowerBound
+            && input.bytes.upperBound <= $0.bytes.upperBound
+        }
+        if !isOwn { brought.append(input) }
+      }
+      if case .pages = part.output.format { continue }
+      let output = place(part.output)
+      if brought.contains(where: {
+        $0.buffer == output.buffer && $0.bytes.overlaps(output.bytes)
+      }) {
+        return false
+      }
+      written.append(output)
+    }
+    return true
+  }
+}

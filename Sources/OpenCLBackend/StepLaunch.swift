@@ -1,0 +1,141 @@
+import COpenCL
+import Devices
+import ModelGraph
+
+/// Steps of one token as one launch each: `Kernels/step/step.cl`, made for a list of instructions.
+final class StepLaunch {
+  /// Of lists that are shorter, launches cost little.
+  static let fewestInstructions = 8
+
+  private let kernel: OwnedKernel
+  private let opcodes: [StepProgram.Part: Int]
+  private let slabs: [BufferID: Int]
+  private let workers: Int
+  private let calls: CallCheck
+  private let work: OwnedBuffer
+  private let meters: OwnedBuffer
+  /// Which set of meters the next step takes.
+  private var set: cl_uint = 0
+  /// The sizes that the phases are for, as far as they matter.
+  private(set) var sizes: SymbolSizes?
+
+  /// Bytes on the device.
+  var bytes: Int { work.bytes + meters.bytes }
+
+  /// Builds the program for kernels that steps may need, the most launches that it stands for, and the
+  /// memory that instructions use. `yields` says whether the driver takes assembly for Linux on x86-64.
+  init(
+    _ parts: [StepProgram.Part], phases: Int, buffers: [(id: BufferID, raw: cl_mem)], workers: Int,
+    yields: Bool, kernels: KernelCache
+  ) throws(DeviceError) {
+    let program = StepProgram(parts, slabs: buffers.count, yields: yields)
+    opcodes = program.opcodes
+    self.workers = workers
+    calls = kernels.calls
+    slabs = Dictionary(
+      uniqueKeysWithValues: buffers.enumerated().map { ($1.id, $0) })
+    let longest = parts.map(\.row.parameterCount).max() ?? 0
+    work = try kernels.buffer(bytes: phases * (3 + longest) * 8, "phases")
+    meters = try kernels.buffer(bytes: workers == 1 ? 4 : phases * 256, "meters")
+    kernel = try kernels.kernel(program)
+    for (index, buffer) in buffers.enumerated() {
+      try set(Optional(buffer.raw), at: cl_uint(5 + index))
+    }
+    try set(Optional(work.raw), at: 0)
+    try set(Optional(meters.raw), at: 2)
+    try set(set, at: 3)
+  }
+
+  /// What matters of the sizes of a step: phases count in spans what rows see.
+  static func relevant(_ sizes: SymbolSizes) -> SymbolSizes {
+    var sizes = sizes
+    sizes.depth = sizes.depth.map { AttentionParts.spans(tokens: $0) }
+    return sizes
+  }
+
+  /// Takes phases for the sizes of a step from its launches; false where one is not of the program.
+  func resize(
+    _ launches: [PreparedLaunch], _ sizes: SymbolSizes, on queue: cl_command_queue
+  ) throws(DeviceError) -> Bool {
+    self.sizes = nil
+    var words: [UInt64] = []
+    for launch in launches {
+      let measures = Measures(instruction: launch.instruction, sizes: sizes)
+      guard let phase = phase(launch, measures) else { return false }
+      words += phase
+    }
+    guard words.count * 8 <= work.bytes else { return false }
+    try write(words, to: work, queue)
+    if workers > 1 {
+      try write([UInt64](repeating: 0, count: meters.bytes / 8), to: meters, queue)
+    }
+    try set(cl_uint(launches.count), at: 1)
+    self.sizes = Self.relevant(sizes)
+    return true
+  }
+
+  private func phase(_ launch: PreparedLaunch, _ measures: Measures) -> [UInt64]? {
+    let row = launch.row
+    let range = LaunchRange(row, measures, items: measures.shares(workers))
+    guard let opcode = opcodes[StepProgram.Part(launch.number, row, measures)],
+      let items = range.items
+    else { return nil }
+    var words = [UInt64(opcode), UInt64(items), UInt64(row.parameterCount)]
+    for whole in row.arguments {
+      let (argument, measures) = whole.resolved(measures)
+      switch argument {
+      case .count(let measure): words.append(UInt64(measures[measure]))
+      case .number(let parameter): words.append(UInt64(measures[parameter].bitPattern))
+      case .zero: words.append(0)
+      case .each, .part: words.append(UInt64(range.each))
+      case .input, .weight, .bias, .output, .workspace:
+        // Where there is no memory, the kernel reads none.
+        let region = argument.region(of: measures)
+        guard let slab = region.map({ slabs[$0.buffer] }) ?? 0 else { return nil }
+        words += [UInt64(slab), UInt64(region?.offset ?? 0)]
+      }
+    }
+    return words
+  }
+
+  /// Submits a step. A worker looks `patience` times for what another does before it gives up; or for ever.
+  func enqueue(on queue: cl_command_queue, patience: Int? = nil) throws(DeviceError) {
+    if workers > 1 { try set(set, at: 3) }
+    try set(cl_uint(patience ?? 0), at: 4)
+    try calls.check(
+      apus_cl_enqueue_kernel(queue, kernel.raw, 2, [workers, 1], [1, 1], nil),
+      "clEnqueueNDRangeKernel", "a step")
+    set = 1 - set
+  }
+
+  private func write(
+    _ words: [UInt64], to buffer: OwnedBuffer, _ queue: cl_command_queue
+  ) throws(DeviceError) {
+    let status = words.withUnsafeBytes {
+      apus_cl_write_buffer(queue, buffer.raw, 0, $0.count, $0.baseAddress)
+    }
+    try calls.check(status, "clEnqueueWriteBuffer", "phases of a step")
+  }
+
+  private func set<Value: BitwiseCopyable>(_ value: Value, at index: cl_uint) throws(DeviceError) {
+    let status = withUnsafeBytes(of: value) {
+      apus_cl_set_argument(kernel.raw, index, $0.count, $0.baseAddress)
+    }
+    try calls.check(status, "clSetKernelArg", "argument \(index) of a step")
+  }
+}
+
+extension KernelRow {
+  /// Parameters of the kernel function.
+  fileprivate var parameterCount: Int { arguments.reduce(0) { $0 + $1.parameterCount } }
+}
+
+extension KernelCache {
+  fileprivate func buffer(bytes: Int, _ label: String) throws(DeviceError) -> OwnedBuffer {
+    var status = CL_SUCCESS
+    let raw = apus_cl_create_buffer(context, bytes, &status)
+    return OwnedBuffer(
+      raw: try calls.made(raw, status, "clCreateBuffer", "\(bytes) bytes for \(label)"),
+      bytes: bytes)
+  }
+}

@@ -1,0 +1,174 @@
+import COpenCL
+import Devices
+import DiskCache
+
+/// The program of a whole step: kernels of the table as functions, and one kernel that calls them.
+///
+/// Each program is compiled as it stands, but for its kernels' names and for where they find their work-item,
+/// so that functions and defines of the same name do not meet; the driver links them.
+struct StepProgram {
+  /// A kernel of the table with the values of its defines: what an opcode stands for.
+  struct Part: Hashable {
+    /// The row's number on the device, and the row.
+    let number: Int
+    let row: KernelRow
+    let values: [Int]
+
+    init(_ number: Int, _ row: KernelRow, _ measures: Measures) {
+      self.number = number
+      self.row = row
+      values = row.defines.map { define in
+        switch define.value {
+        case .number(let number): number
+        case .measure(let measure): measures[measure]
+        }
+      }
+    }
+
+    static func == (a: Part, b: Part) -> Bool { a.number == b.number && a.values == b.values }
+
+    func hash(into hasher: inout Hasher) {
+      hasher.combine(number)
+      hasher.combine(values)
+    }
+  }
+
+  /// What is linked, in the order of what it calls: the last text has the kernel.
+  let texts: [String]
+  /// The opcodes.
+  let opcodes: [Part: Int]
+
+  /// The program for some parts and so many slabs of memory.
+  ///
+  /// - Parameters:
+  ///   - parts: kernels of the table; one may come more than once.
+  ///   - slabs: how many there are.
+  ///   - yields: whether the driver takes assembly for Linux on x86-64.
+  init(_ parts: [Part], slabs: Int, yields: Bool) {
+    var opcodes: [Part: Int] = [:]
+    // Programs by their text, and the table's entries of each.
+    var programs: [String] = []
+    var numbers: [String: Int] = [:]
+    var prototypes: [String] = []
+    var cases: [String] = []
+    for part in parts where opcodes[part] == nil {
+      let row = part.row
+      let defines = zip(row.defines, part.values).map { (name: $0.name, value: $1) }
+      let text = KernelSource.program(row.program, shared: row.shared, defines: defines)
+      let number = numbers[text] ?? programs.count
+      if number == programs.count {
+        numbers[text] = number
+        programs.append(Self.functions(of: row.program, number) + text)
+      }
+      let name = Self.name(row.entry, number)
+      let opcode = opcodes.count
+      opcodes[part] = opcode
+      let (parameters, arguments) = Self.signature(row)
+      let prototype = "void \(name)(size_t item, \(parameters));\n"
+      if !prototypes.contains(prototype) { prototypes.append(prototype) }
+      cases.append("  case \(opcode): \(name)(item, \(arguments)); break;\n")
+    }
+    let names = (0..<slabs).map { "slab_\($0)" }
+    let caller =
+      prototypes.joined() + """
+        static inline void run_phase(
+            uint opcode, size_t item, global const ulong *words, global uchar *const *slabs)
+        {
+          switch (opcode) {
+        \(cases.joined())  }
+        }
+        #define SLAB_PARAMETERS \(names.map { "global uchar *\($0)" }.joined(separator: ", "))
+        #define SLABS \(names.joined(separator: ", "))
+
+        """
+    let kernel = KernelSource.program(
+      "step/step", shared: [],
+      defines: [(name: "SLAB_COUNT", value: slabs), (name: "YIELDS", value: yields ? 1 : 0)])
+    texts = programs + [caller + kernel]
+    self.opcodes = opcodes
+  }
+
+  /// Lines that make functions of a program's kernels, which get their work-item as an argument.
+  private static func functions(of program: String, _ number: Int) -> String {
+    let entries = Set(KernelTable.rows.filter { $0.program == program }.map(\.entry)).sorted()
+    let defines = [
+      "kernel", "get_global_id(dimension) ((dimension) == 0 ? item : (size_t)0)",
+    ]
+    let functions = entries.map { "\($0)(...) \(name($0, number))(size_t item, __VA_ARGS__)" }
+    return (defines + functions).map { "#define \($0)\n" }.joined()
+  }
+
+  /// Programs may have entries of the same name.
+  private static func name(_ entry: String, _ number: Int) -> String { "\(entry)_\(number)" }
+
+  /// The types of a kernel's parameters, and its arguments from words.
+  private static func signature(_ row: KernelRow) -> (parameters: String, arguments: String) {
+    var parameters: [String] = []
+    var arguments: [String] = []
+    for argument in row.arguments {
+      let word = "words[\(arguments.count)]"
+      switch argument.whole {
+      case .input, .weight, .bias, .output, .workspace:
+        parameters += ["global uchar *", "ulong"]
+        arguments += ["slabs[\(word)]", "words[\(arguments.count + 1)]"]
+      case .number, .zero:
+        parameters.append("float")
+        arguments.append("as_float((uint)\(word))")
+      case .count, .each, .part:
+        parameters.append("uint")
+        arguments.append("(uint)\(word)")
+      }
+    }
+    return (parameters.joined(separator: ", "), arguments.joined(separator: ", "))
+  }
+}
+
+extension Argument {
+  /// What it is, of whatever part.
+  fileprivate var whole: Argument {
+    if case .part(_, let argument) = self { argument.whole } else { self }
+  }
+}
+
+extension KernelCache {
+  /// The kernel of a step's program, from disk or built.
+  func kernel(_ step: StepProgram) throws(DeviceError) -> OwnedKernel {
+    let entry = "run_step"
+    let key = disk?.key(source: step.texts.joined(separator: "\u{0}"), options: Self.options)
+    var found: OwnedProgram?
+    if let disk, let key {
+      found = disk.program(key, in: context, for: device, options: Self.options, entry: entry)
+    }
+    let program: Program
+    if let built = found.take() {
+      program = Program(built, shared: [])
+    } else {
+      program = Program(try link(step.texts), shared: [], draft: key.map { ($0, "step/step") })
+    }
+    linked.append(program)
+    var status = CL_SUCCESS
+    return OwnedKernel(
+      raw: try calls.made(
+        apus_cl_create_kernel(program.owner.raw, entry, &status), status, "clCreateKernel",
+        "\(entry) of step/step"))
+  }
+
+  private func link(_ texts: [String]) throws(DeviceError) -> OwnedProgram {
+    var compiled: [Program] = []
+    for text in texts {
+      var status = CL_SUCCESS
+      let raw = text.withCString { apus_cl_create_program(context, $0, text.utf8.count, &status) }
+      let program = OwnedProgram(
+        raw: try calls.made(raw, status, "clCreateProgramWithSource", "step/step"))
+      status = apus_cl_compile_program(program.raw, device, Self.options)
+      try calls.check(status, "clCompileProgram", "step/step\(log(of: program.raw))")
+      compiled.append(Program(program, shared: []))
+    }
+    var status = CL_SUCCESS
+    let parts = compiled.map { Optional($0.owner.raw) }
+    let raw = apus_cl_link_program(context, device, cl_uint(parts.count), parts, &status)
+    let program = OwnedProgram(raw: try calls.made(raw, status, "clLinkProgram", "step/step"))
+    try calls.check(status, "clLinkProgram", "step/step\(log(of: program.raw))")
+    return program
+  }
+}

@@ -1,0 +1,112 @@
+import COpenCL
+import Devices
+import GGUF
+import ModelGraph
+import Models
+import OpenCLBackend
+import Planning
+import Runtime
+import Tensors
+import TestSupport
+import Testing
+
+private let processors = OpenCLDevices.list().devices.filter {
+  $0.isCPU && !["Oclgrind", "rusticl"].contains($0.platform)
+}
+
+/// Tokens that are computed by one launch each have the bits that launches for each operation give.
+@Suite(.serialized, .enabled(if: !processors.isEmpty, "no OpenCL device is a CPU"))
+struct OneLaunchTests {
+  /// Logits of tokens that come one by one, and the launches that the last of them took.
+  private func run(
+    _ model: RandomModel, _ activations: ActivationFormat, tokens: Int, context: Int,
+    on device: OpenCLDevice
+  ) throws -> (logits: [[Float]], launches: Int) {
+    let disk = TemporaryFile(model.encoded())
+    let file = try GGUFFile(path: disk.path)
+    let graph = try Model(file, activations: activations, contextLength: context).graph
+    let plan = try Planner(
+      bounds: SymbolSizes(rows: 1, outputs: 1), pageCount: context / KVLayout.pageTokens,
+      element: activations == .f32 ? .f32 : .f16
+    ).plan(graph, on: [device])
+    let loop = try EngineLoop(plan, devices: [device], weights: file, contextLength: context)
+    var logits: [[Float]] = []
+    var calls = 0
+    defer { apus_cl_inject_nothing() }
+    let ids = (0..<tokens).map { Int32($0 * 37 % 200) }
+    try loop.evaluate(ids, wantedFrom: 0) {
+      logits.append(Array($1))
+      calls = many - apus_cl_calls_before_fault(APUS_CL_ENQUEUE)
+      apus_cl_inject(APUS_CL_ENQUEUE, many, -5)
+    }
+    // Beside the launches there are what is written for a step, and its logits.
+    return (logits, calls)
+  }
+  private let many = 1 << 40
+
+  private func device(
+    _ description: OpenCLDevices.Description, threads: Int?, _ steps: StepMode
+  ) throws -> OpenCLDevice {
+    try OpenCLDevice(index: description.index, threads: threads, steps: steps)
+  }
+
+  @Test(arguments: processors, [1, nil] as [Int?])
+  func everyArchitectureHasTheSameBits(
+    _ description: OpenCLDevices.Description, threads: Int?
+  ) throws {
+    if threads != nil && !description.isDivisible { return }
+    let models: [(RandomModel, ActivationFormat)] = [
+      (RandomModel(flavour: .llama, type: .q4_1), .int8),
+      (RandomModel(flavour: .qwen2, type: .q5_0), .int8),
+      (RandomModel(flavour: .gemma3, type: .q6_K), .int8),
+      (RandomModel(flavour: .phi3, type: .f16), .f32),
+    ]
+    for (model, activations) in models {
+      let apart = try run(
+        model, activations, tokens: 40, context: 256,
+        on: device(description, threads: threads, .launches))
+      let whole = try run(
+        model, activations, tokens: 40, context: 256,
+        on: device(description, threads: threads, .oneLaunch))
+      #expect(whole.logits == apart.logits && apart.logits.count == 40, "\(model)")
+      #expect(whole.launches < 10 && apart.launches > whole.launches + 5, "\(model)")
+    }
+    #expect(apus_cl_live_total() == 0)
+  }
+
+  /// Behind 512 tokens attention has a launch more, of a kernel that the first step does not need.
+  @Test(arguments: processors)
+  func itGoesOnBehindASpan(_ description: OpenCLDevices.Description) throws {
+    var model = RandomModel(flavour: .llama, type: .q8_0)
+    model.metadata["context_length"] = .unsigned(1024)
+    let apart = try run(
+      model, .int8, tokens: 530, context: 1024, on: device(description, threads: nil, .launches))
+    let whole = try run(
+      model, .int8, tokens: 530, context: 1024, on: device(description, threads: nil, .oneLaunch))
+    #expect(whole.logits == apart.logits && apart.logits.count == 530)
+    #expect(whole.launches < 10)
+  }
+
+  /// Where the program cannot be built, launches for each operation go on; an error where one was asked for.
+  @Test(arguments: processors.filter { $0.platform == "Portable Computing Language" })
+  func whereItDoesNotBuildLaunchesGoOn(_ description: OpenCLDevices.Description) throws {
+    let model = RandomModel(flavour: .llama, type: .q4_0)
+    func logits(_ mode: StepMode, failingBuild: Int = 0) throws -> [[Float]] {
+      apus_cl_inject(APUS_CL_BUILD, failingBuild, -11)
+      defer { apus_cl_inject_nothing() }
+      return try run(
+        model, .int8, tokens: 3, context: 256, on: device(description, threads: nil, mode)
+      ).logits
+    }
+    let expected = try logits(.launches)
+    // Kernels for launches are built first; without them there is an error.
+    var failing = 1
+    while failing < 40, (try? logits(.automatic, failingBuild: failing)) != expected {
+      failing += 1
+    }
+    #expect(failing > 4 && failing < 40)
+    #expect(throws: (any Error).self) { try logits(.oneLaunch, failingBuild: failing) }
+    #expect(try logits(.oneLaunch) == expected)
+    #expect(apus_cl_live_total() == 0)
+  }
+}
