@@ -104,7 +104,7 @@ import Testing
 
   @Test func everyProgramIsUsed() {
     let used = Set(KernelTable.rows.flatMap { [$0.program] + $0.shared })
-    #expect(used.union(["common/prelude", "probe/roofline"]) == Set(Self.programs.keys))
+    #expect(used.union(["common/prelude", "probe/roofline", "step/step"]) == Set(Self.programs.keys))
   }
 
   /// A text without its comments.
