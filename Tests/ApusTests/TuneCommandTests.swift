@@ -57,7 +57,7 @@ private let absence: Comment = "no OpenCL device: \(listing.reason ?? "")"
       "run", model.path, "-p", "HELLO", "-n", "4", "--temperature", "0", "--raw", "--device",
       "opencl:0",
     ]
-    let plain = try commands.run(run, environment: environment)
+    let plain = try commands.run(run + ["--no-tuning"], environment: environment)
     #expect(plain.status == 0, "\(plain.notes)")
     let before = try commands.run(["cache", "list"], environment: environment).output
     let device = try OpenCLDevice(index: 0)
