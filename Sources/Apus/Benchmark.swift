@@ -1,4 +1,5 @@
 import CPUBackend
+import Devices
 import GGUF
 import ModelGraph
 import Models
@@ -107,7 +108,9 @@ public final class Benchmark: Sendable {
     notices = started.notices
     contextLength = shape.context
     batch = shape.rows
-    reads = DecodeReads(model.graph, cacheBytesPerToken: started.plan.cacheBytesPerToken)
+    reads = DecodeReads(
+      model.graph, shape.planner.reading,
+      cacheBytesPerToken: started.plan.cacheBytesPerToken)
     self.started = started
   }
 
@@ -222,15 +225,21 @@ public final class Benchmark: Sendable {
 private struct DecodeReads: Sendable {
   private var weights = 0
   /// Numbers that a layer keeps of a token, and how far it looks back.
-  private var layers: [(numbers: Int, window: Int?)] = []
+  private var layers: [(numbers: Int, window: Int?, pages: PageReading?)] = []
   private var numberBytes = 0
 
-  init(_ graph: Graph, cacheBytesPerToken: Int) {
+  init(_ graph: Graph, _ reading: PageReading?, cacheBytesPerToken: Int) {
     for node in graph.nodes {
       switch node.op {
       case .embedRows(let embed): weights += embed.table.rowBytes
       case .attention(let attention):
-        layers.append((2 * attention.kvHeadCount * attention.headWidth, attention.window))
+        layers.append(
+          (
+            2 * attention.kvHeadCount * attention.headWidth, attention.window,
+            reading.flatMap {
+              $0.chooses(layer: node.layer ?? 0, window: attention.window) ? $0 : nil
+            }
+          ))
       default: weights += node.op.weights.reduce(0) { $0 + $1.bytes }
       }
     }
@@ -238,6 +247,11 @@ private struct DecodeReads: Sendable {
   }
 
   func bytes(at depth: Int) -> Int {
-    layers.reduce(weights) { $0 + $1.numbers * min(depth, $1.window ?? depth) * numberBytes }
+    layers.reduce(weights) { sum, layer in
+      let most = layer.window ?? layer.pages.map { $0.pages * KVLayout.pageTokens } ?? depth
+      // The least and the largest keys of each page are as many numbers as a token.
+      let bounds = most < depth && layer.pages?.chooser == .scores ? KVLayout.pages(depth) : 0
+      return sum + layer.numbers * (min(depth, most) + bounds) * numberBytes
+    }
   }
 }

@@ -1,4 +1,5 @@
 import Devices
+import ModelGraph
 import Planning
 
 /// Operations that are placed alike: a line of `apus run --placement`.
@@ -13,6 +14,8 @@ public struct PlacementLine: Sendable, Hashable {
   public var device: String
   /// The kernel variant.
   public var variant: String
+  /// What attention reads: `all tokens`, `quest, 1024 tokens`; nil for anything else.
+  public var reads: String?
   /// Why devices earlier in order did not take it, or nil where the first did.
   public var reason: String?
 }
@@ -22,10 +25,14 @@ extension LanguageModel {
   public func placementReport() -> [PlacementLine] {
     var lines: [PlacementLine] = []
     var places: [PlacementLine: Int] = [:]
-    for placement in plan.placements {
+    // Where a policy chooses, prompts read all all the same: what differs for new tokens comes last.
+    let usual = Set(plan.placements.map(\.sameness))
+    let others = plan.chosen?.placements.filter { !usual.contains($0.sameness) } ?? []
+    for placement in plan.placements + others {
       let line = PlacementLine(
         label: placement.label, operation: placement.key.description, count: 0,
         device: devices[placement.device].name, variant: placement.variant,
+        reads: placement.attention.map(reads),
         reason: placement.declined.isEmpty ? nil : placement.declined.joined(separator: "; "))
       let index = places[line] ?? lines.count
       if index == lines.count {
@@ -35,5 +42,24 @@ extension LanguageModel {
       lines[index].count += 1
     }
     return lines
+  }
+
+  /// What attention reads, in words.
+  private func reads(_ attention: Attention) -> String {
+    if let pages = attention.pages {
+      return "\(policy.rawValue), \(pages.count * KVLayout.pageTokens) tokens"
+    }
+    if let window = attention.window { return "the last \(window) tokens" }
+    return "all tokens" + (plan.chosen == nil ? "" : " of a prompt")
+  }
+}
+
+extension Placement {
+  /// What two lists of instructions have in common where they place the same.
+  fileprivate var sameness: [String] {
+    [
+      "\(label)", "\(layer ?? -1)", "\(key)", "\(attention?.pages?.count ?? 0)", "\(device)",
+      variant,
+    ]
   }
 }

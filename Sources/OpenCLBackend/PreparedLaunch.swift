@@ -131,7 +131,7 @@ final class PreparedList {
 
     fileprivate init(_ instruction: Instruction) {
       switch instruction.operation {
-      case .attend, .fused(.attendQuantize): seesDepth = true
+      case .attend, .scorePages, .fused(.attendQuantize): seesDepth = true
       default: seesDepth = false
       }
     }

@@ -9,6 +9,8 @@ package struct Planner {
   /// Pages of each layer's pool.
   package var pageCount: Int
   package var element: KVLayout.Element
+  /// Which pages rows read while a text is generated, or nil for all.
+  package var reading: PageReading?
   /// Whether devices that can do so read weights where the file is mapped.
   package var mapsWeights = true
   /// Whether neighbouring operations become one where a device has a kernel for them.
@@ -34,10 +36,21 @@ package struct Planner {
   package func plan(
     _ graph: Graph, on devices: [any Device]
   ) throws(PlanningError) -> ExecutionPlan {
-    var lowered = LoweredGraph(graph, element: element)
-    var placements = try lowered.placements(on: devices)
-    if fuses { (lowered, placements) = lowered.fused(placements, on: devices) }
-    var assembly = Assembly(lowered, placements, devices, self)
+    func lowered(isChosen: Bool) -> LoweredGraph {
+      LoweredGraph(
+        graph, element: element, reading: reading, isChosen: isChosen, pageCount: pageCount)
+    }
+    // Both lists of instructions use the same caches: what one asks of a device, the other does too.
+    let lists =
+      reading == nil
+      ? [lowered(isChosen: false)] : [lowered(isChosen: false), lowered(isChosen: true)]
+    let all = lists.flatMap(\.nodes)
+    let placed = try lists.map { list throws(PlanningError) in
+      let placements = try list.placements(on: devices, sharingWith: all)
+      return fuses ? list.fused(placements, on: devices) : (list, placements)
+    }
+    var assembly = Assembly(placed[0].0, placed[0].1, devices, self)
+    if placed.count > 1 { assembly.add(placed[1].0, placed[1].1) }
     try assembly.placeWeights(constants: graph.constants)
     try assembly.placePools()
     try assembly.placeStepBuffers()

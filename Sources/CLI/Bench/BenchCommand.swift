@@ -81,6 +81,8 @@ package struct BenchCommand: AsyncParsableCommand {
   @Option(help: "Where weights lie: mmap or copy.")
   var load: LoadMode = .mmap
 
+  @OptionGroup(title: "Long contexts") var policy: PolicyArguments
+
   @Flag(
     inversion: .prefixedNo,
     help: "Measure beside generation how fast the device reads memory, and print the share of it.")
@@ -240,6 +242,7 @@ package struct BenchCommand: AsyncParsableCommand {
     options.batch = setting.batch
     options.activations = activations
     options.mode = load
+    policy.set(&options)
     options.contextLength = tests.map { $0.depth + $0.tokens }.max()
     Terminal.progress("loading \(subject) …")
     let benchmark = try await subject.load(options)

@@ -1,0 +1,159 @@
+// Which pages of the cache a row reads: bounds of the keys of each page, scores by them, and the best.
+#include <float.h>
+
+// The bounds of a kv head in a page: numbers a side, whole vectors of 16.
+INLINE size_t bounds_width(const cpu_kv_pool *pool) { return (pool->head_width + 15) / 16 * 16; }
+
+static void bound_pages(const void *arguments, size_t first, size_t last) {
+  const cpu_bound_pages_arguments *a = arguments;
+  const cpu_kv_pool *pool = &a->pool;
+  size_t width = pool->head_width, side = bounds_width(pool), block = head_bytes(pool);
+  size_t size = pool->half ? 2 : 4;
+  for (size_t r = first; r < last; r++) {
+    if (a->slots[r] < 0 || a->slots[r] % PAGE != PAGE - 1) continue;
+    size_t page = (size_t)a->slots[r] / PAGE;
+    for (size_t h = 0; h < pool->heads; h++) {
+      const uint8_t *keys = (const uint8_t *)pool->pages + (page * pool->heads + h) * block;
+      uint8_t *least_of = (uint8_t *)a->bounds + (page * pool->heads + h) * 2 * side * size;
+      for (size_t d = 0; d < side; d++) {
+        float low = 0, high = 0;
+        if (d < width) {
+          vf most = kv_load(pool->half, keys, d * PAGE), fewest = most;
+          for (int c = 1; c < PAGE_VECTORS; c++) {
+            vf more = kv_load(pool->half, keys, d * PAGE + (size_t)(c * LANES));
+            most = max_of(more, most);
+            fewest = choose(more < fewest, more, fewest);
+          }
+          high = peak_of(most);
+          low = -peak_of(-fewest);
+        }
+        kv_store(pool->half, least_of, d, low);
+        kv_store(pool->half, least_of, side + d, high);
+      }
+    }
+  }
+}
+
+// Sums of the 16 lanes of four numbers' products.
+INLINE quad sums_of_lanes(vf lanes[4][SUM_VECTORS]) {
+  vf v[4];
+  for (int i = 0; i < 4; i++)
+    v[i] = SUM_VECTORS == 2 ? lanes[i][0] + lanes[i][SUM_VECTORS - 1] : lanes[i][0];
+  return sums_of(v);
+}
+
+// The scores of four pages, whose bounds begin at `at`: the largest over `queries` queries, each of
+// `side` numbers.
+INLINE quad score_pages_of_four(bool half, const float *q, size_t queries, size_t side,
+                                const uint8_t *const at[4]) {
+  quad best = (quad)-FLT_MAX;
+  for (size_t j = 0; j < queries; j++) {
+    vf lanes[4][SUM_VECTORS];
+    for (int i = 0; i < 4; i++)
+      for (int c = 0; c < SUM_VECTORS; c++) lanes[i][c] = (vf)0.0f;
+    for (size_t d = 0; d < side; d += 16)
+      for (int c = 0; c < SUM_VECTORS; c++) {
+        size_t place = d + (size_t)(c * LANES);
+        vf x = load(q + j * side + place);
+        vi larger = x > 0.0f;
+        for (int i = 0; i < 4; i++)
+          lanes[i][c] = fused(
+              x, choose(larger, kv_load(half, at[i], side + place), kv_load(half, at[i], place)),
+              lanes[i][c]);
+      }
+    quad sums = sums_of_lanes(lanes);
+    for (int i = 0; i < 4; i++) best[i] = sums[i] > best[i] ? sums[i] : best[i];
+  }
+  return best + 0.0f;
+}
+
+// Kv head `kv_head` of a row, some queries at a time.
+INLINE void score_row(bool half, const cpu_score_pages_arguments *a, size_t row, size_t kv_head) {
+  enum { TOGETHER = 8 };
+  float q[TOGETHER * CPU_MAX_HEAD_WIDTH];
+  size_t width = a->pool.head_width, side = bounds_width(&a->pool), group = a->heads / a->pool.heads;
+  size_t size = half ? 2 : 4, page_bytes = a->pool.heads * 2 * side * size;
+  size_t pages = ((size_t)a->end[row] + PAGE - 1) / PAGE, scored = pages - 1;
+  const int32_t *table = a->tables + a->table[row];
+  const uint8_t *base = (const uint8_t *)a->bounds + kv_head * 2 * side * size;
+  float *scores = a->scores + (row * a->pool.heads + kv_head) * a->stride;
+  for (size_t h = 0; h < group; h += TOGETHER) {
+    size_t queries = group - h < TOGETHER ? group - h : TOGETHER;
+    for (size_t j = 0; j < queries; j++) {
+      const float *x = a->q + (row * a->heads + kv_head * group + h + j) * width;
+      for (size_t d = 0; d < side; d++) q[j * side + d] = d < width ? x[d] * a->scale : 0.0f;
+    }
+    for (size_t page = 0; page < scored; page += 4) {
+      const uint8_t *at[4];
+      for (size_t i = 0; i < 4; i++) {
+        size_t one = page + i < scored ? page + i : scored - 1;
+        at[i] = base + (size_t)table[one] * page_bytes;
+      }
+      quad best = score_pages_of_four(half, q, queries, side, at);
+      for (size_t i = 0; i < 4 && page + i < scored; i++)
+        scores[page + i] = h > 0 && scores[page + i] > best[i] ? scores[page + i] : best[i];
+    }
+  }
+  for (size_t page = scored; page % 16 != 0; page++) scores[page] = -__builtin_inff();
+}
+
+static void score_pages(const void *arguments, size_t first, size_t last) {
+  const cpu_score_pages_arguments *a = arguments;
+  for (size_t item = first; item < last; item++) {
+    size_t row = item / a->pool.heads, kv_head = item % a->pool.heads;
+    if (a->end[row] <= (int32_t)(a->count * PAGE)) continue;
+    if (a->pool.half)
+      score_row(true, a, row, kv_head);
+    else
+      score_row(false, a, row, kv_head);
+  }
+}
+
+// The float whose rank among floats is `rank`: ranks go up with numbers.
+INLINE float of_rank(uint32_t rank) {
+  uint32_t bits = rank >> 31 ? rank & 0x7fffffffu : ~rank;
+  float number;
+  __builtin_memcpy(&number, &bits, sizeof number);
+  return number;
+}
+
+// How many of the scores, of which there are whole vectors, are at least `least`.
+INLINE size_t count_from(const float *scores, size_t count, float least) {
+  vi counts[SUM_VECTORS];
+  for (int c = 0; c < SUM_VECTORS; c++) counts[c] = (vi)0;
+  for (size_t i = 0; i < count; i += 16)
+    for (int c = 0; c < SUM_VECTORS; c++) counts[c] -= load(scores + i + c * LANES) >= least;
+  int32_t total = 0;
+  for (int c = 0; c < SUM_VECTORS; c++) total += total_of(counts[c]);
+  return (size_t)total;
+}
+
+static void choose_pages(const void *arguments, size_t first, size_t last) {
+  const cpu_choose_pages_arguments *a = arguments;
+  for (size_t item = first; item < last; item++) {
+    size_t row = item / a->heads, head = item % a->heads;
+    size_t pages = a->end[row] < 1 ? 0 : ((size_t)a->end[row] + PAGE - 1) / PAGE;
+    const int32_t *table = a->tables + a->table[row];
+    int32_t *chosen = a->chosen + (row * a->heads + head) * a->count;
+    if (pages <= a->count) {
+      __builtin_memcpy(chosen, table, pages * sizeof *table);
+      continue;
+    }
+    const float *scores = a->scores + (row * a->heads + head) * a->stride;
+    size_t scored = pages - 1, wanted = a->count - 1, whole = (scored + 15) / 16 * 16, taken = 0;
+    // The rank of the last score that is wanted, bit by bit from the highest.
+    uint32_t rank = 0;
+    if (wanted > 0)
+      for (uint32_t bit = 1u << 31; bit > 0; bit >>= 1)
+        if (count_from(scores, whole, of_rank(rank | bit)) >= wanted) rank |= bit;
+    float least = of_rank(rank);
+    size_t equal = wanted > 0 ? wanted - count_from(scores, whole, of_rank(rank + 1)) : 0;
+    for (size_t page = 0; page < scored && taken < wanted; page++) {
+      bool better = scores[page] > least, same = scores[page] == least && equal > 0;
+      if (same) equal--;
+      chosen[taken] = table[page];
+      taken += better || same;
+    }
+    chosen[taken] = table[pages - 1];
+  }
+}
