@@ -76,7 +76,8 @@ struct LoweredGraph {
   private let isChosen: Bool
   private let pageCount: Int
 
-  /// - Parameter isChosen: Whether rows read chosen pages, in the layers where `reading` says so.
+  /// Lowers a verified graph: with `isChosen`, rows read chosen pages in the layers where `reading` says
+  /// so.
   init(
     _ graph: Graph, element: KVLayout.Element, reading: PageReading? = nil, isChosen: Bool = false,
     pageCount: Int = 0

@@ -37,7 +37,11 @@ extension LoweredGraph {
   /// Chooses a device for every node: the first in order that takes it. A layer's cache is
   /// written and read by one device.
   ///
-  /// - Parameter all: The nodes of all graphs that use the same caches.
+  /// - Parameters:
+  ///   - devices: In order of preference.
+  ///   - all: The nodes of all graphs that use the same caches.
+  /// - Returns: A placement for each node.
+  /// - Throws: ``PlanningError`` where no device takes one.
   func placements(
     on devices: [any Device], sharingWith all: [LoweredNode]
   ) throws(PlanningError) -> [Placement] {

@@ -50,8 +50,7 @@ package struct CachePolicy: Sendable, Hashable {
   package var denseLayers: Int { method == .quest ? 2 : 0 }
 
   /// The pages that a row reads of `held` ones, in order, where no scores are needed to tell.
-  ///
-  /// - Parameter position: The row's, which chance depends on.
+  /// Chance depends on the row's position.
   package func choice(of held: Int, position: Int) -> [Int] {
     guard let pages, held > pages else { return Array(0..<held) }
     switch method {
@@ -88,9 +87,7 @@ package enum PageChoice {
   }
 
   /// The last page and those with the best scores of the others; of equal ones the first. It says what
-  /// devices do.
-  ///
-  /// - Parameter scores: One for each page, that of the last ignored.
+  /// devices do. There is a score for each page; that of the last is ignored.
   package static func best(_ count: Int, scores: [Float]) -> [Int] {
     guard scores.count > count else { return Array(scores.indices) }
     let ranked = scores.indices.dropLast().sorted {
