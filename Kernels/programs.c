@@ -65,6 +65,9 @@ static const char embed_rows[] = {
 static const char embed_tiles[] = {
 #embed "quant/embed_tiles.cl" suffix(, 0)
 };
+static const char int8_blocks[] = {
+#embed "common/int8_blocks.cl" suffix(, 0)
+};
 static const char normed_row[] = {
 #embed "common/normed_row.cl" suffix(, 0)
 };
@@ -85,6 +88,7 @@ static const char quantize[] = {
 
 static const kernel_program programs[] = {
     PROGRAM(common, prelude),
+    PROGRAM(common, int8_blocks),
     PROGRAM(common, normed_row),
     PROGRAM(fused, attention_inputs),
     PROGRAM(fused, gated_unit),

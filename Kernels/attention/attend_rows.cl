@@ -105,15 +105,13 @@ static inline void finish(
   const size_t width = (size_t)heads * HEAD_WIDTH;
 #if QUANTIZED
   global uchar *row = y + t * (width + width / BLOCK * 8);
-  global char *bytes = (global char *)row;
   global float *scales = (global float *)(row + width);
   for (uint i = 0; i < HEAD_WIDTH / BLOCK; i++) {
     const uint b = head * (HEAD_WIDTH / BLOCK) + i;
-    char16 low, high;
+    block_bytes bytes;
     const float2 scale = quantize_block(
-        vload16(2 * i, numbers) * factor, vload16(2 * i + 1, numbers) * factor, &low, &high);
-    vstore16(low, 2 * b, bytes);
-    vstore16(high, 2 * b + 1, bytes);
+        vload16(2 * i, numbers) * factor, vload16(2 * i + 1, numbers) * factor, &bytes);
+    STORE_BYTES(bytes, b, (global int *)row);
     scales[b] = scale.x;
     scales[width / BLOCK + b] = scale.y;
   }

@@ -3,7 +3,8 @@
 //
 //   x, weight  f32 [width], whole blocks of 32      row  width chars │ width/32 scales │ width/32 sums
 //
-// NORMED_ROW defines a function for rows that lie in one address space.
+// NORMED_ROW defines a function for rows that lie in one address space. Blocks behind the last are it once
+// more.
 
 #define NORMED_ROW(name, space)                                                                 \
   static inline void name(                                                                      \
@@ -11,18 +12,14 @@
       space uchar *row)                                                                         \
   {                                                                                             \
     const uint blocks = width / BLOCK;                                                          \
-    space char *bytes = (space char *)row;                                                      \
-    space float *scales = (space float *)(row + width);                                         \
     const float norm = norm_scale(x, width, epsilon);                                           \
-    for (uint b = 0; b < blocks; b++) {                                                         \
-      char16 low, high;                                                                         \
-      const float2 scale = quantize_block(                                                      \
-          vload16(2 * b, x) * norm * vload16(2 * b, weight),                                    \
-          vload16(2 * b + 1, x) * norm * vload16(2 * b + 1, weight), &low, &high);              \
-      vstore16(low, 2 * b, bytes);                                                              \
-      vstore16(high, 2 * b + 1, bytes);                                                         \
-      scales[b] = scale.x;                                                                      \
-      scales[blocks + b] = scale.y;                                                             \
+    for (uint first = 0; first < blocks; first += 4) {                                          \
+      float16 v[8];                                                                             \
+      for (uint i = 0; i < 8; i++) {                                                            \
+        const uint half_block = min(2 * first + i, 2 * blocks - 2 + i % 2);                     \
+        v[i] = vload16(half_block, x) * norm * vload16(half_block, weight);                     \
+      }                                                                                         \
+      STORE_FOUR(space, v, first, blocks, blocks, row)                                          \
     }                                                                                           \
   }
 

@@ -254,6 +254,7 @@ static inline float max16(float16 v)
   }
 
 PORTABLE_MATH(1, float, uint, as_float, as_uint)
+PORTABLE_MATH(4, float4, uint4, as_float4, as_uint4)
 PORTABLE_MATH(16, float16, uint16, as_float16, as_uint16)
 
 static inline float reciprocal_square_root(float x)
@@ -280,32 +281,6 @@ static inline float norm_scale(global const float *x, uint width, float epsilon)
   const float16 v = vload16(0, rest);
   squares = FUSED(v, v, squares);
   return reciprocal_square_root(sum16(squares) * reciprocal1((float)width) + epsilon);
-}
-
-// Outside these peaks a block counts as zeros: the reciprocal would be no number.
-#define LEAST_PEAK 1e-30f
-#define LARGEST_PEAK 1e30f
-
-// The nearest integers, and 0 for what is none of -127 … 127.
-static inline float16 whole(float16 x)
-{
-  const float16 q = rint(x);
-  return select((float16)(0.0f), q, fabs(q) <= 127.0f);
-}
-
-// A block of 32 numbers → int8: Sources/Tensors/Int8Activations.swift has the rule. Scale and sum are
-// the lanes of the result.
-static inline float2 quantize_block(float16 low, float16 high, char16 *q_low, char16 *q_high)
-{
-  const float most = max16(fmax(fabs(low), fabs(high)));
-  const bool counts = most >= LEAST_PEAK && most <= LARGEST_PEAK;
-  const float inverse = counts ? reciprocal1(most) * 127.0f : 0.0f;
-  const float scale = counts ? most * 0.0078740157f : 0.0f;
-  const float16 whole_low = whole(low * inverse);
-  const float16 whole_high = whole(high * inverse);
-  *q_low = convert_char16(whole_low);
-  *q_high = convert_char16(whole_high);
-  return (float2)(scale, scale * sum16(whole_low + whole_high));
 }
 
 // activation(g) = g / (1 + exp(-z)); the exponential is taken of -|z| only, which cannot overflow.

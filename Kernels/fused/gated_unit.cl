@@ -19,7 +19,7 @@ kernel void gated_unit(
 {
   X_ROW(x, x_buffer + x_offset, norm_buffer + norm_offset, epsilon);
   const uint blocks = outputs / BLOCK;
-  global char *bytes = (global char *)(y_buffer + y_offset);
+  global int *words = (global int *)(y_buffer + y_offset);
   global float *scales = (global float *)(y_buffer + y_offset + outputs);
 
   const uint first = get_global_id(0) * blocks_each;
@@ -35,10 +35,9 @@ kernel void gated_unit(
       const size_t tile = (2 * b + r) * TILE_BYTES(INPUT_WIDTH);
       gated[r] *= dot_x(up_buffer + up_offset + tile, x, INPUT_WIDTH, (float16)(0.0f));
     }
-    char16 low, high;
-    const float2 scale = quantize_block(gated[0], gated[1], &low, &high);
-    vstore16(low, 2 * b, bytes);
-    vstore16(high, 2 * b + 1, bytes);
+    block_bytes bytes;
+    const float2 scale = quantize_block(gated[0], gated[1], &bytes);
+    STORE_BYTES(bytes, b, words);
     scales[b] = scale.x;
     scales[blocks + b] = scale.y;
   }

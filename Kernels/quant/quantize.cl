@@ -17,18 +17,12 @@ kernel void quantize(
   const uint blocks = width / BLOCK;
   global const float *x = (global const float *)(x_buffer + x_offset) + t * width;
   global uchar *row = y_buffer + y_offset + t * (width + (size_t)blocks * 8);
-  global char *bytes = (global char *)row;
-  global float *scales = (global float *)(row + width);
 
-  const uint first = get_global_id(0) * blocks_each;
-  const uint end = min(first + blocks_each, blocks);
-  for (uint b = first; b < end; b++) {
-    char16 low, high;
-    const float2 scale =
-        quantize_block(vload16(2 * b, x), vload16(2 * b + 1, x), &low, &high);
-    vstore16(low, 2 * b, bytes);
-    vstore16(high, 2 * b + 1, bytes);
-    scales[b] = scale.x;
-    scales[blocks + b] = scale.y;
+  const uint begin = get_global_id(0) * blocks_each;
+  const uint end = min(begin + blocks_each, blocks);
+  for (uint first = begin; first < end; first += 4) {
+    float16 v[8];
+    for (uint i = 0; i < 8; i++) v[i] = vload16(min(2 * first + i, 2 * end - 2 + i % 2), x);
+    STORE_FOUR(global, v, first, end, blocks, row)
   }
 }

@@ -8,7 +8,7 @@ extension KernelTable {
     [
       KernelRow(
         kind: .normQuantize, variant: "row", program: "quant/norm_quantize",
-        entry: "norm_quantize", shared: ["common/normed_row"],
+        entry: "norm_quantize", shared: ["common/int8_blocks", "common/normed_row"],
         arguments: [
           .input(0), .part(0, .weight(0)), .output, .count(.inputWidth),
           .part(0, .number(.epsilon)),
@@ -33,7 +33,7 @@ extension KernelTable {
           KernelRow(
             kind: .gatedUnit(type, activation, norms: norms), variant: name(needs),
             program: "fused/gated_unit", entry: "gated_unit", needs: needs,
-            shared: ["common/tile_dot", "common/normed_row"],
+            shared: ["common/int8_blocks", "common/tile_dot", "common/normed_row"],
             defines: layout.defines + defines + [
               Define("ACTIVATION", activation == .silu ? 0 : 1), Define("NORM", norms ? 1 : 0),
               Define("INPUT_WIDTH", .inputWidth),
@@ -80,7 +80,7 @@ extension KernelTable {
             type, adjacent: inputs.adjacent, isBiased: inputs.isBiased, norms: inputs.norms,
             inputs.element),
           variant: name(needs), program: "fused/attention_inputs", entry: "attention_inputs",
-          needs: needs, shared: ["common/tile_dot", "common/normed_row"],
+          needs: needs, shared: ["common/int8_blocks", "common/tile_dot", "common/normed_row"],
           defines: layout.defines + defines + [
             Define("ELEMENT", Int(stored)), Define("PAIRING", inputs.adjacent ? 0 : 1),
             Define("BIASED", inputs.isBiased ? 1 : 0), Define("NORM", inputs.norms ? 1 : 0),

@@ -23,6 +23,7 @@ package enum KernelTable {
         arguments: [.input(0), .input(1), .output, .count(.inputWidth)], x: Extent(.rows)),
       KernelRow(
         kind: .quantize, variant: "block", program: "quant/quantize", entry: "quantize",
+        shared: ["common/int8_blocks"],
         arguments: [.input(0), .output, .count(.inputWidth), .each],
         x: Extent(.blocks, step: 32, spreads: true), y: Extent(.rows)),
     ]
@@ -153,15 +154,18 @@ package enum KernelTable {
 
   private static func attention(_ element: KVLayout.Element) -> [KernelRow] {
     let type = Define("ELEMENT", Int((element == .f16 ? ElementType.f16 : .f32).rawValue))
-    return [
-      KernelRow(
-        kind: .writeKV(element), variant: "row", program: "attention/write_kv", entry: "write_kv",
-        defines: [type],
-        arguments: [
-          .input(0), .input(1), .input(2), .output, .count(.kvHeads), .count(.headWidth),
-        ],
-        x: Extent(.kvHeads), y: Extent(.rows))
-    ]
+    let write = KernelRow(
+      kind: .writeKV(element), variant: "row", program: "attention/write_kv", entry: "write_kv",
+      defines: [type],
+      arguments: [
+        .input(0), .input(1), .input(2), .output, .count(.kvHeads), .count(.headWidth),
+      ],
+      x: Extent(.kvHeads), y: Extent(.rows))
+    var writeOnCPU = write
+    writeOnCPU.variant = "vnni row"
+    writeOnCPU.needs = .vnni
+    writeOnCPU.defines.append(Define("VNNI", 1))
+    return [writeOnCPU, write]
       + [Feature.vnni, .tiles].flatMap { attendOnCPU(element, type, needs: $0) } + [
         KernelRow(
           kind: .attend(element), variant: "row", program: "attention/attend", entry: "attend",
@@ -192,7 +196,8 @@ package enum KernelTable {
     ) -> KernelRow {
       KernelRow(
         kind: kind, variant: prefix + variant, program: "attention/" + program, entry: entry,
-        needs: needs, shared: ["common/attention"], defines: defines, arguments: arguments,
+        needs: needs, shared: ["common/int8_blocks", "common/attention"], defines: defines,
+        arguments: arguments,
         x: x, y: Extent(y))
     }
     // With int8 blocks for what comes out where that is all that is wanted of it.

@@ -242,7 +242,7 @@ INLINE void weigh(gathering *s, size_t query, size_t first, size_t last) {
   }
   vf peaks = p[0];
   for (int i = 1; i < WINDOW / LANES; i++) peaks = max_of(p[i], peaks);
-  float before = s->peak[query], peak = peak_of(max_of(peaks, splat(before)));
+  float before = s->peak[query], peak = largest_of(max_of(peaks, splat(before)))[0];
   for (int c = 0; c < SUM_VECTORS; c++) totals[c] = (vf)0.0f;
   for (int i = 0; i < WINDOW / LANES; i++) {
     vf weight = exponential_below(p[i] - peak);

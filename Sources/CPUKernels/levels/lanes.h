@@ -116,15 +116,6 @@ INLINE float sum_of(vf a) {
   return h[0] + h[1];
 }
 
-INLINE float peak_of(vf a) {
-  for (int half = LANES / 2; half > 0; half /= 2) {
-    vf turned;
-    for (int i = 0; i < LANES; i++) turned[i] = a[i ^ half];
-    a = max_of(a, turned);
-  }
-  return a[0];
-}
-
 // Lanes with their neighbours swapped, their neighbouring twos, fours and eights.
 #if LANES == 16
 #define ONES_SWAPPED(a) \

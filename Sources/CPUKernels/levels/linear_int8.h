@@ -178,7 +178,7 @@ static void linear_few(const cpu_linear_arguments *a, size_t first, size_t last)
 
 // Blocks of a row, and rows of x, that are worked on together: the unpacked weights stay in the first
 // cache, the activations in the second.
-enum { BLOCKS = 24, INT8_ROWS = 128 };
+enum { BLOCKS = 24, INT8_ROWS = 256 };
 
 // LANES rows of W: values[b][g] has the bytes 4g ... 4g + 3 of block b, a lane for each row. Where a
 // block has two groups, the numbers of these are apart from d and m.
