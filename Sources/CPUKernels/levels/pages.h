@@ -24,8 +24,8 @@ static void bound_pages(const void *arguments, size_t first, size_t last) {
             most = max_of(more, most);
             fewest = choose(more < fewest, more, fewest);
           }
-          high = peak_of(most);
-          low = -peak_of(-fewest);
+          high = largest_of(most)[0];
+          low = -largest_of(-fewest)[0];
         }
         kv_store(pool->half, least_of, d, low);
         kv_store(pool->half, least_of, side + d, high);
