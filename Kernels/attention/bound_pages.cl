@@ -6,7 +6,8 @@
 //   bounds   page 0                                             page 1 …
 //            kv head 0: least [SIDE] │ largest [SIDE] │ kv head 1: …
 //
-// SIDE is HEAD_WIDTH up to the next multiple of 16; zeros fill it. Global ids: (kv head, row).
+// SIDE is HEAD_WIDTH up to the next multiple of 16; zeros fill it. A work-item takes `each` kv heads.
+// Global ids: (share of the kv heads, row).
 
 #if ELEMENT == F16
 #define STORE(value, i, target) vstore_half_rte(value, i, target)
@@ -19,23 +20,25 @@
 kernel void bound_pages(
     global const uchar *slots_buffer, ulong slots_offset,
     global const uchar *pool_buffer, ulong pool_offset,
-    global uchar *bounds_buffer, ulong bounds_offset, uint kv_heads)
+    global uchar *bounds_buffer, ulong bounds_offset, uint kv_heads, uint each)
 {
-  const uint kv_head = get_global_id(0);
   const int slot = ((global const int *)(slots_buffer + slots_offset))[get_global_id(1)];
   if (slot < 0 || slot % PAGE != PAGE - 1) return;
-  const size_t place = (size_t)(slot / PAGE) * kv_heads + kv_head;
-  global const element *keys =
-      (global const element *)(pool_buffer + pool_offset) + place * 2 * PAGE * HEAD_WIDTH;
-  global element *bounds = (global element *)(bounds_buffer + bounds_offset) + place * 2 * SIDE;
-  for (uint d = 0; d < SIDE; d++) {
-    float least = 0.0f, largest = 0.0f;
-    if (d < HEAD_WIDTH) {
-      const float16 k = load_elements(keys + d * PAGE);
-      largest = max16(k);
-      least = -max16(-k);
+  const uint first = get_global_id(0) * each, limit = min(first + each, kv_heads);
+  for (uint kv_head = first; kv_head < limit; kv_head++) {
+    const size_t place = (size_t)(slot / PAGE) * kv_heads + kv_head;
+    global const element *keys =
+        (global const element *)(pool_buffer + pool_offset) + place * 2 * PAGE * HEAD_WIDTH;
+    global element *bounds = (global element *)(bounds_buffer + bounds_offset) + place * 2 * SIDE;
+    for (uint d = 0; d < SIDE; d++) {
+      float least = 0.0f, largest = 0.0f;
+      if (d < HEAD_WIDTH) {
+        const float16 k = load_elements(keys + d * PAGE);
+        largest = max16(k);
+        least = -max16(-k);
+      }
+      STORE(least, d, bounds);
+      STORE(largest, SIDE + d, bounds);
     }
-    STORE(least, d, bounds);
-    STORE(largest, SIDE + d, bounds);
   }
 }

@@ -63,24 +63,25 @@ kernel void score_pages(
       + ((global const int *)(table_buffer + table_offset))[t];
   global const element *bounds = (global const element *)(bounds_buffer + bounds_offset);
   const uint first = get_global_id(0) * each, limit = min(first + each, kv_heads * lots);
-  float q[HEADS * SIDE];
-  uint ready = kv_heads;
+  // All kv heads of a lot follow one another, as their bounds do in memory.
   for (uint unit = first; unit < limit; unit++) {
-    const uint kv_head = unit / lots;
-    const int page = unit % lots * 16;
-    if (page >= scored) continue;
-    if (kv_head != ready) {
-      global const float *x = (global const float *)(q_buffer + q_offset)
-          + (t * kv_heads + kv_head) * HEADS * HEAD_WIDTH;
-      for (uint h = 0; h < HEADS; h++)
-        for (uint d = 0; d < SIDE; d++)
-          q[h * SIDE + d] = d < HEAD_WIDTH ? x[h * HEAD_WIDTH + d] * scale : 0.0f;
-      ready = kv_head;
-    }
+    const uint kv_head = unit % kv_heads;
+    const int page = unit / kv_heads * 16;
+    if (page >= scored) break;
+    global const float *x = (global const float *)(q_buffer + q_offset)
+        + (t * kv_heads + kv_head) * HEADS * HEAD_WIDTH;
+    float q[HEADS * SIDE];
+    for (uint h = 0; h < HEADS; h++)
+      for (uint d = 0; d < SIDE; d++)
+        q[h * SIDE + d] = d < HEAD_WIDTH ? x[h * HEAD_WIDTH + d] * scale : 0.0f;
     float16 lanes[HEADS][16];
     for (int i = 0; i < 16; i++) {
       const size_t at = (size_t)table[min(page + i, scored - 1)] * kv_heads + kv_head;
       global const element *least = bounds + at * 2 * SIDE;
+      const size_t next = (size_t)table[min(page + 16 + i, scored - 1)] * kv_heads + kv_head;
+UNROLL
+      for (uint line = 0; line < 2 * SIDE * sizeof(element); line += 64)
+        ask_for((global const uchar *)(bounds + next * 2 * SIDE) + line);
       float16 sum[HEADS];
 UNROLL
       for (uint h = 0; h < HEADS; h++) sum[h] = (float16)(0.0f);
@@ -127,28 +128,11 @@ static inline uint count_from(global const float *scores, int scored, float leas
   return b.x + b.y + b.z + b.w;
 }
 
-// Global ids: (kv head, row).
-kernel void choose_pages(
-    global const uchar *scores_buffer, ulong scores_offset,
-    global const uchar *end_buffer, ulong end_offset,
-    global const uchar *table_buffer, ulong table_offset,
-    global const uchar *tables_buffer, ulong tables_offset,
-    global uchar *chosen_buffer, ulong chosen_offset, uint kv_heads, uint count, uint stride)
+// The best pages, and the last one: `count` of `pages` ones, which are more.
+static inline void choose(
+    global const float *scores, global const int *table, int pages, uint count, global int *chosen)
 {
-  const uint kv_head = get_global_id(0);
-  const size_t t = get_global_id(1);
-  const int end = ((global const int *)(end_buffer + end_offset))[t];
-  const int pages = end > 0 ? (end - 1) / PAGE + 1 : 0, scored = pages - 1;
-  global const int *table = (global const int *)(tables_buffer + tables_offset)
-      + ((global const int *)(table_buffer + table_offset))[t];
-  global int *chosen =
-      (global int *)(chosen_buffer + chosen_offset) + (t * kv_heads + kv_head) * count;
-  if (pages <= (int)count) {
-    for (int page = 0; page < pages; page++) chosen[page] = table[page];
-    return;
-  }
-  global const float *scores =
-      (global const float *)(scores_buffer + scores_offset) + (t * kv_heads + kv_head) * stride;
+  const int scored = pages - 1;
   // The rank of the last score that is wanted, bit by bit from the highest.
   const uint wanted = count - 1;
   uint rank = 0, equal = 0, taken = 0;
@@ -165,4 +149,31 @@ kernel void choose_pages(
     taken += scores[page] > least || same;
   }
   chosen[taken] = table[pages - 1];
+}
+
+// A work-item takes `each` kv heads. Global ids: (share of the kv heads, row).
+kernel void choose_pages(
+    global const uchar *scores_buffer, ulong scores_offset,
+    global const uchar *end_buffer, ulong end_offset,
+    global const uchar *table_buffer, ulong table_offset,
+    global const uchar *tables_buffer, ulong tables_offset,
+    global uchar *chosen_buffer, ulong chosen_offset, uint kv_heads, uint count, uint stride,
+    uint each)
+{
+  const size_t t = get_global_id(1);
+  const int end = ((global const int *)(end_buffer + end_offset))[t];
+  const int pages = end > 0 ? (end - 1) / PAGE + 1 : 0;
+  global const int *table = (global const int *)(tables_buffer + tables_offset)
+      + ((global const int *)(table_buffer + table_offset))[t];
+  const uint first = get_global_id(0) * each, limit = min(first + each, kv_heads);
+  for (uint kv_head = first; kv_head < limit; kv_head++) {
+    const size_t head = t * kv_heads + kv_head;
+    global int *chosen = (global int *)(chosen_buffer + chosen_offset) + head * count;
+    if (pages <= (int)count)
+      for (int page = 0; page < pages; page++) chosen[page] = table[page];
+    else
+      choose(
+          (global const float *)(scores_buffer + scores_offset) + head * stride, table, pages, count,
+          chosen);
+  }
 }

@@ -112,11 +112,9 @@ void cpu_bound_pages(const cpu_kernels *kernels, cpu_pool *pool,
 
 void cpu_score_pages(const cpu_kernels *kernels, cpu_pool *pool,
                      const cpu_score_pages_arguments *a) {
-  size_t longest = 0, group = a->heads / a->pool.heads;
-  for (size_t r = 0; r < a->rows; r++)
-    if (a->end[r] > 0 && (size_t)a->end[r] > longest) longest = (size_t)a->end[r];
-  spread(pool, kernels->score_pages, a, a->rows * a->pool.heads, 1,
-         longest / 16 * a->pool.head_width * (4 + group / 4));
+  // A lot of 16 pages that a row sees; most do not see all that there are, and end at once.
+  spread(pool, kernels->score_pages, a, a->rows * (a->stride / 16), 4,
+         a->pool.head_width * (32 * a->pool.heads + 4 * a->heads));
 }
 
 void cpu_choose_pages(const cpu_kernels *kernels, cpu_pool *pool,

@@ -18,9 +18,9 @@ extension KernelTable {
         entry: "choose_pages", shared: ["common/attention"], defines: [Define("UNROLLED", 0)],
         arguments: [
           .input(0), .input(1), .input(2), .input(3), .output, .count(.kvHeads),
-          .count(.chosenPages), .count(.scoreStride),
+          .count(.chosenPages), .count(.scoreStride), .each,
         ],
-        x: Extent(.kvHeads), y: Extent(.rows))
+        x: Extent(.kvHeads, spreads: true), y: Extent(.rows))
     ]
 
   private static func bound(_ element: KVLayout.Element, _ type: Define) -> KernelRow {
@@ -28,8 +28,8 @@ extension KernelTable {
       kind: .boundPages(element), variant: "row", program: "attention/bound_pages",
       entry: "bound_pages", shared: ["common/attention"],
       defines: [type, Define("HEAD_WIDTH", .headWidth), Define("UNROLLED", 0)],
-      arguments: [.input(0), .input(1), .output, .count(.kvHeads)], x: Extent(.kvHeads),
-      y: Extent(.rows))
+      arguments: [.input(0), .input(1), .output, .count(.kvHeads), .each],
+      x: Extent(.kvHeads, spreads: true), y: Extent(.rows))
   }
 
   private static func score(

@@ -69,6 +69,7 @@ struct Measures {
     case .attend(_, let layout), .fused(.attendQuantize(_, let layout)):
       let reading = rows * spans * KVLayout.spanTokens * layout.tokenBytes / 36_000
       if reading < 120 { return 1 }
+    case .boundPages, .choosePages: return 1
     case .scorePages(_, let layout):
       if rows * pageLots * 16 * layout.boundsBytes / 36_000 < 120 { return 1 }
     default: break

@@ -97,7 +97,7 @@ import Testing
       report.contains { line in words.allSatisfy { line.contains($0) } }
     }
     // The first two layers read all, the others what is chosen.
-    #expect(line("attn", "quest, 48 tokens", "  2  "), "\(report)")
+    #expect(line("attend", "quest, 48 tokens", "  2  "), "\(report)")
     #expect(line("score_pages", "  2  ") && line("choose_pages", "  2  "))
     #expect(line("all tokens of a prompt", "  4  "))
     let full = try run(start + ["--placement"]).output

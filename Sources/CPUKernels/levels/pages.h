@@ -67,45 +67,53 @@ INLINE quad score_pages_of_four(bool half, const float *q, size_t queries, size_
   return best + 0.0f;
 }
 
-// Kv head `kv_head` of a row, some queries at a time.
-INLINE void score_row(bool half, const cpu_score_pages_arguments *a, size_t row, size_t kv_head) {
+// The pages from `page` on, up to sixteen of the `scored` ones of a row, for one kv head; some queries at a
+// time. The bounds of the pages behind them are fetched meanwhile.
+INLINE void score_lot(bool half, const cpu_score_pages_arguments *a, size_t row, size_t kv_head,
+                      size_t page, size_t scored) {
   enum { TOGETHER = 8 };
   float q[TOGETHER * CPU_MAX_HEAD_WIDTH];
   size_t width = a->pool.head_width, side = bounds_width(&a->pool), group = a->heads / a->pool.heads;
-  size_t size = half ? 2 : 4, page_bytes = a->pool.heads * 2 * side * size;
-  size_t pages = ((size_t)a->end[row] + PAGE - 1) / PAGE, scored = pages - 1;
+  size_t head_size = 2 * side * (half ? 2 : 4), page_size = a->pool.heads * head_size;
   const int32_t *table = a->tables + a->table[row];
-  const uint8_t *base = (const uint8_t *)a->bounds + kv_head * 2 * side * size;
+  const uint8_t *base = (const uint8_t *)a->bounds + kv_head * head_size;
   float *scores = a->scores + (row * a->pool.heads + kv_head) * a->stride;
+  size_t end = scored - page < 16 ? scored : page + 16;
   for (size_t h = 0; h < group; h += TOGETHER) {
     size_t queries = group - h < TOGETHER ? group - h : TOGETHER;
     for (size_t j = 0; j < queries; j++) {
       const float *x = a->q + (row * a->heads + kv_head * group + h + j) * width;
       for (size_t d = 0; d < side; d++) q[j * side + d] = d < width ? x[d] * a->scale : 0.0f;
     }
-    for (size_t page = 0; page < scored; page += 4) {
+    for (size_t four = page; four < end; four += 4) {
       const uint8_t *at[4];
       for (size_t i = 0; i < 4; i++) {
-        size_t one = page + i < scored ? page + i : scored - 1;
-        at[i] = base + (size_t)table[one] * page_bytes;
+        size_t one = four + i < end ? four + i : end - 1;
+        at[i] = base + (size_t)table[one] * page_size;
+        const uint8_t *next = base + (size_t)table[one + 16 < scored ? one + 16 : scored - 1] * page_size;
+        for (size_t line = 0; line < head_size; line += 64) __builtin_prefetch(next + line);
       }
       quad best = score_pages_of_four(half, q, queries, side, at);
-      for (size_t i = 0; i < 4 && page + i < scored; i++)
-        scores[page + i] = h > 0 && scores[page + i] > best[i] ? scores[page + i] : best[i];
+      for (size_t i = 0; i < 4 && four + i < end; i++)
+        scores[four + i] = h > 0 && scores[four + i] > best[i] ? scores[four + i] : best[i];
     }
   }
-  for (size_t page = scored; page % 16 != 0; page++) scores[page] = -__builtin_inff();
+  if (end == scored)
+    for (size_t rest = end; rest % 16 != 0; rest++) scores[rest] = -__builtin_inff();
 }
 
 static void score_pages(const void *arguments, size_t first, size_t last) {
   const cpu_score_pages_arguments *a = arguments;
+  size_t lots = a->stride / 16;
   for (size_t item = first; item < last; item++) {
-    size_t row = item / a->pool.heads, kv_head = item % a->pool.heads;
+    size_t row = item / lots, page = item % lots * 16;
     if (a->end[row] <= (int32_t)(a->count * PAGE)) continue;
-    if (a->pool.half)
-      score_row(true, a, row, kv_head);
-    else
-      score_row(false, a, row, kv_head);
+    size_t scored = ((size_t)a->end[row] + PAGE - 1) / PAGE - 1;
+    for (size_t kv_head = 0; page < scored && kv_head < a->pool.heads; kv_head++)
+      if (a->pool.half)
+        score_lot(true, a, row, kv_head, page, scored);
+      else
+        score_lot(false, a, row, kv_head, page, scored);
   }
 }
 
