@@ -28,11 +28,12 @@ extension LanguageModel {
     // Where a policy chooses, prompts read all all the same: what differs for new tokens comes last.
     let usual = Set(plan.placements.map(\.sameness))
     let others = plan.chosen?.placements.filter { !usual.contains($0.sameness) } ?? []
+    let chosen = Set(others.filter { $0.attention != nil }.compactMap(\.layer))
     for placement in plan.placements + others {
       let line = PlacementLine(
         label: placement.label, operation: placement.key.description, count: 0,
         device: devices[placement.device].name, variant: placement.variant,
-        reads: placement.attention.map(reads),
+        reads: placement.reads(policy, isOther: chosen.contains(placement.layer ?? -1)),
         reason: placement.declined.isEmpty ? nil : placement.declined.joined(separator: "; "))
       let index = places[line] ?? lines.count
       if index == lines.count {
@@ -43,18 +44,19 @@ extension LanguageModel {
     }
     return lines
   }
+}
 
-  /// What attention reads, in words.
-  private func reads(_ attention: Attention) -> String {
+extension Placement {
+  /// What attention reads, in words; a layer may read something else for tokens behind a prompt.
+  fileprivate func reads(_ policy: KVPolicy, isOther: Bool) -> String? {
+    guard let attention else { return nil }
     if let pages = attention.pages {
       return "\(policy.rawValue), \(pages.count * KVLayout.pageTokens) tokens"
     }
     if let window = attention.window { return "the last \(window) tokens" }
-    return "all tokens" + (plan.chosen == nil ? "" : " of a prompt")
+    return isOther ? "all tokens of a prompt" : "all tokens"
   }
-}
 
-extension Placement {
   /// What two lists of instructions have in common where they place the same.
   fileprivate var sameness: [String] {
     [

@@ -99,7 +99,7 @@ import Testing
     // The first two layers read all, the others what is chosen.
     #expect(line("attend", "quest, 48 tokens", "  2  "), "\(report)")
     #expect(line("score_pages", "  2  ") && line("choose_pages", "  2  "))
-    #expect(line("all tokens of a prompt", "  4  "))
+    #expect(line("all tokens of a prompt", "  2  ") && line("all tokens  ", "  2  "))
     let full = try run(start + ["--placement"]).output
     #expect(full.contains("all tokens") && !full.contains("prompt"))
   }

@@ -4,6 +4,9 @@
 // The bounds of a kv head in a page: numbers a side, whole vectors of 16.
 INLINE size_t bounds_width(const cpu_kv_pool *pool) { return (pool->head_width + 15) / 16 * 16; }
 
+// Queries whose sums stay in registers while bounds are read once for all.
+enum { QUERIES_AT_ONCE = 4 };
+
 static void bound_pages(const void *arguments, size_t first, size_t last) {
   const cpu_bound_pages_arguments *a = arguments;
   const cpu_kv_pool *pool = &a->pool;
@@ -34,34 +37,31 @@ static void bound_pages(const void *arguments, size_t first, size_t last) {
   }
 }
 
-// Sums of the 16 lanes of four numbers' products.
-INLINE quad sums_of_lanes(vf lanes[4][SUM_VECTORS]) {
-  vf v[4];
-  for (int i = 0; i < 4; i++)
-    v[i] = SUM_VECTORS == 2 ? lanes[i][0] + lanes[i][SUM_VECTORS - 1] : lanes[i][0];
-  return sums_of(v);
-}
-
-// The scores of four pages, whose bounds begin at `at`: the largest over `queries` queries, each of
-// `side` numbers.
-INLINE quad score_pages_of_four(bool half, const float *q, size_t queries, size_t side,
-                                const uint8_t *const at[4]) {
-  quad best = (quad)-FLT_MAX;
-  for (size_t j = 0; j < queries; j++) {
-    vf lanes[4][SUM_VECTORS];
+// The scores of four pages, whose bounds begin at `at`: the largest over `queries` queries (a constant), each
+// of `side` numbers.
+INLINE quad score_four(bool half, int queries, const float *q, size_t side,
+                       const uint8_t *const at[4]) {
+  vf lanes[QUERIES_AT_ONCE][4][SUM_VECTORS];
+  for (int j = 0; j < queries; j++)
     for (int i = 0; i < 4; i++)
-      for (int c = 0; c < SUM_VECTORS; c++) lanes[i][c] = (vf)0.0f;
-    for (size_t d = 0; d < side; d += 16)
-      for (int c = 0; c < SUM_VECTORS; c++) {
-        size_t place = d + (size_t)(c * LANES);
-        vf x = load(q + j * side + place);
-        vi larger = x > 0.0f;
-        for (int i = 0; i < 4; i++)
-          lanes[i][c] = fused(
-              x, choose(larger, kv_load(half, at[i], side + place), kv_load(half, at[i], place)),
-              lanes[i][c]);
+      for (int c = 0; c < SUM_VECTORS; c++) lanes[j][i][c] = (vf)0.0f;
+  for (size_t d = 0; d < side; d += 16)
+    for (int c = 0; c < SUM_VECTORS; c++) {
+      size_t place = d + (size_t)(c * LANES);
+      vf x[QUERIES_AT_ONCE];
+      for (int j = 0; j < queries; j++) x[j] = load(q + (size_t)j * side + place);
+      for (int i = 0; i < 4; i++) {
+        vf low = kv_load(half, at[i], place), high = kv_load(half, at[i], side + place);
+        for (int j = 0; j < queries; j++)
+          lanes[j][i][c] = fused(x[j], choose(x[j] > 0.0f, high, low), lanes[j][i][c]);
       }
-    quad sums = sums_of_lanes(lanes);
+    }
+  quad best = (quad)-FLT_MAX;
+  for (int j = 0; j < queries; j++) {
+    vf v[4];
+    for (int i = 0; i < 4; i++)
+      v[i] = SUM_VECTORS == 2 ? lanes[j][i][0] + lanes[j][i][SUM_VECTORS - 1] : lanes[j][i][0];
+    quad sums = sums_of(v);
     for (int i = 0; i < 4; i++) best[i] = sums[i] > best[i] ? sums[i] : best[i];
   }
   return best + 0.0f;
@@ -71,16 +71,15 @@ INLINE quad score_pages_of_four(bool half, const float *q, size_t queries, size_
 // time. The bounds of the pages behind them are fetched meanwhile.
 INLINE void score_lot(bool half, const cpu_score_pages_arguments *a, size_t row, size_t kv_head,
                       size_t page, size_t scored) {
-  enum { TOGETHER = 8 };
-  float q[TOGETHER * CPU_MAX_HEAD_WIDTH];
+  float q[QUERIES_AT_ONCE * CPU_MAX_HEAD_WIDTH];
   size_t width = a->pool.head_width, side = bounds_width(&a->pool), group = a->heads / a->pool.heads;
   size_t head_size = 2 * side * (half ? 2 : 4), page_size = a->pool.heads * head_size;
   const int32_t *table = a->tables + a->table[row];
   const uint8_t *base = (const uint8_t *)a->bounds + kv_head * head_size;
   float *scores = a->scores + (row * a->pool.heads + kv_head) * a->stride;
   size_t end = scored - page < 16 ? scored : page + 16;
-  for (size_t h = 0; h < group; h += TOGETHER) {
-    size_t queries = group - h < TOGETHER ? group - h : TOGETHER;
+  for (size_t h = 0; h < group; h += QUERIES_AT_ONCE) {
+    size_t queries = group - h < QUERIES_AT_ONCE ? group - h : QUERIES_AT_ONCE;
     for (size_t j = 0; j < queries; j++) {
       const float *x = a->q + (row * a->heads + kv_head * group + h + j) * width;
       for (size_t d = 0; d < side; d++) q[j * side + d] = d < width ? x[d] * a->scale : 0.0f;
@@ -93,7 +92,10 @@ INLINE void score_lot(bool half, const cpu_score_pages_arguments *a, size_t row,
         const uint8_t *next = base + (size_t)table[one + 16 < scored ? one + 16 : scored - 1] * page_size;
         for (size_t line = 0; line < head_size; line += 64) __builtin_prefetch(next + line);
       }
-      quad best = score_pages_of_four(half, q, queries, side, at);
+      quad best = queries == 1   ? score_four(half, 1, q, side, at)
+                  : queries == 2 ? score_four(half, 2, q, side, at)
+                  : queries == 3 ? score_four(half, 3, q, side, at)
+                                 : score_four(half, 4, q, side, at);
       for (size_t i = 0; i < 4 && four + i < end; i++)
         scores[four + i] = h > 0 && scores[four + i] > best[i] ? scores[four + i] : best[i];
     }
