@@ -72,7 +72,9 @@ import Testing
     let reference = ReferenceDevice()
     let full = try logits(Setting(method: .full, budget: nil), on: reference)
     #expect(full.count == Self.tokens.count - Self.prompt)
-    let wanted = try Self.policies.map { try logits(Setting(method: $0, budget: 48), on: reference) }
+    let wanted = try Self.policies.map {
+      try logits(Setting(method: $0, budget: 48), on: reference)
+    }
     // They do choose, each in its way.
     #expect(Set(wanted + [full]).count == Self.policies.count + 1)
     let found = OpenCLDevices.list().devices.filter { $0.platform != "Oclgrind" }
