@@ -92,10 +92,17 @@ public final class Benchmark: Sendable {
   public let contextLength: Int
   /// Tokens of a prompt that are computed at once, at most.
   public let batch: Int
+  /// Which tokens of the cache a new token reads, and how many at most.
+  public let kvPolicy: KVPolicy
+  /// Nil where it reads all.
+  public let kvBudget: Int?
   private let reads: DecodeReads
   private let started: StartedEngine
 
-  private init(_ model: Model, _ shape: RunShape, _ started: StartedEngine) {
+  private init(
+    _ model: Model, _ shape: RunShape, _ started: StartedEngine, _ options: LoadOptions
+  ) {
+    (kvPolicy, kvBudget) = (options.kvPolicy, options.kvBudget)
     name = model.name
     architecture = model.architecture
     parameterCount = model.parameterCount
@@ -129,7 +136,7 @@ public final class Benchmark: Sendable {
     let started = try await StartedEngine.start(
       model, shape, options,
       weights: options.mode == .copy ? file.reader(of: model.graph.weights) : file)
-    return Benchmark(model, shape, started)
+    return Benchmark(model, shape, started, options)
   }
 
   /// Makes a model of random weights, without a file. Weights are made one after the other and lie on
@@ -152,7 +159,7 @@ public final class Benchmark: Sendable {
     let (model, run) = try RunShape.read(file, options)
     let started = try await StartedEngine.start(
       model, run, options, weights: RandomWeights(model.graph.weights))
-    return Benchmark(model, run, started)
+    return Benchmark(model, run, started, options)
   }
 
   /// Bytes that one token reads: all matrices, and keys and values of the tokens that it sees.

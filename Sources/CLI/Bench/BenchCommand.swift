@@ -181,7 +181,9 @@ package struct BenchCommand: AsyncParsableCommand {
       } else {
         .file(try Input.model(modelOption ?? model))
       }
-    var report = BenchReport(output, showsBatch: batches.values.count > 1)
+    var report = BenchReport(
+      output, showsBatch: batches.values.count > 1,
+      showsPolicy: policy.kvPolicy != .full)
     var failure: ApusError?
     do throws(ApusError) {
       for setting in settings where !Interrupt.isRaised {
