@@ -111,7 +111,7 @@ struct DeviceOpener {
       apart.fuses = false
       let whole = try planner.plan(graph, on: [ReferenceDevice()])
       let parts = try apart.plan(graph, on: [ReferenceDevice()])
-      return Set((whole.placements + parts.placements).map(\.key))
+      return Set((whole.allPlacements + parts.allPlacements).map(\.key))
     } catch { throw ApusError(error) }
   }
 
