@@ -82,7 +82,9 @@ import Testing
       [reference, CPUDevice(threads: 1), CPUDevice(threads: 2)]
       + (try found.map { try OpenCLDevice(index: $0.index) })
     for device in devices {
-      for (method, wanted) in zip(Self.policies, wanted) {
+      // llvmpipe takes a second for a token: there, the policy that has kernels of its own.
+      let isSlow = device.traits.driver.hasPrefix("rusticl")
+      for (method, wanted) in zip(Self.policies, wanted) where !isSlow || method == .quest {
         let all = Setting(method: method, budget: 112)
         #expect(try logits(all, on: device) == full, "\(all) on \(device.traits.name)")
         let some = Setting(method: method, budget: 48)
