@@ -133,12 +133,17 @@ static inline void choose(
     global const float *scores, global const int *table, int pages, uint count, global int *chosen)
 {
   const int scored = pages - 1;
-  // The rank of the last score that is wanted, bit by bit from the highest.
+  // The rank of the last score that is wanted, or of less that parts the same ones from the rest: bit by
+  // bit from the highest.
   const uint wanted = count - 1;
   uint rank = 0, equal = 0, taken = 0;
   if (wanted > 0) {
-    for (uint bit = 1u << 31; bit > 0; bit >>= 1)
-      if (count_from(scores, scored, of_rank(rank | bit)) >= wanted) rank |= bit;
+    for (uint bit = 1u << 31, reached = 0; bit > 0 && reached != wanted; bit >>= 1) {
+      const uint more = count_from(scores, scored, of_rank(rank | bit));
+      if (more < wanted) continue;
+      rank |= bit;
+      reached = more;
+    }
     equal = wanted - count_from(scores, scored, of_rank(rank + 1));
   }
   const float least = of_rank(rank);

@@ -63,25 +63,36 @@ struct Measures {
       // Bytes a microsecond that one core reads, operations that it computes.
       let reading = weights.reduce(0) { $0 + $1.bytes } / 36_000
       let computing = weights.reduce(0) { $0 + 2 * rows * $1.rows * $1.width } / 600_000
-      if max(reading, computing) < 120 { return 1 }
+      if max(reading, computing) < Self.worthSharing { return 1 }
     }
     switch operation {
-    case .attend(_, let layout), .fused(.attendQuantize(_, let layout)):
-      let reading = rows * spans * KVLayout.spanTokens * layout.tokenBytes / 36_000
-      if reading < 120 { return 1 }
+    case .attend, .scorePages, .fused(.attendQuantize):
+      if readingMicroseconds < Self.worthSharing { return 1 }
     case .boundPages, .choosePages: return 1
-    case .scorePages(_, let layout):
-      if rows * pageLots * 16 * layout.boundsBytes / 36_000 < 120 { return 1 }
     default: break
     }
     return computeUnits * 8
+  }
+
+  /// Microseconds of work from which on it pays to wake a second worker.
+  private static let worthSharing = 120
+
+  /// Microseconds in which one core reads what rows of attention read of a cache.
+  private var readingMicroseconds: Int {
+    switch operation {
+    case .attend(_, let layout), .fused(.attendQuantize(_, let layout)):
+      rows * spans * KVLayout.spanTokens * layout.tokenBytes / 36_000
+    case .scorePages(_, let layout): rows * pageLots * 16 * layout.boundsBytes / 36_000
+    default: 0
+    }
   }
 
   private var operation: Operation { instruction.operation }
 
   /// Where the output counts pages, rows are those of the input.
   private var rows: Int {
-    sizes[
+    if case .boundPages = operation, sizes.fillsPages == false { return 0 }
+    return sizes[
       instruction.output.format.countsPages ? instruction.inputs[0].rows : instruction.output.rows]
   }
 
@@ -137,6 +148,8 @@ struct Measures {
   /// are worked on apart.
   var leavesParts: Bool {
     guard instruction.workspace != nil, rows <= AttentionParts.rowLimit else { return false }
+    // One work-item would do all of the spans that a single row chose.
+    if rows == 1, attention?.pages != nil, readingMicroseconds < Self.worthSharing { return false }
     return (sizes.runs ?? (rows == 1 ? 1 : 0)) == rows && spans > 1
   }
 

@@ -116,7 +116,8 @@ final class Executor {
   /// Runs one step and waits for its logits.
   func run(_ step: StepPlan) throws(DeviceError) -> Logits {
     let sizes = SymbolSizes(
-      rows: step.rowCount, outputs: step.outputRows.count, depth: step.depth, runs: step.runs)
+      rows: step.rowCount, outputs: step.outputRows.count, depth: step.depth, runs: step.runs,
+      fillsPages: step.fillsPages(of: KVLayout.pageTokens))
     let chosen = step.chooses ? plan.chosen : nil
     let (bounds, steps) = (chosen?.bounds ?? plan.bounds, chosen?.steps ?? plan.steps)
     precondition(

@@ -43,6 +43,11 @@ package struct StepPlan: Sendable, Hashable {
     table.indices.count { $0 == 0 || table[$0] != table[$0 - 1] }
   }
 
+  /// Whether a row is the last of a page.
+  package func fillsPages(of pageTokens: Int) -> Bool {
+    slots.contains { $0 >= 0 && Int($0) % pageTokens == pageTokens - 1 }
+  }
+
   /// Where what each row sees begins, in a layer that looks back no further than `window` tokens.
   package func begin(window: Int?) -> [Int32] {
     guard let window else { return begin }

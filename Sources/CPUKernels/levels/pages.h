@@ -151,11 +151,16 @@ static void choose_pages(const void *arguments, size_t first, size_t last) {
     }
     const float *scores = a->scores + (row * a->heads + head) * a->stride;
     size_t scored = pages - 1, wanted = a->count - 1, whole = (scored + 15) / 16 * 16, taken = 0;
-    // The rank of the last score that is wanted, bit by bit from the highest.
+    // The rank of the last score that is wanted, or of less that parts the same ones from the rest: bit by
+    // bit from the highest.
     uint32_t rank = 0;
-    if (wanted > 0)
-      for (uint32_t bit = 1u << 31; bit > 0; bit >>= 1)
-        if (count_from(scores, whole, of_rank(rank | bit)) >= wanted) rank |= bit;
+    size_t reached = 0;
+    for (uint32_t bit = 1u << 31; bit > 0 && reached != wanted; bit >>= 1) {
+      size_t more = count_from(scores, whole, of_rank(rank | bit));
+      if (more < wanted) continue;
+      rank |= bit;
+      reached = more;
+    }
     float least = of_rank(rank);
     size_t equal = wanted > 0 ? wanted - count_from(scores, whole, of_rank(rank + 1)) : 0;
     for (size_t page = 0; page < scored && taken < wanted; page++) {
