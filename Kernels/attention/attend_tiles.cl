@@ -11,10 +11,57 @@
 #define QUERIES (ROWS * HEADS)
 #define LOT 6
 #define LOTS ((QUERIES + LOT - 1) / LOT)
+// Where numbers that a lot has in the lanes of a vector lie.
+#define LANE(n) ((n) / LOT * 8 + (n) % LOT)
 // Heads of a row that are worked on alone, where its rows do not see the same of a window; the last turn
 // may do a head twice, which has the same result twice.
 #define TURNS ((HEADS + 3) / 4)
 #define TOGETHER ((HEADS + TURNS - 1) / TURNS)
+
+// Scores of a lot to weights, as weigh() does for one query; what waits for one query goes on for another.
+// Query h sees the tokens begin[h] ..< end[h] of the window, or nothing and stays as it is.
+static inline float8 weigh_lot(
+    float16 (*score)[PAGES], const int *begin, const int *end, float8 *peak, float8 *total,
+    float (*weights)[WINDOW])
+{
+  const int16 lanes = (int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  float16 most[LOT], sum[LOT];
+  int sees[8];
+  bool masked = false;
+  for (uint h = 0; h < 8; h++) sees[h] = h < LOT && begin[h] < end[h] ? -1 : 0;
+  for (uint h = 0; h < LOT; h++) masked = masked || begin[h] > 0 || end[h] < WINDOW;
+#pragma unroll
+  for (uint h = 0; h < LOT; h++) {
+#pragma unroll
+    for (int p = 0; p < PAGES; p++) {
+      const int16 visible = (lanes + p * PAGE >= begin[h]) & (lanes + p * PAGE < end[h]);
+      if (masked) score[h][p] = select((float16)(-INFINITY), score[h][p], visible);
+      most[h] = p == 0 ? score[h][p] : LARGER(score[h][p], most[h]);
+    }
+  }
+  const int8 any = vload8(0, sees);
+  float8 now;
+  HALVED(LARGER, most, now);
+  now = LARGER(now, *peak);
+  const float8 shrink = select((float8)(1.0f), exponential8(*peak - now), any);
+  const float peak_of[8] = {now.s0, now.s1, now.s2, now.s3, now.s4, now.s5, now.s6, now.s7};
+#pragma unroll
+  for (uint h = 0; h < LOT; h++) {
+#pragma unroll
+    for (int p = 0; p < PAGES; p++) {
+      const int16 visible = (lanes + p * PAGE >= begin[h]) & (lanes + p * PAGE < end[h]);
+      float16 e = exponential16(score[h][p] - peak_of[h]);
+      if (masked) e = select((float16)(0.0f), e, visible);
+      vstore16(e, p, weights[h]);
+      sum[h] = p == 0 ? e : sum[h] + e;
+    }
+  }
+  float8 sums;
+  HALVED(PLUS, sum, sums);
+  *peak = select(*peak, now, any);
+  *total = select(*total, *total * shrink + sums, any);
+  return shrink;
+}
 
 kernel void attend_tiles(
     global const uchar *q_buffer, ulong q_offset,
@@ -36,15 +83,15 @@ kernel void attend_tiles(
   global float *y_rows = (global float *)(y_buffer + y_offset) + place;
 
   // Query r * HEADS + h is head h of row r. Those behind QUERIES fill the last lot.
-  float q[LOTS * LOT][HEAD_WIDTH], weights[LOTS * LOT][WINDOW], shrink[LOTS * LOT];
-  float peak[QUERIES], total[QUERIES];
+  float q[LOTS * LOT][HEAD_WIDTH], weights[LOTS * LOT][WINDOW];
+  float peak[LOTS * 8], total[LOTS * 8], shrink[LOTS * 8];
   float16 sum[LOTS * LOT][VECTORS + 1];
   float rest[QUERIES][REST + 1];
   // What the spans before have gathered; their sums are in y.
   float all_peak[QUERIES], all_total[QUERIES];
-  float16 key[HEAD_WIDTH][PAGES], value[WINDOW][VECTORS + 1];
+  // The keys of a window, then its values.
+  float16 wide[HEAD_WIDTH * PAGES];
   for (uint n = QUERIES; n < LOTS * LOT; n++) {
-    shrink[n] = 1.0f;
     for (uint d = 0; d < HEAD_WIDTH; d++) q[n][d] = 0.0f;
     for (uint i = 0; i < WINDOW; i++) weights[n][i] = 0.0f;
     for (uint j = 0; j < VECTORS; j++) sum[n][j] = (float16)(0.0f);
@@ -70,9 +117,11 @@ kernel void attend_tiles(
     for (int span = first_seen / SPAN; span * SPAN < end_seen; span++) {
       const int span_begin = max(first_seen, span * SPAN);
       const int span_end = min(end_seen, span * SPAN + SPAN);
-      for (uint n = 0; n < queries; n++) {
+      for (uint n = 0; n < LOTS * 8; n++) {
         peak[n] = -INFINITY;
         total[n] = 0.0f;
+      }
+      for (uint n = 0; n < queries; n++) {
         for (uint j = 0; j < VECTORS; j++) sum[n][j] = (float16)(0.0f);
         for (uint j = 0; j < REST; j++) rest[n][j] = 0.0f;
       }
@@ -83,36 +132,40 @@ kernel void attend_tiles(
         find_pages(pool, pages_of, kv_heads, kv_head, first, last, pages);
         for (uint d = 0; d < HEAD_WIDTH; d++)
 #pragma unroll
-          for (int p = 0; p < PAGES; p++) key[d][p] = load_elements(pages[p] + d * PAGE);
+          for (int p = 0; p < PAGES; p++)
+            wide[d * PAGES + p] = load_elements(pages[p] + d * PAGE);
 
         for (uint n = 0; n < queries; n += LOT) {
           float16 score[LOT][PAGES];
-#define KEY(p, d) key[d][p]
+#define KEY(p, d) wide[(d) * PAGES + (p)]
 #define QUERY(h, d) q[n + (h)][d]
           SCORES(LOT, KEY, QUERY, NOTHING_AHEAD, score);
+          int begin[LOT], end[LOT];
 #pragma unroll
           for (uint h = 0; h < LOT; h++) {
-            if (n + h >= queries) break;
-            const uint r = t + (n + h) / HEADS;
-            const int begin = max(begins[r], first) - w, end = min(ends[r], last) - w;
-            shrink[n + h] = 1.0f;
-            if (begin < end)
-              shrink[n + h] =
-                  weigh(score[h], begin, end, &peak[n + h], &total[n + h], weights[n + h]);
+            const uint r = min(t + (n + h) / HEADS, next - 1);
+            begin[h] = max(begins[r], first) - w;
+            end[h] = min(ends[r], last) - w;
           }
+          float8 lot_peak = vload8(n / LOT, peak), lot_total = vload8(n / LOT, total);
+          vstore8(
+              weigh_lot(score, begin, end, &lot_peak, &lot_total, weights + n), n / LOT, shrink);
+          vstore8(lot_peak, n / LOT, peak);
+          vstore8(lot_total, n / LOT, total);
         }
 
         for (int i = 0; i < WINDOW; i++) {
           global const element *values = pages[i / PAGE] + (PAGE + i % PAGE) * HEAD_WIDTH;
-          for (uint j = 0; j < VECTORS; j++) value[i][j] = load_elements(values + 16 * j);
+          for (uint j = 0; j < VECTORS; j++)
+            wide[i * VECTORS + j] = load_elements(values + 16 * j);
         }
         bool alike = true;
         for (uint r = t; r < next; r++)
           alike = alike && max(begins[r], first) == first && min(ends[r], last) == last;
-#define VALUE(i, j) value[i][j]
+#define VALUE(i, j) wide[(i) * VECTORS + (j)]
 #define WEIGHT(h, i) weights[QUERY_OF(h)][i]
 #define SUM(h, j) sum[QUERY_OF(h)][j]
-#define SHRINK(h) shrink[QUERY_OF(h)]
+#define SHRINK(h) shrink[LANE(QUERY_OF(h))]
         if (alike) {
           for (uint n = 0; n < queries; n += LOT) {
 #define QUERY_OF(h) (n + (h))
@@ -132,7 +185,7 @@ kernel void attend_tiles(
         for (uint j = 0; j < REST; j++)
           for (uint n = 0; n < queries; n++) {
             const uint r = t + n / HEADS;
-            float gathered = rest[n][j] * shrink[n];
+            float gathered = rest[n][j] * shrink[LANE(n)];
             for (int i = max(begins[r], first) - w; i < min(ends[r], last) - w; i++) {
               global const element *values = pages[i / PAGE] + (PAGE + i % PAGE) * HEAD_WIDTH;
               gathered = FUSED(LOAD(16 * VECTORS + j, values), weights[n][i], gathered);
@@ -146,15 +199,15 @@ kernel void attend_tiles(
         global float *sums = y_rows + r * row_width + n % HEADS * HEAD_WIDTH;
         if (max(begins[r], span_begin) >= min(ends[r], span_end)) continue;
         if (begins[r] >= span * SPAN) {
-          all_peak[n] = peak[n];
-          all_total[n] = total[n];
+          all_peak[n] = peak[LANE(n)];
+          all_total[n] = total[LANE(n)];
           for (uint j = 0; j < VECTORS; j++) vstore16(sum[n][j], j, sums);
           for (uint j = 0; j < REST; j++) sums[16 * VECTORS + j] = rest[n][j];
           continue;
         }
-        const float3 s = scales(all_peak[n], peak[n]);
+        const float3 s = scales(all_peak[n], peak[LANE(n)]);
         all_peak[n] = s.x;
-        all_total[n] = FUSED(total[n], s.z, all_total[n] * s.y);
+        all_total[n] = FUSED(total[LANE(n)], s.z, all_total[n] * s.y);
         for (uint j = 0; j < VECTORS; j++)
           vstore16(FUSED(sum[n][j], (float16)(s.z), vload16(j, sums) * s.y), j, sums);
         for (uint j = 0; j < REST; j++)

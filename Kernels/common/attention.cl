@@ -147,6 +147,25 @@ UNROLL
   }
 #define NOTHING_AHEAD(line)
 
+// What is left of the lanes of six vectors, each halved until one is left: vectors 0 … 5 in lanes 0 … 5 of the
+// result, as sum16() adds them up.
+#define PLUS(a, b) ((a) + (b))
+#define HALVED(COMBINE, v, result)                                                               \
+  do {                                                                                           \
+    const float16 ab = COMBINE((float16)(v[0].lo, v[1].lo), (float16)(v[0].hi, v[1].hi));        \
+    const float16 cd = COMBINE((float16)(v[2].lo, v[3].lo), (float16)(v[2].hi, v[3].hi));        \
+    const float16 ef = COMBINE((float16)(v[4].lo, v[5].lo), (float16)(v[4].hi, v[5].hi));        \
+    const float16 abcd = COMBINE(                                                                \
+        (float16)(ab.s0123, ab.s89ab, cd.s0123, cd.s89ab),                                       \
+        (float16)(ab.s4567, ab.scdef, cd.s4567, cd.scdef));                                      \
+    const float16 efef = COMBINE(                                                                \
+        (float16)(ef.s0123, ef.s89ab, ef.s0123, ef.s89ab),                                       \
+        (float16)(ef.s4567, ef.scdef, ef.s4567, ef.scdef));                                      \
+    const float16 twos = COMBINE(                                                                \
+        (float16)(abcd.s014589cd, efef.s014589cd), (float16)(abcd.s2367abef, efef.s2367abef));   \
+    result = COMBINE(twos.even, twos.odd);                                                       \
+  } while (0)
+
 // Scores to weights, of which the tokens begin ..< end of the window count; peak and total with them.
 // Returns what earlier sums shrink by.
 static inline float weigh(

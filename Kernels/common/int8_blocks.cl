@@ -9,9 +9,6 @@
 #define LEAST_PEAK 1e-30f
 #define LARGEST_PEAK 1e30f
 
-// The larger; a if it is a number, else b.
-#define LARGER(a, b) ((a) > (b) ? (a) : (b))
-
 // x, rounded to nearest integers, in the low bits; 0 for what is none of -127 … 127.
 static inline int16 whole(float16 x)
 {

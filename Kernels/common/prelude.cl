@@ -184,6 +184,9 @@ static inline float sum16(float16 v)
   return sum4(a.lo + a.hi);
 }
 
+// The larger; a if it is a number, else b.
+#define LARGER(a, b) ((a) > (b) ? (a) : (b))
+
 static inline float max16(float16 v)
 {
   float8 a = fmax(v.lo, v.hi);
@@ -255,6 +258,7 @@ static inline float max16(float16 v)
 
 PORTABLE_MATH(1, float, uint, as_float, as_uint)
 PORTABLE_MATH(4, float4, uint4, as_float4, as_uint4)
+PORTABLE_MATH(8, float8, uint8, as_float8, as_uint8)
 PORTABLE_MATH(16, float16, uint16, as_float16, as_uint16)
 
 static inline float reciprocal_square_root(float x)

@@ -154,7 +154,7 @@ struct Measures {
   }
 
   /// Enough to share what is read, few enough for the cache that is nearest.
-  private var tileRows: Int { max(1, min(24, 24 / (heads.count / heads.kv))) }
+  private var tileRows: Int { max(1, min(48, 48 / (heads.count / heads.kv))) }
 }
 
 extension Operation {

@@ -147,26 +147,32 @@ INLINE int32_t total_of(vi a) {
   return a[0] + a[1];
 }
 
-// Four sums at once: lane i of the result is the sum of the lanes of v[i].
+// Four sums, or the four largest numbers, at once: lane i of the result is that of the lanes of v[i].
 typedef VECTOR(float, 4) quad;
 typedef VECTOR(float, 8) octet;
-INLINE quad sums_of(const vf v[4]) {
 #if LANES == 16
-  octet o[4];
-  for (int i = 0; i < 4; i++) o[i] = lower(v[i]) + upper(v[i]);
+#define OCTET(COMBINE, a) COMBINE(lower(a), upper(a))
 #else
-  const vf *o = v;
+#define OCTET(COMBINE, a) (a)
 #endif
-  octet ab = __builtin_shufflevector(o[0], o[1], 0, 1, 2, 3, 8, 9, 10, 11) +
-             __builtin_shufflevector(o[0], o[1], 4, 5, 6, 7, 12, 13, 14, 15);
-  octet cd = __builtin_shufflevector(o[2], o[3], 0, 1, 2, 3, 8, 9, 10, 11) +
-             __builtin_shufflevector(o[2], o[3], 4, 5, 6, 7, 12, 13, 14, 15);
-  // ab: a0 a1 a2 a3 b0 b1 b2 b3, cd likewise
-  octet s = __builtin_shufflevector(ab, cd, 0, 1, 8, 9, 4, 5, 12, 13) +
-            __builtin_shufflevector(ab, cd, 2, 3, 10, 11, 6, 7, 14, 15);
-  // s: a a c c b b d d
-  return __builtin_shufflevector(s, s, 0, 4, 2, 6) + __builtin_shufflevector(s, s, 1, 5, 3, 7);
-}
+#define OF_FOUR(name, COMBINE)                                                       \
+  INLINE quad name(const vf v[4]) {                                                  \
+    octet a = OCTET(COMBINE, v[0]), b = OCTET(COMBINE, v[1]);                        \
+    octet c = OCTET(COMBINE, v[2]), d = OCTET(COMBINE, v[3]);                        \
+    octet ab = COMBINE(__builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11),      \
+                       __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15));   \
+    octet cd = COMBINE(__builtin_shufflevector(c, d, 0, 1, 2, 3, 8, 9, 10, 11),      \
+                       __builtin_shufflevector(c, d, 4, 5, 6, 7, 12, 13, 14, 15));   \
+    /* ab: a0 a1 a2 a3 b0 b1 b2 b3, cd likewise; then a a c c b b d d */             \
+    octet s = COMBINE(__builtin_shufflevector(ab, cd, 0, 1, 8, 9, 4, 5, 12, 13),     \
+                      __builtin_shufflevector(ab, cd, 2, 3, 10, 11, 6, 7, 14, 15));  \
+    return COMBINE(__builtin_shufflevector(s, s, 0, 4, 2, 6),                        \
+                   __builtin_shufflevector(s, s, 1, 5, 3, 7));                       \
+  }
+#define PLUS(a, b) ((a) + (b))
+#define LARGER(a, b) __builtin_elementwise_max(a, b)
+OF_FOUR(sums_of, PLUS)
+OF_FOUR(largest_of_four, LARGER)
 
 // ---------------------------------------------------------------------- the same bits everywhere
 //

@@ -243,6 +243,7 @@ INLINE void int8_tile(product_kind kind, int vectors, int tokens, const unpacked
       vi products[INT8_VECTORS][INT8_TOKENS];
       for (int t = 0; t < tokens; t++)
         for (int v = 0; v < vectors; v++) products[v][t] = (vi)ROUNDER_BITS;
+#pragma clang loop unroll(full)
       for (int g = h * 4; g < (kind.groups == 1 ? 8 : h * 4 + 4); g++)
         for (int t = 0; t < tokens; t++) {
           vb four = four_bytes(x.values + (size_t)t * x.stride + b * BLOCK + (size_t)g * 4);
@@ -293,9 +294,13 @@ INLINE void int8_rows_tile(product_kind kind, int vectors, int tokens, const unp
       store_up_to(out.y + (size_t)t * out.outputs, out.o + (size_t)(v * LANES), out.last, sums[v][t]);
 }
 
+// Meanwhile what lies at `ahead`, the weights that are unpacked next, is fetched from memory.
 INLINE void int8_tiles(product_kind kind, int vectors, const unpacked *w, size_t blocks, int8_rows x,
-                       const vf *start, size_t rows, int8_output out) {
+                       const vf *start, size_t rows, int8_output out, const uint8_t *ahead,
+                       size_t bytes) {
+  size_t lines = (bytes / 64 * INT8_TOKENS + rows - 1) / rows;
   for (size_t t = 0; t < rows;) {
+    for (size_t i = 0; i < lines; i++, ahead += 64) __builtin_prefetch(ahead);
     size_t left = rows - t, n = left >= INT8_TOKENS ? INT8_TOKENS : left >= 4 ? 4 : left >= 2 ? 2 : 1;
 #define TILE(tokens) int8_rows_tile(kind, vectors, tokens, w, blocks, x, start, out)
     if (n == INT8_TOKENS)
@@ -348,12 +353,17 @@ static void linear_many(const cpu_linear_arguments *a, size_t first, size_t last
           bias[v] = a->bias ? load_up_to(a->bias, from, last) : (vf)0.0f;
         }
         const vf *start = b == 0 ? bias : NULL;
+        size_t next = o + vectors * LANES, ahead_bytes = next < last ? tile_bytes(type, count) : 0;
+        const uint8_t *ahead = tiles + next / TILE_ROWS * bytes;
+        ahead_bytes *= vectors * LANES / TILE_ROWS;
         int8_output out = {y, a->outputs, o, last};
 #define TILES(...)                                                                            \
   if (vectors == INT8_VECTORS)                                                                \
-    int8_tiles((product_kind){__VA_ARGS__}, INT8_VECTORS, w, count, x, start, rows, out);     \
+    int8_tiles((product_kind){__VA_ARGS__}, INT8_VECTORS, w, count, x, start, rows, out,      \
+               ahead, ahead_bytes);                                                           \
   else                                                                                        \
-    int8_tiles((product_kind){__VA_ARGS__}, 1, w, count, x, start, rows, out);
+    int8_tiles((product_kind){__VA_ARGS__}, 1, w, count, x, start, rows, out, ahead,          \
+               ahead_bytes);
         if (two && minima) {
           TILES(2, true, false)
         } else if (two) {
@@ -366,7 +376,7 @@ static void linear_many(const cpu_linear_arguments *a, size_t first, size_t last
           TILES(1, false, false)
         }
 #undef TILES
-        o += vectors * LANES;
+        o = next;
       }
     }
   }

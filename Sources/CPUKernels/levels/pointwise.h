@@ -29,7 +29,45 @@ INLINE vf gelu(vf x) { return gate(x, fused(x * x * 0.044715f, x, x) * 1.5957691
 GATED(silu)
 GATED(gelu)
 
-// Tensors/Int8Activations.swift. What is not a number compares false and becomes 0.
+// Tensors/Int8Activations.swift for up to LANES blocks, in three passes, so that no block waits for its own
+// peak. What is not a number compares false and becomes 0.
+INLINE void quantize_blocks(const float *x, size_t count, uint8_t *bytes, float *scales, float *sums) {
+  _Alignas(64) float peaks[LANES] = {0}, inverses[LANES], totals[LANES] = {0};
+  for (size_t b = 0; b < count; b += 4) {
+    vf largest[4];
+    for (size_t i = 0; i < 4; i++) {
+      const float *block = x + (b + i < count ? b + i : b) * BLOCK;
+      largest[i] = (vf)0.0f;
+      for (int u = 0; u < UNIT; u++)
+        largest[i] = max_of(magnitude(load(block + u * LANES)), largest[i]);
+    }
+    *(quad *)(void *)&peaks[b] = largest_of_four(largest);
+  }
+  vf peak = load(peaks);
+  vi counts = (peak >= 1e-30f) & (peak <= 1e30f);
+  peak = (vf)(counts & (vi)peak);
+  store(inverses, (vf)(counts & (vi)(reciprocal(peak) * 127.0f)));
+  for (size_t b = 0; b < count; b += 4) {
+    vf all[4];
+    for (size_t i = 0; i < 4; i++) {
+      vi total = (vi)0;
+      for (size_t u = 0; u < UNIT && b + i < count; u++) {
+        size_t at = (b + i) * BLOCK + u * LANES;
+        vf shifted = load(x + at) * inverses[b + i] + ROUNDER;
+        vi in_range = magnitude(shifted - ROUNDER) <= 127.0f;
+        vi q = in_range & ((vi)shifted - 0x4b400000);
+        total += q;
+        *(vc_any *)(bytes + at) = __builtin_convertvector(q, vc);
+      }
+      all[i] = __builtin_convertvector(total, vf);
+    }
+    *(quad *)(void *)&totals[b] = sums_of(all);
+  }
+  vf scale = peak * 0.0078740157f;
+  store_some(scales, scale, count);
+  store_some(sums, scale * load(totals), count);
+}
+
 static void quantize(const void *arguments, size_t first, size_t last) {
   const cpu_quantize_arguments *a = arguments;
   size_t blocks = a->width / BLOCK;
@@ -37,27 +75,12 @@ static void quantize(const void *arguments, size_t first, size_t last) {
     const float *x = a->input + r * a->width;
     uint8_t *row = (uint8_t *)a->output + r * (a->width + blocks * 8);
     float *scales = (float *)(void *)(row + a->width), *sums = scales + blocks;
-    for (size_t b = 0; b < blocks; b++, x += BLOCK, row += BLOCK) {
-      vf v[UNIT], peaks = (vf)0.0f;
-      for (int u = 0; u < UNIT; u++) {
-        v[u] = load(x + u * LANES);
-        peaks = max_of(magnitude(v[u]), peaks);
-      }
-      vf peak = largest_of(peaks);
-      vi counts = (peak >= 1e-30f) & (peak <= 1e30f);
-      peak = (vf)(counts & (vi)peak);
-      vf inverse = (vf)(counts & (vi)(reciprocal(peak) * 127.0f));
-      vi total = (vi)0;
-      for (int u = 0; u < UNIT; u++) {
-        vf shifted = v[u] * inverse + ROUNDER;
-        vi in_range = magnitude(shifted - ROUNDER) <= 127.0f;
-        vi q = in_range & ((vi)shifted - 0x4b400000);
-        total += q;
-        *(vc_any *)(row + u * LANES) = __builtin_convertvector(q, vc);
-      }
-      float scale = peak[0] * 0.0078740157f;
-      scales[b] = scale;
-      sums[b] = scale * (float)total_of(total);
+    for (size_t b = 0; b < blocks; b += LANES) {
+      const float *from = x + b * BLOCK;
+      if (blocks - b >= LANES)
+        quantize_blocks(from, LANES, row + b * BLOCK, scales + b, sums + b);
+      else
+        quantize_blocks(from, blocks - b, row + b * BLOCK, scales + b, sums + b);
     }
   }
 }
