@@ -68,6 +68,9 @@ static const char embed_tiles[] = {
 static const char int8_blocks[] = {
 #embed "common/int8_blocks.cl" suffix(, 0)
 };
+static const char gated_quantize[] = {
+#embed "quant/gated_quantize.cl" suffix(, 0)
+};
 static const char normed_row[] = {
 #embed "common/normed_row.cl" suffix(, 0)
 };
@@ -90,6 +93,7 @@ static const kernel_program programs[] = {
     PROGRAM(common, prelude),
     PROGRAM(common, int8_blocks),
     PROGRAM(common, normed_row),
+    PROGRAM(quant, gated_quantize),
     PROGRAM(fused, attention_inputs),
     PROGRAM(fused, gated_unit),
     PROGRAM(common, tile_dot),

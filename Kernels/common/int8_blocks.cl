@@ -50,53 +50,63 @@ static inline float2 quantize_block(float16 low, float16 high, block_bytes *byte
   return (float2)(scale, scale * (float)(twos.x + twos.y + twos.z + twos.w));
 }
 
-// Four blocks, which costs half of what one by one would: x[2 i] and x[2 i + 1] are block i, whose scale and
-// sum are lane i of the results.
-static inline void quantize_four(
-    const float16 *x, block_bytes *bytes, float4 *scales, float4 *sums)
+// What is left of the lanes of eight vectors, each halved until one is left, in any order.
+#define EACH_OF_EIGHT(COMBINE, real8, real16, v, result)                                         \
+  do {                                                                                           \
+    const real16 ab = COMBINE((real16)((v)[0].lo, (v)[1].lo), (real16)((v)[0].hi, (v)[1].hi));   \
+    const real16 cd = COMBINE((real16)((v)[2].lo, (v)[3].lo), (real16)((v)[2].hi, (v)[3].hi));   \
+    const real16 ef = COMBINE((real16)((v)[4].lo, (v)[5].lo), (real16)((v)[4].hi, (v)[5].hi));   \
+    const real16 gh = COMBINE((real16)((v)[6].lo, (v)[7].lo), (real16)((v)[6].hi, (v)[7].hi));   \
+    const real16 ad = COMBINE((real16)(ab.even, cd.even), (real16)(ab.odd, cd.odd));             \
+    const real16 eh = COMBINE((real16)(ef.even, gh.even), (real16)(ef.odd, gh.odd));             \
+    const real16 ah = COMBINE((real16)(ad.even, eh.even), (real16)(ad.odd, eh.odd));             \
+    result = COMBINE(ah.even, ah.odd);                                                           \
+  } while (0)
+#define BOTH(a, b) ((a) + (b))
+
+// Eight blocks, of which none waits for its own peak: x[2 i] and x[2 i + 1] are block i, whose scale and sum
+// are lane i of the results.
+static inline void quantize_eight(
+    const float16 *x, block_bytes *bytes, float8 *scales, float8 *sums)
 {
-  float16 peaks[4];
+  float16 peaks[8];
 #pragma unroll
-  for (uint i = 0; i < 4; i++)
+  for (uint i = 0; i < 8; i++)
     peaks[i] = LARGER(fabs(x[2 * i + 1]), LARGER(fabs(x[2 * i]), (float16)(0.0f)));
-  // Lanes of four vectors are halved together, until each has one left.
-  const float16 ab = LARGER((float16)(peaks[0].lo, peaks[1].lo), (float16)(peaks[0].hi, peaks[1].hi));
-  const float16 cd = LARGER((float16)(peaks[2].lo, peaks[3].lo), (float16)(peaks[2].hi, peaks[3].hi));
-  const float16 fours =
-      LARGER((float16)(ab.even, cd.even), (float16)(ab.odd, cd.odd));
-  const float8 twos = LARGER(fours.even, fours.odd);
-  const float4 most = LARGER(twos.even, twos.odd);
-  const int4 counts = most >= LEAST_PEAK && most <= LARGEST_PEAK;
-  const float4 inverse = select((float4)(0.0f), reciprocal4(most) * 127.0f, counts);
-  *scales = select((float4)(0.0f), most * 0.0078740157f, counts);
-  int16 totals[4];
-  bytes[0] = bytes_of(x[0], x[1], inverse.x, &totals[0]);
-  bytes[1] = bytes_of(x[2], x[3], inverse.y, &totals[1]);
-  bytes[2] = bytes_of(x[4], x[5], inverse.z, &totals[2]);
-  bytes[3] = bytes_of(x[6], x[7], inverse.w, &totals[3]);
-  const int16 total_ab =
-      (int16)(totals[0].lo, totals[1].lo) + (int16)(totals[0].hi, totals[1].hi);
-  const int16 total_cd =
-      (int16)(totals[2].lo, totals[3].lo) + (int16)(totals[2].hi, totals[3].hi);
-  const int16 four_totals =
-      (int16)(total_ab.even, total_cd.even) + (int16)(total_ab.odd, total_cd.odd);
-  const int8 two_totals = four_totals.even + four_totals.odd;
-  *sums = *scales * convert_float4(two_totals.even + two_totals.odd);
+  float8 most;
+  EACH_OF_EIGHT(LARGER, float8, float16, peaks, most);
+  const int8 counts = most >= LEAST_PEAK && most <= LARGEST_PEAK;
+  float inverse[8];
+  vstore8(select((float8)(0.0f), reciprocal8(most) * 127.0f, counts), 0, inverse);
+  *scales = select((float8)(0.0f), most * 0.0078740157f, counts);
+  int16 both[8];
+#pragma unroll
+  for (uint i = 0; i < 8; i++) bytes[i] = bytes_of(x[2 * i], x[2 * i + 1], inverse[i], &both[i]);
+  int8 totals;
+  EACH_OF_EIGHT(BOTH, int8, int16, both, totals);
+  *sums = *scales * convert_float8(totals);
 }
 
-// Quantises the numbers v of the blocks first … first + 3 of a row, and stores those before `end`.
-#define STORE_FOUR(space, v, first, end, blocks, row)                                            \
+// Quantises the numbers v of the blocks first … first + 7 of a row, and stores those before `end`.
+#define STORE_EIGHT(space, v, first, end, blocks, row)                                           \
   {                                                                                              \
     space int *words = (space int *)(row);                                                       \
     space float *scales = (space float *)words + (blocks) * (BLOCK / 4);                         \
-    block_bytes bytes[4];                                                                        \
-    float4 scale, sum;                                                                           \
-    quantize_four(v, bytes, &scale, &sum);                                                       \
-    const float scale_of[4] = {scale.x, scale.y, scale.z, scale.w};                              \
-    const float sum_of[4] = {sum.x, sum.y, sum.z, sum.w};                                        \
-    for (uint i = 0; i < 4 && (first) + i < (end); i++) {                                        \
-      STORE_BYTES(bytes[i], (first) + i, words);                                                 \
-      scales[(first) + i] = scale_of[i];                                                         \
-      scales[(blocks) + (first) + i] = sum_of[i];                                                \
+    block_bytes bytes[8];                                                                        \
+    float8 scale, sum;                                                                           \
+    quantize_eight(v, bytes, &scale, &sum);                                                      \
+    if ((first) + 8 <= (end)) {                                                                  \
+      _Pragma("unroll") for (uint i = 0; i < 8; i++) STORE_BYTES(bytes[i], (first) + i, words);  \
+      vstore8(scale, 0, scales + (first));                                                       \
+      vstore8(sum, 0, scales + (blocks) + (first));                                              \
+    } else {                                                                                     \
+      float scale_of[8], sum_of[8];                                                              \
+      vstore8(scale, 0, scale_of);                                                               \
+      vstore8(sum, 0, sum_of);                                                                   \
+      for (uint i = 0; (first) + i < (end); i++) {                                               \
+        STORE_BYTES(bytes[i], (first) + i, words);                                               \
+        scales[(first) + i] = scale_of[i];                                                       \
+        scales[(blocks) + (first) + i] = sum_of[i];                                              \
+      }                                                                                          \
     }                                                                                            \
   }

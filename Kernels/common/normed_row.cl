@@ -13,13 +13,13 @@
   {                                                                                             \
     const uint blocks = width / BLOCK;                                                          \
     const float norm = norm_scale(x, width, epsilon);                                           \
-    for (uint first = 0; first < blocks; first += 4) {                                          \
-      float16 v[8];                                                                             \
-      for (uint i = 0; i < 8; i++) {                                                            \
+    for (uint first = 0; first < blocks; first += 8) {                                          \
+      float16 v[16];                                                                            \
+      for (uint i = 0; i < 16; i++) {                                                           \
         const uint half_block = min(2 * first + i, 2 * blocks - 2 + i % 2);                     \
         v[i] = vload16(half_block, x) * norm * vload16(half_block, weight);                     \
       }                                                                                         \
-      STORE_FOUR(space, v, first, blocks, blocks, row)                                          \
+      STORE_EIGHT(space, v, first, blocks, blocks, row)                                         \
     }                                                                                           \
   }
 

@@ -20,9 +20,9 @@ kernel void quantize(
 
   const uint begin = get_global_id(0) * blocks_each;
   const uint end = min(begin + blocks_each, blocks);
-  for (uint first = begin; first < end; first += 4) {
-    float16 v[8];
-    for (uint i = 0; i < 8; i++) v[i] = vload16(min(2 * first + i, 2 * end - 2 + i % 2), x);
-    STORE_FOUR(global, v, first, end, blocks, row)
+  for (uint first = begin; first < end; first += 8) {
+    float16 v[16];
+    for (uint i = 0; i < 16; i++) v[i] = vload16(min(2 * first + i, 2 * end - 2 + i % 2), x);
+    STORE_EIGHT(global, v, first, end, blocks, row)
   }
 }

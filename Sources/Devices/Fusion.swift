@@ -8,6 +8,10 @@ package enum Fusion: Sendable, Hashable {
   ///
   /// Parts: rms_norm, quantize.
   case normQuantize(RMSNorm)
+  /// gate, up → int8 blocks of activation(gate) × up.
+  ///
+  /// Parts: gated, quantize.
+  case gatedQuantize(GatedActivation)
   /// int8 x, a → a + x Wᵀ + bias.
   ///
   /// Parts: linear, add.
@@ -18,7 +22,7 @@ package enum Fusion: Sendable, Hashable {
   case attendQuantize(Attention, KVLayout)
   /// x → int8 blocks of activation(gate) × up.
   ///
-  /// Parts: norm_quantize where x is f32, linear, linear, gated, quantize.
+  /// Parts: norm_quantize where x is f32, linear, linear, gated_quantize.
   case gatedUnit(GatedUnit)
   /// x, positions, slots, page pool → turned queries; turned keys and values go to the pool.
   ///
@@ -68,6 +72,7 @@ package enum Fusion: Sendable, Hashable {
   package var name: String {
     switch self {
     case .normQuantize: "norm_quantize"
+    case .gatedQuantize: "gated_quantize"
     case .linearAdd: "linear_add"
     case .attendQuantize: "attend_quantize"
     case .gatedUnit: "gated_unit"
@@ -78,7 +83,7 @@ package enum Fusion: Sendable, Hashable {
   /// The storage formats that tell it from others of its name, for reports.
   var typeName: String {
     switch self {
-    case .normQuantize: "int8"
+    case .normQuantize, .gatedQuantize: "int8"
     case .linearAdd(let linear): linear.weight.type.name + " × int8"
     case .attendQuantize(_, let layout): layout.element.rawValue
     case .gatedUnit(let unit):

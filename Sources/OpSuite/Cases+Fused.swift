@@ -10,7 +10,7 @@ extension OpSuite {
   static func fusedCases() -> [OpCase] {
     // A type of each kind of block; what a kernel makes of a block is tested with linear layers.
     let types: [ElementType] = [.q4_0, .q4_1, .q5_0, .q8_0, .q2_K, .q4_K, .q6_K, .iq4_NL]
-    return normQuantizeCases()
+    return normQuantizeCases() + gatedQuantizeCases()
       + types.flatMap { type in
         rowCounts.flatMap { rows in
           [
@@ -91,6 +91,32 @@ extension OpSuite {
     }
   }
 
+  private static func gatedQuantize(
+    _ activation: GatedActivation, _ gate: OpCase.Place, _ up: OpCase.Place, between: OpCase.Place
+  ) -> OpCase.Part {
+    OpCase.Part(
+      operation: .fused(.gatedQuantize(activation)), inputs: [gate, up], output: .output,
+      parts: [
+        .init(operation: .pure(.gated(activation)), inputs: [gate, up], output: between),
+        .init(operation: .quantize, inputs: [between], output: .output),
+      ])
+  }
+
+  private static func gatedQuantizeCases() -> [OpCase] {
+    [(1, 32), (3, 576), (33, 160), (2, 1536), (0, 64)].flatMap { rows, width in
+      GatedActivation.allCases.map { activation in
+        var data = CaseData(seed: rows + width + 1)
+        let whole = gatedQuantize(
+          activation, .input(0), .input(1), between: .between(0, shape(width, .f32)))
+        return OpCase(
+          title: "\(activation), rows \(rows), width \(width)", operation: whole.operation,
+          inputs: (0..<2).map { _ in input(rows, width, asBlocks: false, &data) },
+          parameters: [], output: shape(width, .int8Blocks), parts: whole.parts,
+          sizes: SymbolSizes(rows: rows, outputs: 0), tolerance: roundingTolerance)
+      }
+    }
+  }
+
   /// A device that does not fuse is an ulp off, so a tie may round the other way: a step of 127 in an
   /// element or two.
   private static let roundingTolerance = 1e-6
@@ -149,8 +175,7 @@ extension OpSuite {
           operation: .pure(.linear(unit.gate)), inputs: [x], parameters: [first], output: gate),
         .init(
           operation: .pure(.linear(unit.up)), inputs: [x], parameters: [first + 1], output: up),
-        .init(operation: .pure(.gated(activation)), inputs: [gate, up], output: gated),
-        .init(operation: .quantize, inputs: [gated], output: .output),
+        gatedQuantize(activation, gate, up, between: gated),
       ],
       sizes: SymbolSizes(rows: rows, outputs: 0), tolerance: roundingTolerance)
   }

@@ -14,6 +14,14 @@ extension KernelTable {
           .part(0, .number(.epsilon)),
         ], x: Extent(.rows))
     ]
+    + GatedActivation.allCases.map { activation in
+      KernelRow(
+        kind: .gatedQuantize(activation), variant: "block", program: "quant/gated_quantize",
+        entry: "gated_quantize", shared: ["common/int8_blocks"],
+        defines: [Define("ACTIVATION", activation == .silu ? 0 : 1)],
+        arguments: [.input(0), .input(1), .output, .count(.inputWidth), .each],
+        x: Extent(.blocks, step: 32, spreads: true), y: Extent(.rows))
+    }
     + ElementType.allCases.flatMap { type in
       guard let layout = ResidentLayout(type) else { return [KernelRow]() }
       return gatedUnits(type, layout) + attentionInputs(type, layout)

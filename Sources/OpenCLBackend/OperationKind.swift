@@ -20,6 +20,7 @@ enum OperationKind: Sendable, Hashable {
   case choosePages
   case attend(KVLayout.Element)
   case normQuantize
+  case gatedQuantize(GatedActivation)
   case linearAdd(ElementType)
   /// Weights of a type, of the norm of x or of int8 blocks.
   case gatedUnit(ElementType, GatedActivation, norms: Bool)
@@ -58,6 +59,7 @@ enum OperationKind: Sendable, Hashable {
   private static func kind(_ fusion: Fusion) -> OperationKind? {
     switch fusion {
     case .normQuantize: return .normQuantize
+    case .gatedQuantize(let activation): return .gatedQuantize(activation)
     case .linearAdd(let layer): return .linearAdd(layer.weight.type)
     case .attendQuantize(let attention, let layout):
       // A head is whole blocks.

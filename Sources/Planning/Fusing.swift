@@ -9,8 +9,9 @@ extension LoweredGraph {
     _ placements: [Placement], on devices: [any Device]
   ) -> (LoweredGraph, [Placement]) {
     var fuser = Fuser(self, placements, devices)
-    // Later patterns build on what the first one joined.
+    // Later patterns build on what the first ones joined.
     fuser.join(Fuser.normQuantize)
+    fuser.join(Fuser.gatedQuantize)
     fuser.join(Fuser.attendQuantize)
     fuser.join(Fuser.linearAdd)
     fuser.join(Fuser.gatedUnit)
@@ -159,13 +160,24 @@ private struct Fuser {
     }
   }
 
-  static func gatedUnit(_ fuser: Fuser) -> (Int) -> Match? {
+  static func gatedQuantize(_ fuser: Fuser) -> (Int) -> Match? {
     { index in
       guard let quantize = fuser.nodes[index], quantize.operation == .quantize,
-        let (gated, node) = fuser.onlyFor(index, quantize.inputs[0]),
-        case .pure(.gated(let activation)) = node.operation,
-        let gate = fuser.linear(node.inputs[0], onlyFor: gated),
-        let up = fuser.linear(node.inputs[1], onlyFor: gated),
+        let (first, node) = fuser.onlyFor(index, quantize.inputs[0]),
+        case .pure(.gated(let activation)) = node.operation
+      else { return nil }
+      return Match(
+        fusion: .gatedQuantize(activation), parts: [first, index], inputs: node.inputs,
+        output: quantize.output, label: node.label)
+    }
+  }
+
+  static func gatedUnit(_ fuser: Fuser) -> (Int) -> Match? {
+    { index in
+      guard let node = fuser.nodes[index],
+        case .fused(.gatedQuantize(let activation)) = node.operation,
+        let gate = fuser.linear(node.inputs[0], onlyFor: index),
+        let up = fuser.linear(node.inputs[1], onlyFor: index),
         gate.node.inputs == up.node.inputs
       else { return nil }
       let norm = fuser.norm(gate.node.inputs[0], readBy: [gate.index, up.index])
@@ -173,8 +185,8 @@ private struct Fuser {
         fusion: .gatedUnit(
           Fusion.GatedUnit(
             norm: norm?.2, gate: gate.layer, up: up.layer, activation: activation)),
-        parts: (norm.map { [$0.0] } ?? []) + [gate.index, up.index, gated, index],
-        inputs: norm?.1.inputs ?? gate.node.inputs, output: quantize.output, label: node.label)
+        parts: (norm.map { [$0.0] } ?? []) + [gate.index, up.index, index],
+        inputs: norm?.1.inputs ?? gate.node.inputs, output: node.output, label: node.label)
     }
   }
 

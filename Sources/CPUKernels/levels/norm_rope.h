@@ -27,13 +27,18 @@ static void rms_norm(const void *arguments, size_t first, size_t last) {
   }
 }
 
-// Turns the first pairs of each head of a row by the angles first ..< first + n.
-INLINE void turn_heads(const cpu_rope_arguments *a, const float *x, float *y, size_t first, size_t n,
-                       vf sine, vf cosine) {
+// Turns the first pairs of each head of a row by the angles first ..< first + n; `adjacent` is constant, and so
+// is n where it is LANES.
+INLINE void turn_heads(bool adjacent, const cpu_rope_arguments *a, const float *x, float *y,
+                       size_t first, size_t n, vf sine, vf cosine) {
   size_t half = a->dimensions / 2;
   for (size_t h = 0; h < a->heads; h++, x += a->head_width, y += a->head_width) {
     vf p = (vf)0.0f, q = (vf)0.0f;
-    if (a->adjacent) {
+    if (adjacent && n == LANES) {
+      vf low = load(x + 2 * first), high = load(x + 2 * first + LANES);
+      p = EVEN_LANES(low, high);
+      q = ODD_LANES(low, high);
+    } else if (adjacent) {
       for (size_t i = 0; i < n; i++) {
         p[i] = x[2 * (first + i)];
         q[i] = x[2 * (first + i) + 1];
@@ -46,7 +51,10 @@ INLINE void turn_heads(const cpu_rope_arguments *a, const float *x, float *y, si
       q = load_some(x + half + first, n);
     }
     vf turned_p = fused(p, cosine, -(q * sine)), turned_q = fused(p, sine, q * cosine);
-    if (a->adjacent) {
+    if (adjacent && n == LANES) {
+      store(y + 2 * first, LOW_PAIRS(turned_p, turned_q));
+      store(y + 2 * first + LANES, HIGH_PAIRS(turned_p, turned_q));
+    } else if (adjacent) {
       for (size_t i = 0; i < n; i++) {
         y[2 * (first + i)] = turned_p[i];
         y[2 * (first + i) + 1] = turned_q[i];
@@ -67,7 +75,7 @@ static void rope(const void *arguments, size_t first, size_t last) {
   for (size_t r = first; r < last; r++) {
     const float *x = a->input + r * width;
     float *y = a->output + r * width;
-    if (x != y)
+    if (x != y && a->dimensions < a->head_width)
       for (size_t h = 0; h < a->heads; h++)
         __builtin_memcpy(y + h * a->head_width + a->dimensions,
                          x + h * a->head_width + a->dimensions,
@@ -79,7 +87,15 @@ static void rope(const void *arguments, size_t first, size_t last) {
           n == LANES ? load(a->frequencies + i) : load_some(a->frequencies + i, n);
       vf sine, cosine;
       sine_cosine(frequency * position, &sine, &cosine);
-      turn_heads(a, x, y, i, n, sine * a->magnitude, cosine * a->magnitude);
+      sine *= a->magnitude, cosine *= a->magnitude;
+      if (a->adjacent && n == LANES)
+        turn_heads(true, a, x, y, i, LANES, sine, cosine);
+      else if (a->adjacent)
+        turn_heads(true, a, x, y, i, n, sine, cosine);
+      else if (n == LANES)
+        turn_heads(false, a, x, y, i, LANES, sine, cosine);
+      else
+        turn_heads(false, a, x, y, i, n, sine, cosine);
     }
   }
 }
