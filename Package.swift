@@ -47,7 +47,7 @@ let package = Package(
     interop("COpenBLAS"),
     interop("WeightTiles"),
     interop("CPUKernels", "WeightTiles"),
-    interop("Kernels", path: "Kernels", sources: ["programs.c"]),
+    interop("Kernels", path: "Kernels", sources: ["programs.c", "tuned.c"]),
 
     // From a file to a graph.
     room("Tensors"),
@@ -133,7 +133,8 @@ let package = Package(
       "TestSupport"),
     tests("CLITests", "CLI", "Apus"),
     tests(
-      "ApusTests", "Apus", "COpenCL", "Devices", "DiskCache", "Profiling", "Runtime", "Sampling",
+      "ApusTests", "Apus", "COpenCL", "Devices", "DiskCache", "OpenCLBackend", "OpSuite",
+      "Profiling", "Runtime", "Sampling",
       "Tokenization",
       "GGUF", "Tensors",
       "Models", "ModelGraph", "FuzzTargets", "TestSupport"),

@@ -13,3 +13,6 @@ typedef struct {
 // Every program and how many there are. The first, "common/prelude", is not a program of its own:
 // the host puts it before each of the others.
 const kernel_program *kernel_programs(size_t *count);
+
+// What "apus tune" found on known devices: the files of Kernels/tuned, by their names.
+const kernel_program *kernel_tunings(size_t *count);

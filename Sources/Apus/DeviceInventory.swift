@@ -66,11 +66,16 @@ public enum DeviceInventory {
   }
 
   /// Opens one device by its name.
-  static func open(_ name: String, threads: Int? = nil) throws(DeviceError) -> any Device {
+  static func open(
+    _ name: String, threads: Int? = nil, usesTuning: Bool = true
+  ) throws(DeviceError) -> any Device {
     switch DeviceChoice(name) {
-    case .cpu: CPUDevice(threads: threads)
-    case .opencl(let index): try OpenCLDevice(index: index, threads: threads)
-    case .reference: ReferenceDevice()
+    case .cpu: return CPUDevice(threads: threads)
+    case .opencl(let index):
+      let device = try OpenCLDevice(index: index, threads: threads)
+      if usesTuning { device.use(TuningStore.ofUser.find(.init(device)).tuning) }
+      return device
+    case .reference: return ReferenceDevice()
     case .auto, nil:
       throw DeviceError(
         device: name, call: "open", status: "no such device", detail: "name one device")

@@ -45,6 +45,8 @@ struct DeviceOpener {
     var devices: [any Device] = []
     var problems: [String] = []
     var remedy: String?
+    // What is wrong with tunings changes no results.
+    var complaints: [String] = []
     for candidate in candidates(&problems) {
       if !options.allowsFallback, let problem = problems.first {
         throw ApusError(
@@ -52,7 +54,11 @@ struct DeviceOpener {
       }
       // The reference needs no less than the CPU.
       if remedy != nil, candidate.name == "reference" { continue }
-      do throws(DeviceError) { devices.append(try candidate.open()) } catch {
+      do throws(DeviceError) {
+        let device = try candidate.open()
+        if let complaint = tune(device) { complaints.append(complaint) }
+        devices.append(device)
+      } catch {
         problems.append("\(error)")
         continue
       }
@@ -91,7 +97,7 @@ struct DeviceOpener {
           plan, devices: devices, weights: weights, contextLength: shape.context,
           policy: shape.policy)
         return Opened(
-          loop: loop, notices: problems.map { "\($0); using \(candidate.name)" })
+          loop: loop, notices: problems.map { "\($0); using \(candidate.name)" } + complaints)
       } catch {
         // No other device could read the file.
         if case .weights = error { throw ApusError(error) }
@@ -107,11 +113,7 @@ struct DeviceOpener {
     of graph: Graph, _ planner: Planner
   ) throws(ApusError) -> Set<OperationKey> {
     do throws(PlanningError) {
-      var apart = planner
-      apart.fuses = false
-      let whole = try planner.plan(graph, on: [ReferenceDevice()])
-      let parts = try apart.plan(graph, on: [ReferenceDevice()])
-      return Set((whole.allPlacements + parts.allPlacements).map(\.key))
+      return try planner.operations(of: graph, on: ReferenceDevice())
     } catch { throw ApusError(error) }
   }
 
@@ -122,10 +124,20 @@ struct DeviceOpener {
     var problems: [String] = []
     guard let first = candidates(&problems).first else { return }
     do throws(DeviceError) {
-      _ = SelfTest(verdicts: nil).run(on: try first.open(), keys)
+      let device = try first.open()
+      _ = tune(device)
+      _ = SelfTest(verdicts: nil).run(on: device, keys)
     } catch {
       throw ApusError(error)
     }
+  }
+
+  /// Tells a device what is known to be fastest on it; says what is wrong with what is known.
+  private func tune(_ device: any Device) -> String? {
+    guard options.usesTuning, let device = device as? OpenCLDevice else { return nil }
+    let found = TuningStore.ofUser.find(.init(device))
+    if !found.tuning.choices.isEmpty { device.use(found.tuning) }
+    return found.complaint
   }
 
   /// Loads OpenCL's drivers where a device of theirs may be taken; says whether it was so.

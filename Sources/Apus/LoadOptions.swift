@@ -102,6 +102,8 @@ public struct LoadOptions: Sendable {
   /// Whether programs that OpenCL drivers build, and the verdicts of self-tests, are kept on disk for
   /// the next start, and taken from there. ``CacheInventory`` shows them.
   public var usesDiskCache = true
+  /// Whether kernels are chosen by what ``DeviceTuning`` found on the device, or comes with Apus.
+  public var usesTuning = true
 
   /// The defaults.
   public init() {}

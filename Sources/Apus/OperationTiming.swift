@@ -27,11 +27,12 @@ extension DeviceInventory {
   ///   - name: The device, as ``list()`` names it.
   ///   - threads: Threads of a CPU, or nil for all.
   ///   - filter: Only operations whose name, type or title contains this.
+  ///   - usesTuning: Whether kernels are chosen by what ``DeviceTuning`` found.
   ///   - isCancelled: Asked before each.
   ///   - body: Gets each timing as it is known.
   /// - Throws: ``ApusError`` where the device cannot be opened or fails, or where nothing has that name.
   public static func timeOperations(
-    _ name: String, threads: Int? = nil, filter: String = "",
+    _ name: String, threads: Int? = nil, filter: String = "", usesTuning: Bool = true,
     until isCancelled: () -> Bool = { false }, each body: (OperationTiming) -> Void
   ) async throws(ApusError) {
     let wanted = filter.lowercased()
@@ -44,7 +45,7 @@ extension DeviceInventory {
         "no operation contains '\(filter)'; try a type such as Q4_0, 'attention' or 'ffn_up'")
     }
     do throws(DeviceError) {
-      let device = try open(name, threads: threads)
+      let device = try open(name, threads: threads, usesTuning: usesTuning)
       let limits = try device.measureRoofline()
       for test in cases where !isCancelled() {
         guard let timing = try test.time(on: device) else { continue }

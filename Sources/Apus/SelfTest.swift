@@ -45,6 +45,9 @@ struct SelfTest {
     let traits = device.traits
     return CacheKey(
       ["verdict 1", build, OpenCLDevices.hostProcessor, traits.hardware, traits.driver]
-        + ((device as? OpenCLDevice)?.identity ?? []) + keys.map(\.description).sorted())
+        + ((device as? OpenCLDevice)?.identity ?? [])
+        // Kernels that are chosen otherwise are other kernels.
+        + ((device as? OpenCLDevice)?.tuning.choices.map(\.description) ?? [])
+        + keys.map(\.description).sorted())
   }
 }

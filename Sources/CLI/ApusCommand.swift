@@ -25,7 +25,7 @@ struct ApusCommand: AsyncParsableCommand {
     subcommands: [
       RunCommand.self, ChatCommand.self, DevicesCommand.self, InspectCommand.self,
       TokenizeCommand.self, PerplexityCommand.self, PlanCommand.self, BenchCommand.self,
-      ProfileCommand.self, CacheCommand.self,
+      ProfileCommand.self, TuneCommand.self, CacheCommand.self,
     ])
 
   /// What the package's own entry point does, but every word goes through ``Terminal``: names out of

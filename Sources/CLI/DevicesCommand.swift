@@ -51,11 +51,27 @@ struct DevicesCommand: AsyncParsableCommand {
     }
     if check { return try await checkAll(devices) }
     if roofline { return try await measureAll(devices) }
-    if output.json { return try printJSON(devices.map(DeviceReport.init)) }
+    let tunings = devices.map { DeviceTuning.state(of: $0.name) }
+    if output.json {
+      return try printJSON(zip(devices, tunings).map { DeviceReport($0, $1.state) })
+    }
     Terminal.write(
       table(
-        ["device", "hardware", "driver"], devices.map { [$0.name, $0.hardware, $0.driver] }))
+        ["device", "hardware", "driver", "tuning"],
+        zip(devices, tunings).map { device, tuning in
+          [device.name, device.hardware, device.driver, tuning.state.map(words) ?? ""]
+        }))
+    for tuning in tunings {
+      if let complaint = tuning.complaint { Terminal.note("apus: \(complaint)") }
+    }
     if let reason = listing.reason { Terminal.note("apus: \(reason)") }
+  }
+
+  /// What is known of a device: `3 choices, 2026-11-25 by apus tune`.
+  private func words(_ state: DeviceTuning.State) -> String {
+    let whose = state.isUsers ? state.made : "comes with Apus: \(state.source)"
+    let old = state.outdated == 0 ? "" : ", \(state.outdated) outdated ('apus tune' renews them)"
+    return "\(state.choices) of \(state.operations) operations (\(whose))\(old)"
   }
 
   /// Measures each device with one thread and with all.
@@ -116,11 +132,26 @@ private struct DeviceReport: Encodable {
   var device: String
   var hardware: String
   var driver: String
+  var tuning: Tuning?
 
-  init(_ device: DeviceDescription) {
+  /// What is known to be fastest on it.
+  struct Tuning: Encodable {
+    var choices: Int
+    var operations: Int
+    var outdated: Int
+    var source: String
+    var made: String
+  }
+
+  init(_ device: DeviceDescription, _ state: DeviceTuning.State?) {
     self.device = device.name
     hardware = device.hardware
     driver = device.driver
+    tuning = state.map {
+      Tuning(
+        choices: $0.choices, operations: $0.operations, outdated: $0.outdated, source: $0.source,
+        made: $0.made)
+    }
   }
 }
 

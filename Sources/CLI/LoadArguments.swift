@@ -88,6 +88,9 @@ struct LoadArguments: ParsableArguments {
       "Build programs and test the device anew, and keep nothing of it (see 'apus cache')."))
   var noDiskCache = false
 
+  @Flag(help: "Take every kernel as it is built in (see 'apus tune').")
+  var noTuning = false
+
   func validate() throws {
     if let threads, threads < 1 { throw ValidationError("--threads must be 1 or more") }
     if batch < 1 { throw ValidationError("-b must be 1 or more") }
@@ -104,6 +107,7 @@ struct LoadArguments: ParsableArguments {
     options.memoryLimit = memLimit
     options.usesDiskCache = !noDiskCache
     policy.set(&options)
+    options.usesTuning = !noTuning
     return options
   }
 }

@@ -145,6 +145,18 @@ cl_int apus_cl_write_buffer(
       queue, buffer, CL_TRUE, offset, bytes, source, 0, NULL, NULL);
 }
 
+void *apus_cl_map_buffer(cl_command_queue queue, cl_mem buffer, size_t bytes, cl_int *status) {
+  *status = fault(APUS_CL_ENQUEUE);
+  if (*status != CL_SUCCESS) return NULL;
+  return apus_cl_entries.clEnqueueMapBuffer(
+      queue, buffer, CL_TRUE, CL_MAP_WRITE, 0, bytes, 0, NULL, NULL, status);
+}
+
+cl_int apus_cl_unmap_buffer(cl_command_queue queue, cl_mem buffer, void *bytes) {
+  // Not made to fail: a buffer that stays mapped could not even be released.
+  return apus_cl_entries.clEnqueueUnmapMemObject(queue, buffer, bytes, 0, NULL, NULL);
+}
+
 cl_program apus_cl_create_program(
     cl_context context, const char *text, size_t length, cl_int *status) {
   cl_program program =

@@ -20,6 +20,8 @@
   ENTRY(clReleaseMemObject)         \
   ENTRY(clEnqueueReadBuffer)        \
   ENTRY(clEnqueueWriteBuffer)       \
+  ENTRY(clEnqueueMapBuffer)         \
+  ENTRY(clEnqueueUnmapMemObject)    \
   ENTRY(clCreateProgramWithSource)  \
   ENTRY(clCreateProgramWithBinary)  \
   ENTRY(clGetProgramInfo)           \

@@ -98,6 +98,9 @@ package protocol Device: AnyObject {
   /// Notes a record of every launch from now on. Costs nothing before.
   func startRecording() throws(DeviceError)
 
+  /// Launches that were noted since the start, or since they were taken.
+  var launchCount: Int { get }
+
   /// The records since the start or the last call, in order; waits for the work that was submitted.
   func takeRecords() throws(DeviceError) -> LaunchLog
 
@@ -122,6 +125,7 @@ package protocol Device: AnyObject {
 extension Device {
   /// Nothing: a device that keeps no records has none to give.
   package func startRecording() throws(DeviceError) {}
+  package var launchCount: Int { 0 }
   package func takeRecords() throws(DeviceError) -> LaunchLog { LaunchLog() }
   package func stopRecording() throws(DeviceError) {}
   package func measureRoofline() throws(DeviceError) -> Roofline? { nil }

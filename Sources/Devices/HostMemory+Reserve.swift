@@ -7,11 +7,24 @@
 #endif
 
 extension HostMemory {
+  /// Asks the system for large pages, where they pay, in memory that nobody has touched yet.
+  package static func preferLargePages(_ memory: UnsafeMutableRawBufferPointer) {
+    #if os(Linux)
+      guard let base = memory.baseAddress, memory.count >= worthLargePages else { return }
+      let front = -Int(bitPattern: base) & (largePage - 1)
+      let length = (memory.count - front) & ~(largePage - 1)
+      if length > 0 { madvise(base + front, length, MADV_HUGEPAGE) }
+    #endif
+  }
+
   /// From this size on, memory comes from the system in pages of its own, which are zero when they are
   /// first touched: by whoever fills them, and not all at once.
   private static let large = 1 << 20
   /// Where the system has pages of this size, a stream of weights passes fewer of them.
   private static let largePage = 1 << 21
+  /// Smaller memory takes small pages: a cache of a layer, say, of which a short conversation touches
+  /// only the beginning, while each large page would be filled with zeros as a whole.
+  private static let worthLargePages = 4 * largePage
 
   /// Zeroed memory, or nil: `UnsafeMutableRawPointer.allocate` would trap where there is none.
   static func reserve(_ bytes: Int) -> UnsafeMutableRawBufferPointer? {
@@ -34,7 +47,7 @@ extension HostMemory {
     if front > 0 { munmap(memory, front) }
     if front < largePage { munmap(start + length, largePage - front) }
     #if os(Linux)
-      madvise(start, length, MADV_HUGEPAGE)
+      if bytes >= worthLargePages { madvise(start, length, MADV_HUGEPAGE) }
     #endif
     return UnsafeMutableRawBufferPointer(start: start, count: bytes)
   }

@@ -6,11 +6,12 @@ package import ModelGraph
 package struct LaunchLog: Sendable, RandomAccessCollection {
   /// A launch.
   package struct Entry: Sendable {
-    fileprivate var list: Int
-    fileprivate var index: Int
-    fileprivate var place: Int
     fileprivate var variant: String
     package var times: LaunchRecord.Times
+    // Narrow, since there are hundreds of launches in a step, and memory is slow when it is new.
+    fileprivate var list: Int32
+    fileprivate var index: Int32
+    fileprivate var place: Int32
     /// Whether the host waited for it, since the device keeps no times.
     package var isWaitedFor = false
     /// Whether it finishes what the launch before it began.
@@ -34,7 +35,8 @@ package struct LaunchLog: Sendable, RandomAccessCollection {
   ) {
     entries.append(
       Entry(
-        list: lists.count - 1, index: index, place: place, variant: variant, times: times,
+        variant: variant, times: times, list: Int32(truncatingIfNeeded: lists.count - 1),
+        index: Int32(truncatingIfNeeded: index), place: Int32(truncatingIfNeeded: place),
         isSequel: isSequel))
   }
 
@@ -43,12 +45,8 @@ package struct LaunchLog: Sendable, RandomAccessCollection {
 
   /// Hands the launches over and forgets them.
   package mutating func take() -> LaunchLog {
-    let taken = self
-    entries = []
-    lists = []
-    // As many are likely to follow.
-    entries.reserveCapacity(taken.count)
-    return taken
+    defer { self = LaunchLog() }
+    return self
   }
 
   package var startIndex: Int { 0 }
@@ -56,10 +54,10 @@ package struct LaunchLog: Sendable, RandomAccessCollection {
 
   package subscript(_ position: Int) -> LaunchRecord {
     let entry = entries[position]
-    let (instructions, sizes) = lists[entry.list]
+    let (instructions, sizes) = lists[Int(entry.list)]
     var record = LaunchRecord(
-      instructions[entry.index].part(at: entry.place), sizes: sizes, variant: entry.variant,
-      times: entry.times)
+      instructions[Int(entry.index)].part(at: Int(entry.place)), sizes: sizes,
+      variant: entry.variant, times: entry.times)
     record.isWaitedFor = entry.isWaitedFor
     record.isSequel = entry.isSequel
     return record

@@ -107,5 +107,5 @@ package struct CacheKey: Sendable, Hashable {
 
   /// The name of the entry's file.
   package var fileName: String { SHA256.hexadecimal(bytes) + Self.ending }
-  static let ending = ".entry"
+  package static let ending = ".entry"
 }

@@ -8,17 +8,25 @@
 
 /// A folder that belongs to the user alone, held open: what is done in it cannot be led elsewhere by
 /// somebody who puts another in its place.
-final class CacheFolder: Sendable {
+package final class CacheFolder: Sendable {
   let path: String
   private let file: Int32
 
   /// Why a folder is not used.
-  struct Refusal: Error {
-    var reason: String
+  package struct Refusal: Error {
+    package var reason: String
+
+    package init(reason: String) { self.reason = reason }
+  }
+
+  /// Whether there is something of that name.
+  package static func exists(_ path: String) -> Bool {
+    var status = stat()
+    return lstat(path, &status) == 0
   }
 
   /// Opens the folder; makes it, and those above, where they are missing.
-  init(_ path: String) throws(Refusal) {
+  package init(_ path: String) throws(Refusal) {
     self.path = path
     for end in path.indices.dropFirst() where path[end] == "/" {
       mkdir(String(path[..<end]), 0o700)
@@ -52,15 +60,15 @@ final class CacheFolder: Sendable {
   static let draftEnding = ".part"
 
   /// A file as the folder shows it.
-  struct Item {
-    var name: String
+  package struct Item {
+    package var name: String
     var bytes: Int
     /// When it was last used, in seconds since 1970.
     var used: Int
   }
 
   /// Its entries and drafts; what else lies there is none of ours.
-  func items() -> [Item] {
+  package func items(ending: String = CacheKey.ending) -> [Item] {
     let copy = openat(file, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
     guard copy >= 0 else { return [] }
     guard let listing = fdopendir(copy) else {
@@ -74,7 +82,7 @@ final class CacheFolder: Sendable {
         $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
       }
       var status = stat()
-      guard name.hasSuffix(CacheKey.ending) || name.hasSuffix(Self.draftEnding),
+      guard name.hasSuffix(ending) || name.hasSuffix(Self.draftEnding),
         fstatat(file, name, &status, AT_SYMLINK_NOFOLLOW) == 0,
         status.st_mode & S_IFMT != S_IFDIR
       else { continue }
@@ -92,7 +100,7 @@ final class CacheFolder: Sendable {
   }
 
   /// The first bytes of a file of the user's own, `count` at most; nil for anything else.
-  func read(_ name: String, upTo count: Int = .max) -> [UInt8]? {
+  package func read(_ name: String, upTo count: Int = .max) -> [UInt8]? {
     // A planted pipe must not make the open wait.
     let entry = openat(file, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK)
     guard entry >= 0 else { return nil }
@@ -116,7 +124,7 @@ final class CacheFolder: Sendable {
   }
 
   /// Puts a file in the place of the one there, whole or not at all; says why it could not.
-  func replace(_ name: String, with bytes: [UInt8]) -> String? {
+  package func replace(_ name: String, with bytes: [UInt8]) -> String? {
     let draft = ".\(UInt64.random(in: 0 ... .max))\(Self.draftEnding)"
     let entry = openat(file, draft, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
     guard entry >= 0 else { return failure() }
@@ -146,7 +154,7 @@ final class CacheFolder: Sendable {
 
   /// Removes a file; whether it is gone.
   @discardableResult
-  func remove(_ name: String) -> Bool { unlinkat(file, name, 0) == 0 || errno == ENOENT }
+  package func remove(_ name: String) -> Bool { unlinkat(file, name, 0) == 0 || errno == ENOENT }
 
   /// Notes that a file is in use.
   func touch(_ name: String) { utimensat(file, name, nil, AT_SYMLINK_NOFOLLOW) }

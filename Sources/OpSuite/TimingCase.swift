@@ -6,8 +6,8 @@ import Tensors
 package struct TimingCase: Sendable {
   /// Whose layer it is and its shape: `SmolLM2 ffn_up, 1 × 576 → 1536`.
   package let title: String
-  let operation: Operation
-  let rows: Int
+  package let operation: Operation
+  package let rows: Int
   let inputWidth: Int
   let outputWidth: Int
   /// The tokens that the last row of attention sees; 0 elsewhere.
@@ -21,7 +21,7 @@ package struct TimingCase: Sendable {
 
   package var key: OperationKey { OperationKey(operation, input: inputFormat) }
 
-  private var inputFormat: Format {
+  package var inputFormat: Format {
     guard case .pure(.linear(let layer)) = operation else { return .f32 }
     return layer.activations == .int8 ? .int8Blocks : .f32
   }
@@ -37,27 +37,59 @@ package struct TimingCase: Sendable {
   ///
   /// - Returns: How long a launch took, or nil where the device declines the operation.
   package func time(on device: any Device) throws(DeviceError) -> Timing? {
-    if case .declined = device.support(operation, input: inputFormat) { return nil }
-    var bench = Bench(device)
-    defer { bench.release() }
-    let instructions = try bench.instructions(of: self, coldBytes: Self.coldBytes)
-    guard let first = instructions.first else { return nil }
-    let sizes = SymbolSizes(rows: rows, outputs: 0)
-    try device.run(instructions, sizes: sizes)
-    try bench.wait(for: first.output)
-    var durations: [Int64] = []
+    guard let rounds = try rounds(on: device) else { return nil }
+    defer { rounds.release() }
+    _ = try rounds.run()
+    var durations: [Double] = []
     let start = HostClock.now()
     while durations.count < 3 || HostClock.now() - start < Self.span {
-      let before = HostClock.now()
-      try device.run(instructions, sizes: sizes)
-      try bench.wait(for: first.output)
-      durations.append(HostClock.now() - before)
+      durations.append(try rounds.run())
     }
     durations.sort()
-    return Timing(
-      seconds: Double(durations[durations.count / 2]) * 1e-9 / Double(instructions.count),
-      work: operation.work(
-        inputs: first.inputs, output: first.output, sizes: sizes, sight: sight))
+    return Timing(seconds: durations[durations.count / 2], work: rounds.work)
+  }
+
+  /// The case with its memory on a device, to be run as often as wanted; nil where the device declines the
+  /// operation. Buffers get ids from `first` on, a thousand at most.
+  package func rounds(
+    on device: any Device, firstBuffer first: Int = 0
+  ) throws(DeviceError) -> Rounds? {
+    if case .declined = device.support(operation, input: inputFormat) { return nil }
+    var bench = Bench(device, first: first)
+    do throws(DeviceError) {
+      let instructions = try bench.instructions(of: self, coldBytes: Self.coldBytes)
+      if let first = instructions.first {
+        let sizes = SymbolSizes(rows: rows, outputs: 0)
+        let work = operation.work(
+          inputs: first.inputs, output: first.output, sizes: sizes, sight: sight)
+        return Rounds(bench: bench, instructions: instructions, sizes: sizes, work: work)
+      }
+    } catch {
+      bench.release()
+      throw error
+    }
+    bench.release()
+    return nil
+  }
+
+  /// Launches of a case, ready to run.
+  package struct Rounds {
+    fileprivate let bench: Bench
+    fileprivate let instructions: [Instruction]
+    fileprivate let sizes: SymbolSizes
+    /// What one launch costs at the least.
+    package let work: Work
+
+    /// Seconds of a launch: all of them are run once.
+    package func run() throws(DeviceError) -> Double {
+      let before = HostClock.now()
+      try bench.device.run(instructions, sizes: sizes)
+      try bench.wait(for: instructions[0].output)
+      return Double(HostClock.now() - before) * 1e-9 / Double(instructions.count)
+    }
+
+    /// Gives the memory back.
+    package func release() { bench.release() }
   }
 
   private var sight: Sight {
@@ -70,10 +102,11 @@ package struct TimingCase: Sendable {
 
 /// Memory on a device for one case.
 private struct Bench {
-  private let device: any Device
+  let device: any Device
+  private let first: Int
   private var buffers: [BufferID] = []
 
-  init(_ device: any Device) { self.device = device }
+  init(_ device: any Device, first: Int) { (self.device, self.first) = (device, first) }
 
   func release() { for buffer in buffers { device.release(buffer) } }
 
@@ -153,7 +186,7 @@ private struct Bench {
   private mutating func place(
     _ bytes: [UInt8], capacity: Int? = nil
   ) throws(DeviceError) -> Region {
-    let id = BufferID(index: buffers.count)
+    let id = BufferID(index: first + buffers.count)
     try device.allocate(id, bytes: aligned(capacity ?? bytes.count), label: "timing")
     buffers.append(id)
     let region = Region(buffer: id)

@@ -12,21 +12,34 @@ final class KernelCache {
   /// No option that lets the compiler assume finite numbers or reorder sums.
   static let options = "-cl-std=CL1.2"
 
-  /// A table row and the values of the defines that differ from launch to launch.
+  /// A program and the values of its defines.
   struct Key: Hashable {
-    var row: Int
+    var program: String
+    var entry: String
+    var options: String
+    var names: [String]
     var values: [Int]
+
+    var defines: [(name: String, value: Int)] {
+      zip(names, values).map { (name: $0, value: $1) }
+    }
   }
 
   /// A built program.
   final class Program {
     let owner: OwnedProgram
+    /// Texts that it shares with others.
+    let shared: [String]
     /// How it is to be kept on disk, until it is.
     fileprivate var draft: (key: CacheKey, name: String)?
     fileprivate var isUsed = true
 
-    init(_ owner: consuming OwnedProgram, draft: (key: CacheKey, name: String)? = nil) {
+    init(
+      _ owner: consuming OwnedProgram, shared: [String],
+      draft: (key: CacheKey, name: String)? = nil
+    ) {
       self.owner = owner
+      self.shared = shared
       self.draft = draft
     }
   }
@@ -60,43 +73,43 @@ final class KernelCache {
   }
 
   /// A new kernel of a table row for one instruction.
-  func kernel(_ row: Int, _ measures: Measures) throws(DeviceError) -> OwnedKernel {
-    let values = KernelTable.rows[row].defines.compactMap { define in
-      if case .measure(let measure) = define.value { measures[measure] } else { nil }
+  func kernel(_ row: KernelRow, _ measures: Measures) throws(DeviceError) -> OwnedKernel {
+    let values = row.defines.map { define in
+      switch define.value {
+      case .number(let number): number
+      case .measure(let measure): measures[measure]
+      }
     }
-    let key = Key(row: row, values: values)
+    let key = Key(
+      program: row.program, entry: row.entry, options: row.needs?.options ?? Self.options,
+      names: row.defines.map(\.name), values: values)
     let program: Program
     if let built = programs[key] {
       program = built
       program.isUsed = true
     } else {
-      program = try build(KernelTable.rows[row], measures)
+      program = try build(key, shared: row.shared)
       programs[key] = program
     }
-    let entry = KernelTable.rows[row].entry
+    let entry = row.entry
     var status = CL_SUCCESS
     return OwnedKernel(
       raw: try calls.made(
         apus_cl_create_kernel(program.owner.raw, entry, &status), status, "clCreateKernel",
-        "\(entry) of \(KernelTable.rows[row].program)"))
+        "\(entry) of \(row.program)"))
   }
 
-  private func build(_ row: KernelRow, _ measures: Measures) throws(DeviceError) -> Program {
-    let defines = row.defines.map { define in
-      switch define.value {
-      case .number(let number): (name: define.name, value: number)
-      case .measure(let measure): (name: define.name, value: measures[measure])
-      }
-    }
-    let words = ([row.program] + defines.map { "\($0.name)=\($0.value)" }).joined(separator: " ")
-    let text = KernelSource.program(row.program, shared: row.shared, defines: defines)
-    let options = row.needs?.options ?? Self.options
+  private func build(_ wanted: Key, shared: [String]) throws(DeviceError) -> Program {
+    let defines = wanted.defines
+    let words = ([wanted.program] + defines.map { "\($0.name)=\($0.value)" }).joined(separator: " ")
+    let text = KernelSource.program(wanted.program, shared: shared, defines: defines)
+    let options = wanted.options
     let key = disk?.key(source: text, options: options)
     if let disk, let key,
       let program = disk.program(
-        key, in: context, for: device, options: options, entry: row.entry)
+        key, in: context, for: device, options: options, entry: wanted.entry)
     {
-      return Program(program)
+      return Program(program, shared: shared)
     }
 
     var status = CL_SUCCESS
@@ -107,8 +120,8 @@ final class KernelCache {
       raw: try calls.made(raw, status, "clCreateProgramWithSource", words))
     status = apus_cl_build_program(program.raw, device, options)
     try calls.check(status, "clBuildProgram", "\(words)\(log(of: program.raw))")
-    let name = [row.program] + defines.filter { $0.value != 0 }.map { "\($0.name)=\($0.value)" }
-    return Program(program, draft: key.map { ($0, name.joined(separator: " ")) })
+    let name = [wanted.program] + defines.filter { $0.value != 0 }.map { "\($0.name)=\($0.value)" }
+    return Program(program, shared: shared, draft: key.map { ($0, name.joined(separator: " ")) })
   }
 
   /// The build log on lines of its own; a long one is cut, as its first errors tell most.

@@ -22,6 +22,10 @@ package struct KernelRow: Sendable {
   var groupWidth: Int?
   /// The row serves launches of at most so many rows.
   var rowLimit = Int.max
+  /// And of at least so many.
+  var leastRows = 1
+  /// What a tuning set.
+  var settings: [Tuning.Setting] = []
   /// It leaves parts in the workspace, for rows that each are of a sequence of their own; the row of
   /// this kind is launched behind it.
   var then: OperationKind?
@@ -36,7 +40,7 @@ extension KernelRow {
 
   /// Whether the row is meant for a launch of so many rows.
   func serves(rows: Int, _ measures: Measures) -> Bool {
-    rows <= rowLimit && (then == nil || measures.leavesParts)
+    leastRows <= rows && rows <= rowLimit && (then == nil || measures.leavesParts)
   }
 }
 

@@ -22,6 +22,16 @@ enum KernelSource {
       })
   }()
 
+  /// Every file under `Kernels/tuned` by its name without the ending.
+  static let tunings: [String: String] = {
+    var count = 0
+    guard let files = kernel_tunings(&count) else { return [:] }
+    return Dictionary(
+      uniqueKeysWithValues: UnsafeBufferPointer(start: files, count: count).map {
+        (String(cString: $0.name), String(cString: $0.text))
+      })
+  }()
+
   static let prelude = "common/prelude"
 
   /// What the compiler gets: defines, the prelude, the texts that the file shares with others, the

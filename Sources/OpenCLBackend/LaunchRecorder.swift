@@ -6,9 +6,6 @@ import ModelGraph
 ///
 /// Where the driver keeps no times, or none to go by (rusticl 22.3), each launch is waited for between two looks at the host's clock.
 final class LaunchRecorder {
-  /// Kernels by their row of the table, as records name them.
-  private static let names = KernelTable.rows.map { "\($0.program) \($0.variant)" }
-
   /// Events that are held at most: a driver keeps something for each.
   private static let most = 1024
 
@@ -19,6 +16,8 @@ final class LaunchRecorder {
   private var log = LaunchLog()
   /// Events of the last launches of the log, whose times are not known yet.
   private var events: [cl_event] = []
+  /// How many of those, from the first on, are known to have ended.
+  private var ended = 0
 
   /// A recorder of a queue that outlives it and is idle.
   init(queue: cl_command_queue, calls: CallCheck) throws(DeviceError) {
@@ -30,8 +29,17 @@ final class LaunchRecorder {
 
   deinit { for event in events { apus_cl_release_event(event) } }
 
-  /// Launches from now on are of these instructions.
-  func begin(_ instructions: [Instruction], _ sizes: SymbolSizes) {
+  /// Launches that were noted and not taken.
+  var count: Int { log.count }
+
+  /// Launches from now on are of these instructions. `isIdle`: whether all before them have ended.
+  func begin(
+    _ instructions: [Instruction], _ sizes: SymbolSizes, isIdle: Bool
+  ) throws(DeviceError) {
+    if isIdle {
+      ended = events.count
+      try clock?.adjust(queue, calls)
+    }
     log.begin(instructions, sizes)
   }
 
@@ -44,9 +52,9 @@ final class LaunchRecorder {
     guard let event else { return }
     events.append(event)
     log.note(
-      index, place: launch.place, variant: Self.names[launch.number],
+      index, place: launch.place, variant: launch.name,
       LaunchRecord.Times(started: enqueued, ended: enqueued),
-      isSequel: KernelTable.rows[launch.number].isSequel)
+      isSequel: launch.row.isSequel)
     if clock == nil { try wait() }
   }
 
@@ -67,21 +75,28 @@ final class LaunchRecorder {
   /// All launches so far; waits for them.
   func take() throws(DeviceError) -> LaunchLog {
     try collect()
-    try clock?.adjust(queue, calls)
     return log.take()
   }
 
-  /// Finds out when the launches of the events ran.
+  /// Waits for all launches and finds out when they ran.
   private func collect() throws(DeviceError) {
     guard clock != nil, !events.isEmpty else { return }
     try calls.check(apus_cl_finish(queue), "clFinish", "launches that are recorded")
+    ended = events.count
+    try collectEnded()
+  }
+
+  /// Finds out when launches ran that have ended: a step late, so that nobody waits for it.
+  func collectEnded() throws(DeviceError) {
+    guard clock != nil, ended > 0 else { return }
     let first = log.entries.count - events.count
     defer {
-      for event in events { apus_cl_release_event(event) }
-      events.removeAll(keepingCapacity: true)
+      for event in events[..<ended] { apus_cl_release_event(event) }
+      events.removeFirst(ended)
+      ended = 0
     }
-    for (index, event) in events.enumerated() {
-      try log.entries[first + index].times.read(event, &clock, calls)
+    for index in 0..<ended {
+      try log.entries[first + index].times.read(events[index], &clock, calls)
     }
   }
 }

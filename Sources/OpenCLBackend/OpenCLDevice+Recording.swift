@@ -9,6 +9,8 @@ extension OpenCLDevice {
     recorder = try LaunchRecorder(queue: queue.raw, calls: calls)
   }
 
+  package var launchCount: Int { recorder?.count ?? 0 }
+
   package func takeRecords() throws(DeviceError) -> LaunchLog {
     try recorder?.take() ?? LaunchLog()
   }

@@ -10,7 +10,7 @@ package import Tensors
 /// when they are first needed and kept.
 package final class OpenCLDevice: Device {
   package let traits: DeviceTraits
-  package private(set) var ledger = MemoryLedger()
+  package var ledger = MemoryLedger()
 
   private let declined: [OperationKey: String]
   /// What tells the device and its driver from others.
@@ -23,14 +23,19 @@ package final class OpenCLDevice: Device {
   /// Notes launches while somebody wants them.
   var recorder: LaunchRecorder?
 
-  private let features: Set<Feature>
+  let features: Set<Feature>
   /// The table's rows for each kind of operation that this device may reach, in order.
   private var rows: [OperationKind: [Int]]
   /// Rows that it could have taken but fails with, and what went wrong.
   private var dropped: [Int: String] = [:]
+  /// What it is tuned to, and the rows that follow from it, numbered behind those of the table.
+  package private(set) var tuning = Tuning()
+  private var tuned: [KernelRow] = []
 
   // Released in this order: what is made in a context before the context.
   private var buffers: [BufferID: OwnedBuffer] = [:]
+  /// Those that the host writes into, until a command needs them.
+  var open: [OpenBuffer] = []
   private var prepared: [PreparedList] = []
   let kernels: KernelCache
   var queue: OwnedQueue
@@ -118,7 +123,8 @@ package final class OpenCLDevice: Device {
   let calls: CallCheck
 
   deinit {
-    // A buffer must not go while a command uses it; some drivers abort.
+    // A buffer must not go while a command uses it, or while it is mapped; some drivers abort.
+    try? closeBuffers()
     if isBusy { _ = apus_cl_finish(queue.raw) }
     kernels.keepPrograms()
   }
@@ -136,22 +142,47 @@ package final class OpenCLDevice: Device {
     if let reason = declined[OperationKey(operation, input: input)] {
       return .declined(reason: reason)
     }
-    let table = numbers.map { KernelTable.rows[$0] }
+    let table = numbers.map(row)
     let variants = table.map(\.variant).joined(separator: "|")
-    let failures = Set(dropped.filter { KernelTable.rows[$0.key].kind == kind }.values)
+    let failures = Set(dropped.filter { row($0.key).kind == kind }.values)
     return .native(
       variant: (["\(table[0].program) \(variants)"] + failures.sorted()).joined(separator: "; "))
   }
 
   package func fallBack(_ operation: Operation, input: Format, reason: String) -> Bool {
     guard let kind = OperationKind(operation, input: input) else { return false }
-    let numbers = (rows[kind] ?? []).filter { KernelTable.rows[$0].needs != nil }
-    for number in numbers {
-      dropped[number] = "without \(KernelTable.rows[number].needs?.rawValue ?? ""): \(reason)"
+    var numbers = (rows[kind] ?? []).filter { $0 >= KernelTable.rows.count }
+    if numbers.isEmpty {
+      numbers = (rows[kind] ?? []).filter { KernelTable.rows[$0].needs != nil }
     }
-    rows = KernelTable.reached(by: features, without: Set(dropped.keys))
-    prepared = []
+    for number in numbers {
+      let part = number < KernelTable.rows.count ? row(number).needs?.rawValue ?? "" : "tuning"
+      dropped[number] = "without \(part): \(reason)"
+    }
+    chooseRows()
     return !numbers.isEmpty
+  }
+
+  /// Prefers from now on what a tuning says; one without choices takes back what another said.
+  package func use(_ tuning: Tuning) {
+    self.tuning = tuning
+    tuned = KernelTable.tuned(tuning, by: features)
+    dropped = dropped.filter { $0.key < KernelTable.rows.count }
+    chooseRows()
+  }
+
+  /// Whether a kernel is chosen otherwise than it would be without a tuning.
+  package var isTuned: Bool { !tuned.isEmpty }
+
+  private func chooseRows() {
+    rows = KernelTable.reached(by: features, without: Set(dropped.keys), tuned: tuned)
+    prepared = []
+  }
+
+  /// A row of the kernel table, or of the tuning.
+  private func row(_ number: Int) -> KernelRow {
+    let beyond = number - KernelTable.rows.count
+    return beyond < 0 ? KernelTable.rows[number] : tuned[beyond]
   }
 
   package func allocate(_ id: BufferID, bytes: Int, label: String) throws(DeviceError) {
@@ -175,6 +206,7 @@ package final class OpenCLDevice: Device {
     guard buffers[id] != nil else { return }
     // They are bound to the buffer.
     prepared = []
+    try? closeBuffers()
     if isBusy { isBusy = apus_cl_finish(queue.raw) != CL_SUCCESS }
     if let buffer = buffers.removeValue(forKey: id) { ledger.remove(buffer.bytes) }
   }
@@ -183,33 +215,13 @@ package final class OpenCLDevice: Device {
 
   package func residentBytes(_ weight: Weight) -> Int { ResidentLayout.bytes(weight) }
 
-  package func stagingBytes(_ weight: Weight, rows: Int) -> Int {
-    ResidentLayout(weight.type) == nil ? 0 : ResidentLayout.bytes(weight.part(rows: rows))
-  }
-
-  package func load(
-    _ weight: Weight, rows: Range<Int>, _ bytes: UnsafeRawBufferPointer, to region: Region
-  ) throws(DeviceError) {
-    let part = weight.part(rows: rows.count)
-    precondition(bytes.count == part.bytes, "\(weight.name) has other bytes than its shape")
-    // Tiles follow one another, so those in front of a part are as long as a weight of those rows.
-    let front = rows.lowerBound == 0 ? 0 : residentBytes(weight.part(rows: rows.lowerBound))
-    let target = Region(buffer: region.buffer, offset: region.offset + front)
-    guard let layout = ResidentLayout(weight.type) else { return try write(bytes, to: target) }
-    let tiles = layout.tiles(part, bytes, threads: max(1, computeUnits))
-    ledger.stage(tiles.count)
-    let result = tiles.withUnsafeBytes { bytes in
-      Result { () throws(DeviceError) in try write(bytes, to: target) }
-    }
-    try result.get()
-  }
-
   package func map(_ bytes: UnsafeRawBufferPointer, as id: BufferID) throws(DeviceError) {
     preconditionFailure("an OpenCL device does not read mapped weights")
   }
 
   package func write(_ bytes: UnsafeRawBufferPointer, to region: Region) throws(DeviceError) {
     guard let source = bytes.baseAddress, !bytes.isEmpty else { return }
+    try closeBuffers()
     let target = buffer(region.buffer).raw
     try calls.check(
       apus_cl_write_buffer(queue.raw, target, region.offset, bytes.count, source),
@@ -221,6 +233,7 @@ package final class OpenCLDevice: Device {
     _ region: Region, into bytes: UnsafeMutableRawBufferPointer
   ) throws(DeviceError) {
     guard let target = bytes.baseAddress, !bytes.isEmpty else { return }
+    try closeBuffers()
     let source = buffer(region.buffer).raw
     try calls.check(
       apus_cl_read_buffer(queue.raw, source, region.offset, bytes.count, target),
@@ -229,13 +242,16 @@ package final class OpenCLDevice: Device {
   }
 
   package func run(_ instructions: [Instruction], sizes: SymbolSizes) throws(DeviceError) {
+    try closeBuffers()
     let list = prepare(instructions)
-    recorder?.begin(instructions, sizes)
+    try recorder?.begin(instructions, sizes, isIdle: !isBusy)
     for index in instructions.indices { try submit(instructions[index], index, of: list, sizes) }
     try calls.check(apus_cl_flush(queue.raw), "clFlush", "a step")
+    // While the device works.
+    try recorder?.collectEnded()
   }
 
-  private func buffer(_ id: BufferID) -> OwnedBuffer {
+  func buffer(_ id: BufferID) -> OwnedBuffer {
     guard let buffer = buffers[id] else {
       preconditionFailure("buffer \(id.index) of \(traits.name) does not exist")
     }
@@ -288,7 +304,7 @@ extension OpenCLDevice {
     repeat {
       guard let kind = next,
         let number = rows[kind]?.first(where: {
-          KernelTable.rows[$0].serves(rows: count, measures)
+          row($0).serves(rows: count, measures)
         })
       else {
         precondition(
@@ -306,13 +322,14 @@ extension OpenCLDevice {
         slot.current.append(launch)
       } else {
         let launch = try PreparedLaunch(
-          kernels.kernel(number, measures), number: number, place: place, measures, items: items,
+          kernels.kernel(row(number), measures), row(number), number: number, place: place,
+          measures, items: items,
           calls: calls
         ) { buffer($0.buffer).raw }
         slot.launches.append(launch)
         slot.current.append(launch)
       }
-      next = KernelTable.rows[number].then
+      next = row(number).then
     } while next != nil
   }
 
@@ -327,7 +344,7 @@ extension OpenCLDevice {
   package func workspaceBytes(_ instruction: Instruction, bounds: SymbolSizes) -> Int {
     guard let first = instruction.inputs.first,
       let kind = OperationKind(instruction.operation, input: first.format),
-      rows[kind]?.contains(where: { KernelTable.rows[$0].then != nil }) == true
+      rows[kind]?.contains(where: { row($0).then != nil }) == true
     else { return 0 }
     return AttentionParts(instruction, bounds: bounds)?.bytes ?? 0
   }

@@ -5,8 +5,11 @@ import ModelGraph
 /// A kernel object for one instruction. What stays the same from step to step is set once, and the
 /// rest where it changes: drivers allocate for each argument that is set.
 final class PreparedLaunch {
-  /// The row of the kernel table.
+  /// The row of the kernel table, and its number.
+  let row: KernelRow
   let number: Int
+  /// The kernel, as records name it.
+  let name: String
   /// Which part of the instruction it runs: 0 is the whole.
   let place: Int
   private let kernel: OwnedKernel
@@ -24,11 +27,13 @@ final class PreparedLaunch {
 
   /// Takes a kernel and binds an instruction's memory to it; `buffer` finds the memory of a region.
   init(
-    _ kernel: consuming OwnedKernel, number: Int, place: Int, _ measures: Measures, items: Int?,
+    _ kernel: consuming OwnedKernel, _ row: KernelRow, number: Int, place: Int,
+    _ measures: Measures, items: Int?,
     calls: CallCheck, buffer: (Region) -> cl_mem
   ) throws(DeviceError) {
-    let row = KernelTable.rows[number]
+    self.row = row
     self.number = number
+    name = "\(row.program) \(row.variant)"
     self.place = place
     self.kernel = kernel
     self.calls = calls
@@ -64,7 +69,7 @@ final class PreparedLaunch {
 
   /// Adapts range and counts to the sizes of a step.
   func resize(_ measures: Measures, items: Int?) throws(DeviceError) {
-    range = LaunchRange(KernelTable.rows[number], measures, items: items)
+    range = LaunchRange(row, measures, items: items)
     for place in counts.indices {
       let value: Int
       let (argument, measures) = counts[place].argument.resolved(measures)
@@ -93,7 +98,7 @@ final class PreparedLaunch {
       what)
   }
 
-  private var what: String { "\(KernelTable.rows[number].entry) for \(label)" }
+  private var what: String { "\(row.entry) for \(label)" }
 
   /// A value as the kernel's parameter stores it.
   private func set<Value: BitwiseCopyable>(_ value: Value, at index: cl_uint) throws(DeviceError) {

@@ -10,32 +10,26 @@ extension OpenCLDevice {
 }
 
 extension KernelCache {
-  /// The texts of programs that were built, in the order of the kernel table. Each is built once more for
+  /// The texts of programs that were built, in the order of their names. Each is built once more for
   /// its log, which nobody keeps.
   func programs(
     _ isWanted: (_ program: String, _ entry: String) -> Bool
   ) throws(DeviceError) -> [ProgramText] {
     var texts: [ProgramText] = []
-    let keys = programs.keys.sorted { first, second in
-      first.row == second.row
-        ? first.values.lexicographicallyPrecedes(second.values) : first.row < second.row
-    }
-    for key in keys {
-      let row = KernelTable.rows[key.row]
-      guard isWanted(row.program, row.entry) else { continue }
-      var measured = key.values[...]
-      let defines = row.defines.map { define in
-        switch define.value {
-        case .number(let number): (name: define.name, value: number)
-        case .measure: (name: define.name, value: measured.popFirst() ?? 0)
-        }
+    let built = programs.sorted { first, second in
+      let (a, b) = (first.key, second.key)
+      if (a.program, a.entry) != (b.program, b.entry) {
+        return (a.program, a.entry) < (b.program, b.entry)
       }
-      let source = KernelSource.program(row.program, shared: row.shared, defines: defines)
+      return a.values.lexicographicallyPrecedes(b.values)
+    }
+    for (key, program) in built where isWanted(key.program, key.entry) {
+      let source = KernelSource.program(
+        key.program, shared: program.shared, defines: key.defines)
       texts.append(
         ProgramText(
-          program: row.program, entry: row.entry, source: source,
-          options: row.needs?.options ?? Self.options,
-          log: try buildLog(source, row.program, row.needs?.options ?? Self.options)))
+          program: key.program, entry: key.entry, source: source, options: key.options,
+          log: try buildLog(source, key.program, key.options)))
     }
     return texts
   }

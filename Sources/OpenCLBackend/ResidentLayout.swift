@@ -72,13 +72,13 @@ struct ResidentLayout {
   }
 
   /// Brings a weight from the file's layout into tiles, on some threads.
-  func tiles(_ weight: Weight, _ source: UnsafeRawBufferPointer, threads: Int) -> [UInt8] {
-    let count = Self.bytes(weight)
-    return [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
-      initialized = count
-      weight_tiles_write(
-        type, source.baseAddress, weight.rows, weight.width, Int32(clamping: threads),
-        buffer.baseAddress)
-    }
+  func write(
+    _ weight: Weight, _ source: UnsafeRawBufferPointer, threads: Int,
+    to tiles: UnsafeMutableRawBufferPointer
+  ) {
+    precondition(tiles.count >= Self.bytes(weight), "\(weight.name) reaches beyond its place")
+    weight_tiles_write(
+      type, source.baseAddress, weight.rows, weight.width, Int32(clamping: threads),
+      tiles.baseAddress)
   }
 }

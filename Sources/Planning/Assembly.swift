@@ -86,12 +86,15 @@ struct Assembly {
       let nodes = zip(lowered.nodes, placements).filter { $1.device == device }
         .flatMap(\.0.parts)
       var slab = Slab(id: newID(on: device), devices[device].traits)
+      var readers: [Weight: [Operation]] = [:]
+      for node in nodes {
+        for weight in Set(node.weights) { readers[weight, default: []].append(node.operation) }
+      }
       for weight in nodes.flatMap(\.weights) {
         let resident = Resident(device: device, weight: weight)
         if weights[resident] != nil { continue }
-        let readers = nodes.filter { $0.weights.contains(weight) }.map(\.operation)
         if planner.mapsWeights && devices[device].traits.readsMappedWeights
-          && devices[device].readsMapped(weight, by: readers)
+          && devices[device].readsMapped(weight, by: readers[weight] ?? [])
         {
           let id = newID(on: device)
           plan.maps.append(ExecutionPlan.Map(device: device, weight: weight, id: id))
@@ -216,7 +219,13 @@ struct Assembly {
     var arenas = devices.map { Arena(alignment: $0.traits.alignment) }
     var offsets: [Instance: Int] = [:]
     var steps: [ExecutionPlan.Step] = []
+    // What runs on one device without a transfer between.
+    var run: (device: Int, list: [Instruction])?
 
+    func endRun() {
+      if let run { steps.append(.run(device: run.device, run.list)) }
+      run = nil
+    }
     func take(_ instance: Instance) {
       let value = lowered.values[instance.value]
       let bytes = bounds[value.rows] * value.format.rowBytes(value.width)
@@ -232,6 +241,7 @@ struct Assembly {
       switch item {
       case .transfer(let value, let from, let to):
         take(Instance(value: value, device: to))
+        endRun()
         steps.append(
           .transfer(
             operand(Instance(value: value, device: from)), from: from,
@@ -253,17 +263,17 @@ struct Assembly {
         for instance in made where lowered.nodes[node].output != .value(instance.value) {
           if let offset = offsets[instance] { arenas[device].giveBack(offset) }
         }
-        if case .run(device, var list)? = steps.last {
-          list.append(instruction)
-          steps[steps.count - 1] = .run(device: device, list)
-        } else {
-          steps.append(.run(device: device, [instruction]))
+        if run?.device != device {
+          endRun()
+          run = (device, [])
         }
+        run?.list.append(instruction)
       }
       for instance in dying[index] ?? [] {
         if let offset = offsets[instance] { arenas[instance.device].giveBack(offset) }
       }
     }
+    endRun()
     for (device, arena) in arenas.enumerated() { peaks[device] = max(peaks[device], arena.peak) }
     let logits = Instance(value: lowered.logits, device: home[lowered.logits] ?? 0)
     return (steps, (logits.device, operand(logits)))

@@ -76,9 +76,6 @@ package struct ExecutionPlan: Sendable {
   /// What a step may hold at most.
   package let bounds: SymbolSizes
 
-  /// Those of both lists of instructions.
-  package var allPlacements: [Placement] { placements + (chosen?.placements ?? []) }
-
   /// Instructions for rows that read chosen pages.
   package struct Chosen: Sendable {
     package internal(set) var steps: [Step]

@@ -46,11 +46,18 @@ extension LoweredGraph {
     on devices: [any Device], sharingWith all: [LoweredNode]
   ) throws(PlanningError) -> [Placement] {
     var placements: [Placement] = []
+    placements.reserveCapacity(nodes.count)
+    var users: [Int: [LoweredNode]] = [:]
+    for node in all {
+      for layer in node.caches { users[layer, default: []].append(node) }
+    }
     for node in nodes {
+      let caches = node.caches
+      let sharing = caches.isEmpty ? [node] : caches.flatMap { users[$0] ?? [] }
       var reasons: [String] = []
       var chosen: (Int, String)?
       for (index, device) in devices.enumerated() {
-        if let reason = declines(device, node, all) {
+        if let reason = declines(device, node, sharing) {
           reasons.append("\(device.traits.name): \(reason)")
           continue
         }
@@ -71,12 +78,10 @@ extension LoweredGraph {
     return placements
   }
 
-  /// Why a device does not take a node, or nil where it does.
+  /// Why a device does not take a node and those that share a cache with it, or nil where it does.
   private func declines(
-    _ device: any Device, _ node: LoweredNode, _ all: [LoweredNode]
+    _ device: any Device, _ node: LoweredNode, _ sharing: [LoweredNode]
   ) -> String? {
-    let caches = node.caches
-    let sharing = caches.isEmpty ? [node] : all.filter { !$0.caches.isDisjoint(with: caches) }
     for candidate in sharing {
       if case .declined(let reason) = device.support(
         candidate.operation, input: cacheFormat(candidate))

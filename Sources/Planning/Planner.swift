@@ -36,14 +36,8 @@ package struct Planner {
   package func plan(
     _ graph: Graph, on devices: [any Device]
   ) throws(PlanningError) -> ExecutionPlan {
-    func lowered(isChosen: Bool) -> LoweredGraph {
-      LoweredGraph(
-        graph, element: element, reading: reading, isChosen: isChosen, pageCount: pageCount)
-    }
-    // Both lists of instructions use the same caches: what one asks of a device, the other does too.
-    let lists =
-      reading == nil
-      ? [lowered(isChosen: false)] : [lowered(isChosen: false), lowered(isChosen: true)]
+    let lists = lists(of: graph)
+    // Both use the same caches: what one asks of a device, the other does too.
     let all = lists.flatMap(\.nodes)
     let placed = try lists.map { list throws(PlanningError) in
       let placements = try list.placements(on: devices, sharingWith: all)
@@ -56,5 +50,27 @@ package struct Planner {
     try assembly.placeStepBuffers()
     try assembly.placeInstructions()
     return assembly.plan
+  }
+
+  /// The graph as it runs, and as it runs where rows read chosen pages, if they ever do.
+  private func lists(of graph: Graph) -> [LoweredGraph] {
+    (reading == nil ? [false] : [false, true]).map { isChosen in
+      LoweredGraph(
+        graph, element: element, reading: reading, isChosen: isChosen, pageCount: pageCount)
+    }
+  }
+
+  /// The operations and types that a graph needs on a device that takes all of them: fused ones and
+  /// their parts. A whole plan would say no more of that.
+  package func operations(
+    of graph: Graph, on device: any Device
+  ) throws(PlanningError) -> Set<OperationKey> {
+    var keys: Set<OperationKey> = []
+    for list in lists(of: graph) {
+      let placed = try list.placements(on: [device], sharingWith: list.nodes)
+      let fused = list.fused(placed, on: [device]).1
+      keys.formUnion((placed + fused).map(\.key))
+    }
+    return keys
   }
 }

@@ -72,6 +72,8 @@ package final class ReferenceDevice: Device {
 
   package func startRecording() { log = LaunchLog() }
 
+  package var launchCount: Int { log?.count ?? 0 }
+
   package func takeRecords() -> LaunchLog { log?.take() ?? LaunchLog() }
 
   package func stopRecording() { log = nil }

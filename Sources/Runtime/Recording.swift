@@ -30,8 +30,10 @@ package struct StepRecord: Sendable {
   package var started: Int64
   /// When each phase ended, in order.
   package var phases: [(phase: Phase, ended: Int64)] = []
-  /// Launches of each device of the plan, in order.
-  package var launches: [LaunchLog] = []
+  /// Launches of each device of the plan, in order; none where there were too many to keep.
+  package var launches: [Slice<LaunchLog>] = []
+  /// For each device, launches that were noted when it ended.
+  fileprivate var counts: [Int] = []
   /// What rows of attention saw.
   package var sights: [Reach: Sight] = [:]
 
@@ -77,7 +79,8 @@ package struct Recording: Sendable {
 /// Notes what an `EngineLoop` does while somebody wants to know. It belongs to the loop's thread.
 final class Recorder {
   private(set) var recording = Recording()
-  private var launches = 0
+  /// What the devices had noted of the steps so far when that became too much.
+  private var kept: [LaunchLog]?
 
   func begin(promptTokens: Int) {
     let now = HostClock.now()
@@ -111,7 +114,7 @@ final class Recorder {
     recording.steps[step].phases.append((phase, HostClock.now()))
   }
 
-  /// Takes what the devices noted of a step. It is kept as it is: whoever wants more of it than that
+  /// Notes what a step was. Its launches stay with the devices: whoever wants more of them than that
   /// works it out when no clock runs.
   func collect(
     _ step: StepPlan, _ layout: StepLayout, from devices: [any Device]
@@ -128,13 +131,34 @@ final class Recorder {
         begin: step.begin, end: step.end(pages: pages, pageTokens: KVLayout.pageTokens),
         table: step.table)
     }
-    for device in devices {
-      let records = try device.takeRecords()
-      let isKept = launches < Recording.mostLaunches
-      if !isKept, !records.isEmpty { recording.stepsWithoutLaunches += 1 }
-      recording.steps[index].launches.append(isKept ? records : LaunchLog())
-      launches += records.count
+    let counts = devices.map(\.launchCount)
+    if kept == nil {
+      recording.steps[index].counts = counts
+      if counts.reduce(0, +) >= Recording.mostLaunches { kept = try take(devices) }
+    } else {
+      if counts.contains(where: { $0 > 0 }) { recording.stepsWithoutLaunches += 1 }
+      _ = try take(devices)
     }
+  }
+
+  private func take(_ devices: [any Device]) throws(DeviceError) -> [LaunchLog] {
+    var logs: [LaunchLog] = []
+    for device in devices { logs.append(try device.takeRecords()) }
+    return logs
+  }
+
+  /// Everything, with the launches of each step.
+  func finish(_ devices: [any Device]) throws(DeviceError) -> Recording {
+    let rest = try take(devices)
+    for (device, log) in (kept ?? rest).enumerated() {
+      var first = 0
+      for step in recording.steps.indices where !recording.steps[step].counts.isEmpty {
+        let end = recording.steps[step].counts[device]
+        recording.steps[step].launches.append(log[first..<end])
+        first = end
+      }
+    }
+    return recording
   }
 }
 
@@ -154,8 +178,9 @@ extension EngineLoop {
   package func stopRecording() throws(EngineError) -> Recording {
     defer { executor.recorder = nil }
     do throws(DeviceError) {
+      let recording = try executor.recorder?.finish(executor.devices)
       for device in executor.devices { try device.stopRecording() }
+      return recording ?? Recording()
     } catch { throw .device(error) }
-    return executor.recorder?.recording ?? Recording()
   }
 }

@@ -20,16 +20,28 @@ enum ByteAlphabet {
     return table
   }()
 
-  /// The bytes that `text` stands for; nil if it has a character outside of the alphabet.
-  static func decode(_ text: some StringProtocol) -> [UInt8]? {
-    var result: [UInt8] = []
-    result.reserveCapacity(text.utf8.count)
-    for scalar in text.unicodeScalars {
-      guard scalar.value < 0x144 else { return nil }
-      let byte = bytes[Int(scalar.value)]
-      guard byte < 256 else { return nil }
-      result.append(UInt8(byte))
+  /// Appends the bytes that UTF-8 text stands for, or says that it has a character outside of the
+  /// alphabet.
+  static func append(_ text: UnsafeBufferPointer<UInt8>, to result: inout [UInt8]) -> Bool {
+    let count = result.count
+    var index = 0
+    while index < text.count {
+      // All of the alphabet lies below U+0144, in one byte or two.
+      var scalar = Int(text[index])
+      index += 1
+      if scalar >= 0x80 {
+        guard scalar < 0xE0, index < text.count else { return giveUp() }
+        scalar = (scalar & 0x1F) << 6 | Int(text[index] & 0x3F)
+        index += 1
+      }
+      guard scalar < bytes.count, bytes[scalar] < 256 else { return giveUp() }
+      result.append(UInt8(truncatingIfNeeded: bytes[scalar]))
     }
-    return result
+    return true
+
+    func giveUp() -> Bool {
+      result.removeSubrange(count...)
+      return false
+    }
   }
 }

@@ -18,8 +18,8 @@ struct BytePairEncoder: Sendable {
     let spelling: Vocabulary.Spelling =
       preTokenizer.usesCharacters ? .spaceMarks : .byteAlphabet
     merges = try MergeTable(
-      description.merges, vocabulary: vocabulary.textTable, tokenCount: Int32(vocabulary.count)
-    ) { Vocabulary.decode($0, spelling) ?? Array($0.utf8) }
+      description.merges, vocabulary: vocabulary.textTable, tokenCount: Int32(vocabulary.count),
+      spelling: spelling)
     byteSymbols = (0...255).map { [merges] (byte: UInt8) in
       merges.symbol(of: [byte], in: vocabulary) ?? -1
     }

@@ -7,6 +7,8 @@ enum EndOfGeneration {
     "<end_of_turn>", "<|endoftext|>", "<|eom_id|>", "<|end_of_text|>", "<end_of_utterance>",
     "<turn|>", "<｜end▁of▁sentence｜>",
   ]
+  /// What all of those begin with.
+  static let markerStart = UInt8(ascii: "<")
   /// Texts that do so only as control tokens: elsewhere they are ordinary text, HTML for instance.
   private static let controlMarkers: Set<String> = [
     "</s>", "<eos>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]", "[e~[", "<|tool_response>", "<|fim_pad|>",

@@ -18,11 +18,10 @@ struct MergeTable: Sendable {
 
   private static let free = UInt64.max
 
-  /// Reads "left right" lines; `decode` turns a part's text into the bytes it stands for.
+  /// Reads "left right" lines; a part that is not spelled as it should be stands for its own bytes.
   /// Complexity: linear in the length of the lines.
   init(
-    _ lines: [String], vocabulary: ByteTable, tokenCount: Int32,
-    decode: (Substring) -> [UInt8]
+    _ lines: [String], vocabulary: ByteTable, tokenCount: Int32, spelling: Vocabulary.Spelling
   ) throws(TokenizationError) {
     self.tokenCount = tokenCount
     var size = 16
@@ -31,25 +30,38 @@ struct MergeTable: Sendable {
     merges = Array(repeating: Merge(rank: 0, symbol: 0), count: size)
     mask = size - 1
 
+    // Both parts, one behind the other.
+    var bytes: [UInt8] = []
+    func add(_ part: Substring) {
+      if !spelling.append(part, to: &bytes) { bytes.append(contentsOf: part.utf8) }
+    }
     for (rank, line) in lines.enumerated() {
       // A part may itself be a space, so the separator is searched from the second byte on.
       guard let separator = line.utf8.dropFirst().firstIndex(of: 0x20),
         line.utf8.index(after: separator) < line.utf8.endIndex
       else { throw .malformedMerge(index: rank, text: line) }
-      let left = decode(line[..<separator])
-      let right = decode(line[line.utf8.index(after: separator)...])
-      let leftSymbol = intern(left, vocabulary)
-      let rightSymbol = intern(right, vocabulary)
-      let merged = intern(left + right, vocabulary)
-      insert(leftSymbol, rightSymbol, Merge(rank: Int32(rank), symbol: merged))
+      bytes.removeAll(keepingCapacity: true)
+      add(line[..<separator])
+      let middle = bytes.count
+      add(line[line.utf8.index(after: separator)...])
+      let (left, right, merged) = bytes.withUnsafeBufferPointer { bytes in
+        (
+          intern(UnsafeBufferPointer(rebasing: bytes[..<middle]), vocabulary),
+          intern(UnsafeBufferPointer(rebasing: bytes[middle...]), vocabulary),
+          intern(bytes, vocabulary)
+        )
+      }
+      insert(left, right, Merge(rank: Int32(rank), symbol: merged))
     }
   }
 
-  private mutating func intern(_ bytes: [UInt8], _ vocabulary: ByteTable) -> Int32 {
+  private mutating func intern(
+    _ bytes: UnsafeBufferPointer<UInt8>, _ vocabulary: ByteTable
+  ) -> Int32 {
     if let id = vocabulary.find(bytes) { return id }
     let new = tokenCount + Int32(extraSymbols.count)
     let symbol = extras.insert(bytes, id: new)
-    if symbol == new { extraSymbols.append(bytes) }
+    if symbol == new { extraSymbols.append(Array(bytes)) }
     return symbol
   }
 

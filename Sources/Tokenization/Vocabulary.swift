@@ -19,6 +19,18 @@ struct Vocabulary: Sendable {
     case byteAlphabet
     /// UTF-8, with U+2581 for the space.
     case spaceMarks
+
+    /// Appends the bytes `text` stands for; false where it is not spelled that way.
+    func append(_ text: Substring, to result: inout [UInt8]) -> Bool {
+      switch self {
+      case .byteAlphabet:
+        var text = text
+        return text.withUTF8 { ByteAlphabet.append($0, to: &result) }
+      case .spaceMarks:
+        result.append(contentsOf: SpaceMark.unescape(Array(text.utf8)))
+        return true
+      }
+    }
   }
 
   init(_ description: VocabularyDescription, spelling: Spelling) throws(TokenizationError) {
@@ -34,25 +46,31 @@ struct Vocabulary: Sendable {
     types = Self.types(description)
     textTable = ByteTable(capacity: count)
     ends.reserveCapacity(count)
+    var piece: [UInt8] = []
     for (index, text) in texts.enumerated() {
       let id = Int32(index)
-      let piece: [UInt8]
+      piece.removeAll(keepingCapacity: true)
       switch types[index] {
       case .normal:
         // Text outside of the alphabet can be shown, but no text is spelled like that.
-        let spelled = Self.decode(text[...], spelling)
-        piece = spelled ?? Array(text.utf8)
-        if let spelled { add(spelled, id) }
+        if spelling.append(text[...], to: &piece) {
+          add(piece, id)
+        } else {
+          piece.append(contentsOf: text.utf8)
+        }
       case .userDefined:
-        piece = spelling == .spaceMarks ? SpaceMark.unescape(Array(text.utf8)) : Array(text.utf8)
+        if spelling == .spaceMarks {
+          _ = spelling.append(text[...], to: &piece)
+        } else {
+          piece.append(contentsOf: text.utf8)
+        }
         add(piece, id)
       case .control, .unknown:
-        piece = Array(text.utf8)
-      case .unused:
-        piece = []
+        piece.append(contentsOf: text.utf8)
+      case .unused: break
       case .byte:
         guard let byte = Self.byte(text) else { throw .malformedByteToken(id: id, text: text) }
-        piece = [byte]
+        piece.append(byte)
         byteTokens[Int(byte)] = id
       }
       bytes.append(contentsOf: piece)
@@ -74,17 +92,12 @@ struct Vocabulary: Sendable {
   /// Well-known markers are control tokens whatever the file says: many converters forget it.
   private static func types(_ description: VocabularyDescription) -> [TokenType] {
     description.tokens.enumerated().map { index, text in
-      if EndOfGeneration.markers.contains(text) { return .control }
+      // To hash every text would take longer than all else here.
+      if text.utf8.first == EndOfGeneration.markerStart, EndOfGeneration.markers.contains(text) {
+        return .control
+      }
       guard index < description.tokenTypes.count else { return .normal }
       return TokenType(rawValue: description.tokenTypes[index]) ?? .unused
-    }
-  }
-
-  /// The bytes `text` stands for; nil where it is not spelled that way.
-  static func decode(_ text: Substring, _ spelling: Spelling) -> [UInt8]? {
-    switch spelling {
-    case .byteAlphabet: ByteAlphabet.decode(text)
-    case .spaceMarks: SpaceMark.unescape(Array(text.utf8))
     }
   }
 

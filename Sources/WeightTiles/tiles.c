@@ -40,8 +40,27 @@ INLINE uint8_t *write_groups(const void *numbers, size_t count, uint8_t *target,
   return target + count * ROWS;
 }
 
-// Writes the block of one row.
-INLINE void write_block(structure s, const parts *block, size_t lane, uint8_t *strip) {
+// Where a block of 32 of the file ends in bytes that hold element j low and element j + 16 high: tiles
+// keep four bits in just that way, so these bytes are moved as they are.
+INLINE bool keeps_nibbles(weight_type type) {
+  switch (type) {
+  case WEIGHT_Q4_0:
+  case WEIGHT_Q4_1:
+  case WEIGHT_Q5_0:
+  case WEIGHT_Q5_1:
+  case WEIGHT_IQ4_NL:
+  case WEIGHT_MXFP4: return true;
+  default: return false;
+  }
+}
+
+INLINE void move_nibbles(const uint8_t *nibbles, uint8_t *plane, size_t lane) {
+  for (size_t v = 0; v < 4; v++) memcpy(plane + 4 * (ROWS * v + lane), nibbles + 4 * v, 4);
+}
+
+// Writes the block of one row; its low bits as they are, where the file has them so.
+INLINE void write_block(structure s, const parts *block, const uint8_t *nibbles, size_t lane,
+                        uint8_t *strip) {
   if (s.has_power_scale) {
     strip[lane] = (uint8_t)block->d;
     strip += ROWS;
@@ -57,7 +76,10 @@ INLINE void write_block(structure s, const parts *block, size_t lane, uint8_t *s
   if (s.has_group_minima) strip = write_groups(block->minima, group_count(s), strip, lane);
   for (size_t b = 0; b < s.length / BLOCK; b++, strip += block_bytes(s)) {
     const uint8_t *codes = block->codes + b * BLOCK;
-    write_plane(codes, s.low_bits, 0, strip, lane);
+    if (nibbles)
+      move_nibbles(nibbles, strip, lane);
+    else
+      write_plane(codes, s.low_bits, 0, strip, lane);
     if (s.high_bits > 0)
       write_plane(codes, s.high_bits, s.low_bits, strip + 4 * ROWS * (size_t)s.low_bits, lane);
   }
@@ -87,8 +109,9 @@ INLINE void write_as(weight_type type, const job *j, size_t first, size_t last) 
     if (count < ROWS) memset(strip, 0, strips * strip_bytes(s));
     for (size_t i = 0; i < strips; i++, strip += strip_bytes(s))
       for (size_t lane = 0; lane < count; lane++) {
-        unpack(type, source + lane * row_bytes + i * s.bytes, &block);
-        write_block(s, &block, lane, strip);
+        const uint8_t *from = source + lane * row_bytes + i * s.bytes;
+        unpack(type, from, &block);
+        write_block(s, &block, keeps_nibbles(type) ? from + s.bytes - 16 : NULL, lane, strip);
       }
   }
 }

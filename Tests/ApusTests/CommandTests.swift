@@ -12,7 +12,7 @@ import Testing
 
 /// The command as users start it: what comes on which stream, and with which exit code.
 @Suite(.serialized) struct CommandTests {
-  private struct Answer {
+  struct Answer {
     var status: Int32
     var output: String
     var notes: String
@@ -26,7 +26,7 @@ import Testing
   }()
 
   /// Runs the command to its end; `environment` has arguments of `env`.
-  private func run(
+  func run(
     _ arguments: [String], input: String = "", environment: [String] = []
   ) throws -> Answer {
     let source = TemporaryFile(Array(input.utf8))

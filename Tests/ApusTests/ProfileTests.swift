@@ -118,7 +118,7 @@ import Testing
     let model = try await LanguageModel.load(SmolLM2.path, options: options)
     func seconds() async throws -> Double {
       var options = GenerationOptions()
-      (options.temperature, options.limit) = (0, 48)
+      (options.temperature, options.limit) = (0, 16)
       for try await event in model.generate(.raw(Array("Once upon a time".utf8)), options: options)
       {
         if case .finished(let summary) = event {
@@ -129,7 +129,7 @@ import Testing
     }
     _ = try await seconds()
     var ratios: [Double] = []
-    for round in 0..<25 {
+    for round in 0..<75 {
       var plain = 0.0
       if round % 2 == 0 { plain = try await seconds() }
       try await model.startRecording()

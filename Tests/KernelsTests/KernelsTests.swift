@@ -66,6 +66,42 @@ import Testing
     }
   }
 
+  /// What may be tuned is a parameter of the program, and `standard` is what a row has without.
+  @Test func tunablesAreParameters() throws {
+    var seen: Set<String> = []
+    for row in KernelTable.rows {
+      for tunable in row.tunables {
+        seen.insert(tunable.name)
+        #expect(tunable.values.contains(tunable.standard), "\(row.program) \(tunable.name)")
+        // The work-group's width is a matter of the launch.
+        if tunable.name == "GROUP_WIDTH" { continue }
+        let texts = try (row.shared + [row.program]).map { try #require(Self.programs[$0]) }
+        let text = texts.joined()
+        #expect(text.contains("#ifndef \(tunable.name)\n"), "\(row.program) \(tunable.name)")
+        let isSet = row.defines.contains { $0.name == tunable.name }
+        #expect(
+          isSet || text.contains("#define \(tunable.name) \(tunable.standard)\n"),
+          "\(row.program) \(tunable.name)")
+      }
+    }
+    #expect(
+      seen == ["PREFETCH", "TILES", "TOKENS", "TILE_OUTPUTS", "TILE_TOKENS", "GROUP_WIDTH"])
+  }
+
+  @Test func everyTuningIsEmbedded() throws {
+    let folder = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+    let directory = try #require(opendir("/\(folder)/Kernels/tuned"))
+    defer { closedir(directory) }
+    var names: Set<String> = []
+    while let entry = readdir(directory) {
+      let name = withUnsafePointer(to: entry.pointee.d_name) {
+        $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+      }
+      if name.hasSuffix(".txt") { names.insert(String(name.dropLast(4))) }
+    }
+    #expect(!names.isEmpty && names == Set(OpenCLDevices.shippedTunings.map(\.name)))
+  }
+
   @Test func everyProgramIsUsed() {
     let used = Set(KernelTable.rows.flatMap { [$0.program] + $0.shared })
     #expect(used.union(["common/prelude", "probe/roofline"]) == Set(Self.programs.keys))

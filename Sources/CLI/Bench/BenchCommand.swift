@@ -88,6 +88,9 @@ package struct BenchCommand: AsyncParsableCommand {
     help: "Measure beside generation how fast the device reads memory, and print the share of it.")
   var probe = true
 
+  @Flag(help: "Take every kernel as it is built in (see 'apus tune').")
+  var noTuning = false
+
   @Flag(help: "Time single operations at the sizes of known models instead of a model.")
   var ops = false
 
@@ -172,7 +175,7 @@ package struct BenchCommand: AsyncParsableCommand {
     if ops {
       return try await OperationBench(
         devices: device.values, threads: threads?.values ?? [], filter: filter ?? "",
-        format: output
+        usesTuning: !noTuning, format: output
       ).run()
     }
     let subject: Subject =
@@ -245,6 +248,7 @@ package struct BenchCommand: AsyncParsableCommand {
     options.activations = activations
     options.mode = load
     policy.set(&options)
+    options.usesTuning = !noTuning
     options.contextLength = tests.map { $0.depth + $0.tokens }.max()
     Terminal.progress("loading \(subject) …")
     let benchmark = try await subject.load(options)

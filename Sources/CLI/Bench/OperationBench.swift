@@ -5,6 +5,7 @@ struct OperationBench {
   var devices: [DeviceChoice]
   var threads: [Int]
   var filter: String
+  var usesTuning: Bool
   var format: BenchFormat
 
   func run() async throws {
@@ -32,7 +33,8 @@ struct OperationBench {
       Terminal.write(Object.names.joined(separator: ",") + "\n")
     }
     try await DeviceInventory.timeOperations(
-      device, threads: threads, filter: filter, until: { Interrupt.isRaised }
+      device, threads: threads, filter: filter, usesTuning: usesTuning,
+      until: { Interrupt.isRaised }
     ) { timing in
       let object = Object(timing, device, threads)
       objects.append(object)

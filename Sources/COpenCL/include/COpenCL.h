@@ -72,7 +72,7 @@ const char *apus_cl_object_name(apus_cl_object kind);
 typedef enum {
   APUS_CL_ALLOCATION,  // apus_cl_create_buffer
   APUS_CL_BUILD,       // apus_cl_build_program
-  APUS_CL_ENQUEUE,     // every apus_cl_enqueue_…, apus_cl_read_buffer, apus_cl_write_buffer
+  APUS_CL_ENQUEUE,     // every apus_cl_enqueue_…, and what reads, writes or maps a buffer
   APUS_CL_FAULT_KINDS  // how many kinds there are
 } apus_cl_fault;
 
@@ -127,6 +127,12 @@ cl_int apus_cl_read_buffer(
     cl_command_queue queue, cl_mem buffer, size_t offset, size_t bytes, void *target);
 cl_int apus_cl_write_buffer(
     cl_command_queue queue, cl_mem buffer, size_t offset, size_t bytes, const void *source);
+
+// Waits for the commands before it and makes the first bytes of a buffer writable by the host. Null on
+// failure. No command may use the buffer until it is unmapped.
+void *apus_cl_map_buffer(cl_command_queue queue, cl_mem buffer, size_t bytes, cl_int *status);
+// Gives them back to the device; commands after it see what was written.
+cl_int apus_cl_unmap_buffer(cl_command_queue queue, cl_mem buffer, void *bytes);
 
 // --- Programs and kernels -----------------------------------------------------------------------
 

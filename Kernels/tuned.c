@@ -1,0 +1,25 @@
+// Embeds the files of tuned/; a new one adds one text and one row here.
+#include "Kernels.h"
+
+static const char pocl_epyc[] = {
+#embed "tuned/pocl-epyc.txt" suffix(, 0)
+};
+static const char intel_epyc[] = {
+#embed "tuned/intel-epyc.txt" suffix(, 0)
+};
+static const char nvidia[] = {
+#embed "tuned/nvidia.txt" suffix(, 0)
+};
+
+#define TUNING(file, name) {file, name, sizeof name - 1}
+
+static const kernel_program tunings[] = {
+    TUNING("pocl-epyc", pocl_epyc),
+    TUNING("intel-epyc", intel_epyc),
+    TUNING("nvidia", nvidia),
+};
+
+const kernel_program *kernel_tunings(size_t *count) {
+  *count = sizeof tunings / sizeof *tunings;
+  return tunings;
+}
