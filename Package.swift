@@ -124,7 +124,8 @@ let package = Package(
       "Scheduling", "Sampling", "ModelGraph", "Tensors", "TestSupport"),
     tests(
       "ArchitectureTests", "Runtime", "ReferenceBackend", "CPUBackend", "OpenCLBackend", "COpenCL",
-      "Models", "Planning", "Devices", "DiskCache", "GGUF", "ModelGraph", "Tensors", "TestSupport"),
+      "Models", "Planning", "Devices", "DiskCache", "GGUF", "ModelGraph", "Residency", "Sampling",
+      "Tensors", "TestSupport"),
     tests("KernelsTests", "Kernels", "OpenCLBackend", "COpenCL"),
     tests(
       "BackendTests", "OpSuite", "ReferenceBackend", "CPUBackend", "OpenCLBackend", "COpenCL",

@@ -20,6 +20,12 @@ static const char attend_rows[] = {
 static const char attend_tiles[] = {
 #embed "attention/attend_tiles.cl" suffix(, 0)
 };
+static const char bound_pages[] = {
+#embed "attention/bound_pages.cl" suffix(, 0)
+};
+static const char choose_pages[] = {
+#embed "attention/choose_pages.cl" suffix(, 0)
+};
 static const char write_kv[] = {
 #embed "attention/write_kv.cl" suffix(, 0)
 };
@@ -98,6 +104,8 @@ static const kernel_program programs[] = {
     PROGRAM(attention, attend),
     PROGRAM(attention, attend_rows),
     PROGRAM(attention, attend_tiles),
+    PROGRAM(attention, bound_pages),
+    PROGRAM(attention, choose_pages),
     PROGRAM(attention, write_kv),
     PROGRAM(gemm, linear_int8),
     PROGRAM(gemm, linear_lanes),

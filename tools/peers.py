@@ -61,9 +61,10 @@ class Row:
     """A line of the issue's table. Goals are (must, aim) for PoCL and for the CPU."""
 
     def __init__(self, title, model, kind, count, depth=0, peer="llama.cpp", cores=(1, 2),
-                 goals=None, quick=True):
+                 goals=None, quick=True, options=()):
         self.title, self.model, self.kind, self.count, self.depth = title, model, kind, count, depth
         self.peer, self.cores, self.goals, self.quick = peer, cores, goals, quick
+        self.options = options  # of Apus alone
 
     def goal(self, device, cores):
         goals = self.goals[0 if device.startswith("opencl") else 1]
@@ -81,6 +82,9 @@ ROWS = [
         goals=[(1.2, 1.5), (1.25, 1.6)]),
     Row("decode at depth 7000, SmolLM2 Q4_1", "smollm2", "tg", 24, depth=7000, cores=(1,),
         goals=[(3.5, 4.5), (3.5, 5)], quick=False),
+    Row("decode at depth 7000, of which Apus reads 1024 tokens (quest)", "smollm2", "tg", 24,
+        depth=7000, cores=(1,), goals=[(5, 8), (5, 8)], quick=False,
+        options=("--kv-policy", "quest", "--kv-budget", 1024)),
     Row("prefill 512, Qwen2.5-Coder-0.5B", "qwen05", "pp", 512, goals=[(3, 4.5), (3, 4.5)],
         quick=False),
     Row("decode, Qwen2.5-Coder-0.5B", "qwen05", "tg", 32, goals=[(1.5, 1.9), (1.5, 1.9)],
@@ -107,7 +111,8 @@ class Lab:
         other = "-n" if row.kind == "pp" else "-p"
         return Worker(
             [self.arguments.apus, "bench", self.models[row.model], option, row.count, other, 0,
-             "-d", row.depth, "-t", cores, "--device", device, "-r", 10000, "--paced"], cores)
+             "-d", row.depth, "-t", cores, "--device", device, "-r", 10000, "--paced",
+             *row.options], cores)
 
     def llama(self, row, cores):
         """llama.cpp with flash attention or without it, whichever is faster here."""

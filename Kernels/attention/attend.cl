@@ -10,14 +10,14 @@ kernel void attend(
     global const uchar *begin_buffer, ulong begin_offset,
     global const uchar *end_buffer, ulong end_offset,
     global const uchar *table_buffer, ulong table_offset,
-    global const uchar *tables_buffer, ulong tables_offset,
+    global const uchar *tables_buffer, ulong tables_offset, uint head_stride,
     global uchar *y_buffer, ulong y_offset, uint heads, uint kv_heads, float scale)
 {
   const uint head = get_global_id(0) * HEADS, t = get_global_id(1);
   const uint kv_head = head / (heads / kv_heads);
   const size_t place = ((size_t)t * heads + head) * HEAD_WIDTH;
   global const int *table = (global const int *)(tables_buffer + tables_offset)
-      + ((global const int *)(table_buffer + table_offset))[t];
+      + ((global const int *)(table_buffer + table_offset))[t] + kv_head * head_stride;
   global const element *pool = (global const element *)(pool_buffer + pool_offset);
   global const float *q = (global const float *)(q_buffer + q_offset) + place;
   global float *y = (global float *)(y_buffer + y_offset) + place;

@@ -127,7 +127,7 @@ kernel void attend_rows(
     global const uchar *begin_buffer, ulong begin_offset,
     global const uchar *end_buffer, ulong end_offset,
     global const uchar *table_buffer, ulong table_offset,
-    global const uchar *tables_buffer, ulong tables_offset,
+    global const uchar *tables_buffer, ulong tables_offset, uint head_stride,
     global uchar *y_buffer, ulong y_offset, uint kv_heads, float scale, uint each)
 {
   const size_t t = get_global_id(1);
@@ -150,7 +150,7 @@ kernel void attend_rows(
     for (int span = begin / SPAN; span * SPAN < end; span++) {
       const int first = max(begin, span * SPAN), last = min(end, span * SPAN + SPAN);
       if (first >= last) break;
-      gather_span(&g, q, pool, table, kv_heads, kv_head, first, last);
+      gather_span(&g, q, pool, table + kv_head * head_stride, kv_heads, kv_head, first, last);
       for (uint h = 0; h < HEADS; h++) {
         float *sums = y + h * HEAD_WIDTH;
         if (first == begin) {
@@ -182,7 +182,7 @@ kernel void attend_parts(
     global const uchar *begin_buffer, ulong begin_offset,
     global const uchar *end_buffer, ulong end_offset,
     global const uchar *table_buffer, ulong table_offset,
-    global const uchar *tables_buffer, ulong tables_offset,
+    global const uchar *tables_buffer, ulong tables_offset, uint head_stride,
     global uchar *parts_buffer, ulong parts_offset, uint spans, uint kv_heads, float scale,
     uint each)
 {
@@ -201,7 +201,7 @@ kernel void attend_parts(
     float q[HEADS * HEAD_WIDTH];
     scale_queries((global const float *)(q_buffer + q_offset) + place * HEAD_WIDTH, scale, q);
     gathering g;
-    gather_span(&g, q, pool, table, kv_heads, kv_head, first, last);
+    gather_span(&g, q, pool, table + kv_head * head_stride, kv_heads, kv_head, first, last);
     for (uint h = 0; h < HEADS; h++) {
       global float *part =
           (global float *)(parts_buffer + parts_offset) + ((place + h) * spans + span) * PART;

@@ -69,7 +69,7 @@ kernel void attend_tiles(
     global const uchar *begin_buffer, ulong begin_offset,
     global const uchar *end_buffer, ulong end_offset,
     global const uchar *table_buffer, ulong table_offset,
-    global const uchar *tables_buffer, ulong tables_offset,
+    global const uchar *tables_buffer, ulong tables_offset, uint head_stride,
     global uchar *y_buffer, ulong y_offset, uint rows, uint heads, uint kv_heads, float scale)
 {
   const uint kv_head = get_global_id(0), turn_of = get_global_id(1), tiles = get_global_size(1);
@@ -112,7 +112,7 @@ kernel void attend_tiles(
     }
     const uint queries = (next - t) * HEADS;
     global const int *pages_of =
-        (global const int *)(tables_buffer + tables_offset) + table[t];
+        (global const int *)(tables_buffer + tables_offset) + table[t] + kv_head * head_stride;
 
     for (int span = first_seen / SPAN; span * SPAN < end_seen; span++) {
       const int span_begin = max(first_seen, span * SPAN);

@@ -7,7 +7,7 @@
 //
 //   q, y   f32 [t * heads * width + head * width + d]
 //   row t sees the tokens [begin[t], end[t]) of its sequence; token p lies in page
-//   tables[table[t] + p / 16]:
+//   tables[table[t] + p / 16], or for kv head h in tables[table[t] + h * head_stride + p / 16]:
 //
 //       page  │····████████████│████████████████│██████··········│
 //                 begin                               end

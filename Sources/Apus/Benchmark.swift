@@ -1,4 +1,5 @@
 import CPUBackend
+import Devices
 import GGUF
 import ModelGraph
 import Models
@@ -91,10 +92,17 @@ public final class Benchmark: Sendable {
   public let contextLength: Int
   /// Tokens of a prompt that are computed at once, at most.
   public let batch: Int
+  /// Which tokens of the cache a new token reads, and how many at most.
+  public let kvPolicy: KVPolicy
+  /// Nil where it reads all.
+  public let kvBudget: Int?
   private let reads: DecodeReads
   private let started: StartedEngine
 
-  private init(_ model: Model, _ shape: RunShape, _ started: StartedEngine) {
+  private init(
+    _ model: Model, _ shape: RunShape, _ started: StartedEngine, _ options: LoadOptions
+  ) {
+    (kvPolicy, kvBudget) = (options.kvPolicy, options.kvBudget)
     name = model.name
     architecture = model.architecture
     parameterCount = model.parameterCount
@@ -107,7 +115,9 @@ public final class Benchmark: Sendable {
     notices = started.notices
     contextLength = shape.context
     batch = shape.rows
-    reads = DecodeReads(model.graph, cacheBytesPerToken: started.plan.cacheBytesPerToken)
+    reads = DecodeReads(
+      model.graph, shape.planner.reading,
+      cacheBytesPerToken: started.plan.cacheBytesPerToken)
     self.started = started
   }
 
@@ -126,7 +136,7 @@ public final class Benchmark: Sendable {
     let started = try await StartedEngine.start(
       model, shape, options,
       weights: options.mode == .copy ? file.reader(of: model.graph.weights) : file)
-    return Benchmark(model, shape, started)
+    return Benchmark(model, shape, started, options)
   }
 
   /// Makes a model of random weights, without a file. Weights are made one after the other and lie on
@@ -149,7 +159,7 @@ public final class Benchmark: Sendable {
     let (model, run) = try RunShape.read(file, options)
     let started = try await StartedEngine.start(
       model, run, options, weights: RandomWeights(model.graph.weights))
-    return Benchmark(model, run, started)
+    return Benchmark(model, run, started, options)
   }
 
   /// Bytes that one token reads: all matrices, and keys and values of the tokens that it sees.
@@ -222,15 +232,21 @@ public final class Benchmark: Sendable {
 private struct DecodeReads: Sendable {
   private var weights = 0
   /// Numbers that a layer keeps of a token, and how far it looks back.
-  private var layers: [(numbers: Int, window: Int?)] = []
+  private var layers: [(numbers: Int, window: Int?, pages: PageReading?)] = []
   private var numberBytes = 0
 
-  init(_ graph: Graph, cacheBytesPerToken: Int) {
+  init(_ graph: Graph, _ reading: PageReading?, cacheBytesPerToken: Int) {
     for node in graph.nodes {
       switch node.op {
       case .embedRows(let embed): weights += embed.table.rowBytes
       case .attention(let attention):
-        layers.append((2 * attention.kvHeadCount * attention.headWidth, attention.window))
+        layers.append(
+          (
+            2 * attention.kvHeadCount * attention.headWidth, attention.window,
+            reading.flatMap {
+              $0.chooses(layer: node.layer ?? 0, window: attention.window) ? $0 : nil
+            }
+          ))
       default: weights += node.op.weights.reduce(0) { $0 + $1.bytes }
       }
     }
@@ -238,6 +254,11 @@ private struct DecodeReads: Sendable {
   }
 
   func bytes(at depth: Int) -> Int {
-    layers.reduce(weights) { $0 + $1.numbers * min(depth, $1.window ?? depth) * numberBytes }
+    layers.reduce(weights) { sum, layer in
+      let most = layer.window ?? layer.pages.map { $0.pages * KVLayout.pageTokens } ?? depth
+      // The least and the largest keys of each page are as many numbers as a token.
+      let bounds = most < depth && layer.pages?.chooser == .scores ? KVLayout.pages(depth) : 0
+      return sum + layer.numbers * (min(depth, most) + bounds) * numberBytes
+    }
   }
 }

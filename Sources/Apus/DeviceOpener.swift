@@ -94,7 +94,8 @@ struct DeviceOpener {
       guard let plan else { continue }
       do throws(EngineError) {
         let loop = try EngineLoop(
-          plan, devices: devices, weights: weights, contextLength: shape.context)
+          plan, devices: devices, weights: weights, contextLength: shape.context,
+          policy: shape.policy)
         return Opened(
           loop: loop, notices: problems.map { "\($0); using \(candidate.name)" } + complaints)
       } catch {

@@ -32,12 +32,16 @@ public final class LanguageModel: Sendable {
   package let engine: Engine
   package let plan: ExecutionPlan
   package let devices: [DeviceTraits]
+  /// Which tokens of the cache a new token reads.
+  public let policy: KVPolicy
   /// DRY's breakers in tokens, as they were last asked for.
   let breakers = Mutex<[[String]: [Int32: [[Int32]]]]>([:])
 
   private init(
-    _ model: Model, _ text: ModelText, _ started: StartedEngine, contextLength: Int
+    _ model: Model, _ text: ModelText, _ started: StartedEngine, contextLength: Int,
+    policy: KVPolicy
   ) {
+    self.policy = policy
     name = model.name
     self.contextLength = contextLength
     notices = started.notices
@@ -75,7 +79,8 @@ public final class LanguageModel: Sendable {
       await started.engine.shutDown()
     }
     return LanguageModel(
-      model, try text.get(), try started.get(), contextLength: shape.context)
+      model, try text.get(), try started.get(), contextLength: shape.context,
+      policy: options.kvPolicy)
   }
 
   /// Whether the file brings a chat template.

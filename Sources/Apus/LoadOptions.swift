@@ -68,6 +68,20 @@ public enum PersistentKernel: String, Sendable, CaseIterable {
   case off
 }
 
+/// Which tokens of the cache a new token reads. The prompt is computed with all of them, and layers that
+/// look back through a window of their own keep to it.
+public enum KVPolicy: String, Sendable, CaseIterable {
+  /// All.
+  case full
+  /// The first sixteen and the last ones (StreamingLLM, Xiao et al., 2024).
+  case sinks
+  /// Those in whose pages the largest products may be, for each head (Quest, Tang et al., 2024); all in
+  /// the first two layers.
+  case quest
+  /// Pages by chance: what another policy must beat to be worth something.
+  case random
+}
+
 /// How a model is loaded.
 public struct LoadOptions: Sendable {
   /// The device to run on.
@@ -88,6 +102,11 @@ public struct LoadOptions: Sendable {
   public var batch = 256
   /// Whether CPU devices of OpenCL generate a token by one launch.
   public var persistentKernel: PersistentKernel = .auto
+  /// Which tokens of the cache a new token reads.
+  public var kvPolicy: KVPolicy = .full
+  /// Tokens of the cache that a new token reads at most, in whole pages of 16 and three of them at least;
+  /// nil where the policy is ``KVPolicy/full``.
+  public var kvBudget: Int?
   /// Where weights lie.
   public var mode: LoadMode = .mmap
   /// Bytes that the model may take on all devices together, mapped weights included, or nil for

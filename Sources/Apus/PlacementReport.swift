@@ -1,4 +1,5 @@
 import Devices
+import ModelGraph
 import Planning
 
 /// Operations that are placed alike: a line of `apus run --placement`.
@@ -13,6 +14,8 @@ public struct PlacementLine: Sendable, Hashable {
   public var device: String
   /// The kernel variant.
   public var variant: String
+  /// What attention reads: `all tokens`, `quest, 1024 tokens`; nil for anything else.
+  public var reads: String?
   /// Why devices earlier in order did not take it, or nil where the first did.
   public var reason: String?
 }
@@ -22,10 +25,15 @@ extension LanguageModel {
   public func placementReport() -> [PlacementLine] {
     var lines: [PlacementLine] = []
     var places: [PlacementLine: Int] = [:]
-    for placement in plan.placements {
+    // Where a policy chooses, prompts read all all the same: what differs for new tokens comes last.
+    let usual = Set(plan.placements.map(\.sameness))
+    let others = plan.chosen?.placements.filter { !usual.contains($0.sameness) } ?? []
+    let chosen = Set(others.filter { $0.attention != nil }.compactMap(\.layer))
+    for placement in plan.placements + others {
       let line = PlacementLine(
         label: placement.label, operation: placement.key.description, count: 0,
         device: devices[placement.device].name, variant: placement.variant,
+        reads: placement.reads(policy, isOther: chosen.contains(placement.layer ?? -1)),
         reason: placement.declined.isEmpty ? nil : placement.declined.joined(separator: "; "))
       let index = places[line] ?? lines.count
       if index == lines.count {
@@ -42,5 +50,25 @@ extension LanguageModel {
     devices.compactMap { device in
       device.steps.map { "\(device.name) generates a token \($0)" }
     }
+  }
+}
+
+extension Placement {
+  /// What attention reads, in words; a layer may read something else for tokens behind a prompt.
+  fileprivate func reads(_ policy: KVPolicy, isOther: Bool) -> String? {
+    guard let attention else { return nil }
+    if let pages = attention.pages {
+      return "\(policy.rawValue), \(pages.count * KVLayout.pageTokens) tokens"
+    }
+    if let window = attention.window { return "the last \(window) tokens" }
+    return isOther ? "all tokens of a prompt" : "all tokens"
+  }
+
+  /// What two lists of instructions have in common where they place the same.
+  fileprivate var sameness: [String] {
+    [
+      "\(label)", "\(layer ?? -1)", "\(key)", "\(attention?.pages?.count ?? 0)", "\(device)",
+      variant,
+    ]
   }
 }

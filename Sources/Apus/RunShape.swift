@@ -3,6 +3,7 @@ import GGUF
 import ModelGraph
 import Models
 import Planning
+import Residency
 
 /// The sizes of a run: what the user asked for, within what the model allows.
 struct RunShape {
@@ -12,6 +13,7 @@ struct RunShape {
   private let outputs: Int
   private let element: KVLayout.Element
   private let mode: LoadMode
+  let policy: CachePolicy
 
   /// Context where the user says nothing; the whole of a long-context model would take much memory.
   private static let defaultContext = 4096
@@ -47,6 +49,7 @@ struct RunShape {
     // Half-precision keys and values would be the one coarse rounding left in f32 arithmetic.
     element = options.activations == .f32 ? .f32 : .f16
     mode = options.mode
+    policy = try CachePolicy(options)
   }
 
   private static func context(_ wanted: Int?, _ trained: Int) throws(ApusError) -> Int {
@@ -73,6 +76,11 @@ struct RunShape {
       bounds: SymbolSizes(rows: rows, outputs: min(outputs, rows)),
       pageCount: (context + KVLayout.pageTokens - 1) / KVLayout.pageTokens, element: element)
     planner.mapsWeights = mode == .mmap
+    planner.reading = policy.pages.map {
+      PageReading(
+        pages: $0, chooser: policy.method == .quest ? .scores : .step,
+        firstLayer: policy.denseLayers)
+    }
     return planner
   }
 
@@ -80,18 +88,36 @@ struct RunShape {
   func with(context: Int? = nil, batch: Int? = nil) -> RunShape {
     var shape = RunShape(
       context: context ?? self.context, batch: batch ?? self.batch, outputs: outputs,
-      element: element, mode: mode)
+      element: element, mode: mode, policy: policy)
     shape.context = max(1, shape.context)
     return shape
   }
 
   private init(
-    context: Int, batch: Int, outputs: Int, element: KVLayout.Element, mode: LoadMode
+    context: Int, batch: Int, outputs: Int, element: KVLayout.Element, mode: LoadMode,
+    policy: CachePolicy
   ) {
     self.context = context
     self.batch = batch
     self.outputs = outputs
     self.element = element
     self.mode = mode
+    self.policy = policy
+  }
+}
+
+extension CachePolicy {
+  /// The policy that a user asks for.
+  fileprivate init(_ options: LoadOptions) throws(ApusError) {
+    let method: Method =
+      switch options.kvPolicy {
+      case .full: .full
+      case .sinks: .sinks
+      case .quest: .quest
+      case .random: .random
+      }
+    do throws(PolicyError) {
+      try self.init(method, budget: options.kvBudget, pageTokens: KVLayout.pageTokens)
+    } catch { throw ApusError(.request, "\(error)") }
   }
 }

@@ -12,6 +12,31 @@ extension DeviceChoice: ExpressibleByArgument {
 extension Activations: ExpressibleByArgument {}
 extension LoadMode: ExpressibleByArgument {}
 extension PersistentKernel: ExpressibleByArgument {}
+extension KVPolicy: ExpressibleByArgument {}
+
+/// Which tokens of the cache a new token reads.
+struct PolicyArguments: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "Which tokens of the cache a new token reads: full, sinks, quest or random.",
+      discussion: """
+        full reads all. quest reads those where the largest products may be, for each head; sinks the first \
+        sixteen and the last ones; random any, to compare with. Prompts are computed with all tokens. \
+        Few tokens are read in less time and make another text: the page on long contexts says what it costs.
+        """))
+  var kvPolicy: KVPolicy = .full
+
+  @Option(
+    help: ArgumentHelp(
+      "Tokens of the cache that a new token reads at most: whole pages of 16, 48 at least.",
+      valueName: "tokens"))
+  var kvBudget: Int?
+
+  func set(_ options: inout LoadOptions) {
+    options.kvPolicy = kvPolicy
+    options.kvBudget = kvBudget
+  }
+}
 
 /// How a model is loaded: flags that all commands share which load one.
 struct LoadArguments: ParsableArguments {
@@ -59,6 +84,8 @@ struct LoadArguments: ParsableArguments {
     })
   var memLimit: ByteCount?
 
+  @OptionGroup(title: "Long contexts") var policy: PolicyArguments
+
   @Flag(
     help: ArgumentHelp(
       "Build programs and test the device anew, and keep nothing of it (see 'apus cache')."))
@@ -83,6 +110,7 @@ struct LoadArguments: ParsableArguments {
     options.mode = load
     options.memoryLimit = memLimit
     options.usesDiskCache = !noDiskCache
+    policy.set(&options)
     options.usesTuning = !noTuning
     return options
   }

@@ -6,10 +6,10 @@ func printPlacement(_ model: LanguageModel) {
   for notice in model.notices { Terminal.note("apus: \(notice)") }
   Terminal.write(
     table(
-      ["operation", "type", "layers", "device", "variant", "reason"],
+      ["operation", "type", "layers", "device", "variant", "reads", "reason"],
       lines.map {
         [
-          $0.label, $0.operation, "\($0.count)", $0.device, $0.variant,
+          $0.label, $0.operation, "\($0.count)", $0.device, $0.variant, $0.reads ?? "",
           $0.reason ?? "first in order",
         ]
       }))

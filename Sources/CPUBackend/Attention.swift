@@ -24,8 +24,10 @@ extension CPUDevice {
     var arguments = cpu_attend_arguments(
       q: bound.floats(input: 0), pool: layout.pool(at: bound.bytes(input: 1)),
       begin: bound.integers(input: 2), end: bound.integers(input: 3),
-      table: bound.integers(input: 4), tables: bound.integers(input: 5), rows: bound.rows,
-      heads: attention.headCount, scale: attention.scale, output: bound.floatOutput,
+      table: bound.integers(input: 4), tables: bound.integers(input: 5),
+      head_stride: attention.tableStride, rows: bound.rows, heads: attention.headCount,
+      scale: attention.scale,
+      output: bound.floatOutput,
       parts: parts?.address.assumingMemoryBound(to: Float.self), parts_rows: parts?.rows ?? 0,
       spans: parts?.spans ?? 0, tile_rows: 0)
     cpu_attend(instructions.kernels, threads.handle, &arguments)
@@ -33,7 +35,7 @@ extension CPUDevice {
 }
 
 extension KVLayout {
-  fileprivate func pool(at pages: UnsafeMutableRawPointer?) -> cpu_kv_pool {
+  func pool(at pages: UnsafeMutableRawPointer?) -> cpu_kv_pool {
     cpu_kv_pool(pages: pages, half: element == .f16, heads: headCount, head_width: headWidth)
   }
 }

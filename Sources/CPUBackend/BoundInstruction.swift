@@ -46,9 +46,9 @@ struct BoundInstruction: ~Copyable {
     return bytes.baseAddress.map { ($0, parts.rows, parts.spans) }
   }
 
-  /// Rows of the output, or of the first input where the output is a page pool.
+  /// Rows of the output, or of the first input where the output's rows are pages.
   var rows: Int {
-    if case .pages = output.format { sizes[inputs[0].rows] } else { sizes[output.rows] }
+    sizes[output.format.countsPages ? inputs[0].rows : output.rows]
   }
 
   func rows(input index: Int) -> Int { sizes[inputs[index].rows] }

@@ -140,6 +140,9 @@ package final class CPUDevice: Device {
     case .pure(.attention): preconditionFailure("planning lowers attention to attend")
     case .quantize: quantize(bound)
     case .writeKV(let layout): writeKV(layout, bound)
+    case .boundPages(let layout): boundPages(layout, bound)
+    case .scorePages(let attention, let layout): scorePages(attention, layout, bound)
+    case .choosePages(let attention): choosePages(attention, bound)
     case .attend(let attention, let layout): attend(attention, layout, bound)
     case .fused: preconditionFailure("fused operations run as their parts")
     }

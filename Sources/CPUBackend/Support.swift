@@ -15,12 +15,13 @@ extension CPUDevice {
       return .declined(reason: "\(fusion.name) runs as its parts")
     case .pure(.linear(let layer)):
       return linearSupport(layer, input: input)
-    case .attend(let attention, _) where attention.headWidth > Int(CPU_MAX_HEAD_WIDTH):
+    case .attend(let attention, _) where attention.headWidth > Int(CPU_MAX_HEAD_WIDTH),
+      .scorePages(let attention, _) where attention.headWidth > Int(CPU_MAX_HEAD_WIDTH):
       return .declined(
         reason: "heads are \(attention.headWidth) wide; the kernel takes \(CPU_MAX_HEAD_WIDTH)")
     case .pure(.selectRows): return .native(variant: "memcpy")
     case .pure(.embedRows), .pure(.rmsNorm), .pure(.rope), .pure(.add), .pure(.gated),
-      .quantize, .writeKV, .attend:
+      .quantize, .writeKV, .boundPages, .scorePages, .choosePages, .attend:
       return .native(variant: instructions.name)
     }
   }

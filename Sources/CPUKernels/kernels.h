@@ -21,6 +21,9 @@ struct cpu_kernels {
   cpu_range write_kv;    // rows
   cpu_range attend;      // (row tile * spans + span) * kv heads + kv head, the last tile first
   cpu_range merge_parts; // row * heads + head
+  cpu_range bound_pages; // rows
+  cpu_range score_pages; // row * lots of 16 pages + lot
+  cpu_range choose_pages; // row * kv heads + kv head
   cpu_range probe_read;  // chunks
   cpu_range probe_float; // chunks
   cpu_range probe_int8;  // chunks

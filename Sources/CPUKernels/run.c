@@ -104,6 +104,24 @@ void cpu_write_kv(const cpu_kernels *kernels, cpu_pool *pool, const cpu_write_kv
   spread(pool, kernels->write_kv, a, a->rows, 1, a->pool.heads * a->pool.head_width * 32);
 }
 
+void cpu_bound_pages(const cpu_kernels *kernels, cpu_pool *pool,
+                     const cpu_bound_pages_arguments *a) {
+  // A page is full once in sixteen rows.
+  spread(pool, kernels->bound_pages, a, a->rows, 16, a->pool.heads * a->pool.head_width * 8);
+}
+
+void cpu_score_pages(const cpu_kernels *kernels, cpu_pool *pool,
+                     const cpu_score_pages_arguments *a) {
+  // A lot of 16 pages that a row sees; most do not see all that there are, and end at once.
+  spread(pool, kernels->score_pages, a, a->rows * (a->stride / 16), 4,
+         a->pool.head_width * (32 * a->pool.heads + 4 * a->heads));
+}
+
+void cpu_choose_pages(const cpu_kernels *kernels, cpu_pool *pool,
+                      const cpu_choose_pages_arguments *a) {
+  spread(pool, kernels->choose_pages, a, a->rows * a->heads, 1, a->stride * 8);
+}
+
 void cpu_attend(const cpu_kernels *kernels, cpu_pool *pool, const cpu_attend_arguments *arguments) {
   // Queries of a tile: more share what is read, fewer leave more for other threads.
   enum { TILE_QUERIES = 48, TILE_ROWS = 16 };

@@ -18,14 +18,12 @@ package struct AttentionParts: Sendable, Hashable {
   ///   - instruction: Its second input is the pool.
   ///   - bounds: The most rows.
   package init?(_ instruction: Instruction, bounds: SymbolSizes) {
-    let attention: Attention
-    switch instruction.operation {
-    case .attend(let whole, _), .fused(.attendQuantize(let whole, _)): attention = whole
-    default: return nil
-    }
-    guard instruction.inputs.count > 1 else { return nil }
+    guard let attention = instruction.operation.attention, instruction.inputs.count > 1
+    else { return nil }
     rows = min(bounds.rows, Self.rowLimit)
-    spans = Self.spans(tokens: bounds[instruction.inputs[1].rows] * KVLayout.pageTokens)
+    let held = bounds[instruction.inputs[1].rows]
+    spans = Self.spans(
+      tokens: min(held, attention.pages?.count ?? held) * KVLayout.pageTokens)
     floats = attention.headCount * spans * (attention.headWidth + 2)
     if rows == 0 || spans < 2 { return nil }
   }

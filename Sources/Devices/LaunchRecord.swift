@@ -62,15 +62,14 @@ package struct LaunchRecord: Sendable, Hashable {
   }
   /// Rows that were worked on.
   package var rows: Int {
-    if case .pages = instruction.output.format, let input = instruction.inputs.first {
-      return sizes[input.rows]
-    }
-    return sizes[instruction.output.rows]
+    sizes[
+      instruction.output.format.countsPages
+        ? instruction.inputs[0].rows : instruction.output.rows]
   }
   /// Rows, inputs and outputs: `128 × 576 → 1536`.
   package var shape: String {
     let inputs = instruction.inputs.first?.width ?? 0
-    if case .pages = instruction.output.format { return "\(rows) × \(inputs) → pages" }
+    if instruction.output.format.countsPages { return "\(rows) × \(inputs) → pages" }
     return "\(rows) × \(inputs) → \(instruction.output.width)"
   }
   /// What it cost at the least.

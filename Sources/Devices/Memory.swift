@@ -29,6 +29,16 @@ package enum Format: Sendable, Hashable {
   case int8Blocks
   /// A pool of key-value pages; `rows` counts pages.
   case pages(KVLayout)
+  /// Bounds of the keys of pages; `rows` counts pages.
+  case pageBounds(KVLayout)
+
+  /// Whether rows are pages, and not rows of the step.
+  package var countsPages: Bool {
+    switch self {
+    case .pages, .pageBounds: true
+    case .f32, .i32, .int8Blocks: false
+    }
+  }
 
   /// Bytes of one row of `width` elements.
   package func rowBytes(_ width: Int) -> Int {
@@ -36,6 +46,7 @@ package enum Format: Sendable, Hashable {
     case .f32, .i32: width * 4
     case .int8Blocks: Int8Activations.rowBytes(width)
     case .pages(let layout): layout.pageBytes
+    case .pageBounds(let layout): layout.boundsBytes
     }
   }
 }
@@ -96,11 +107,21 @@ package struct KVLayout: Sendable, Hashable {
     self.element = element
   }
 
+  /// Pages that so many tokens begin.
+  package static func pages(_ tokens: Int) -> Int { (tokens + pageTokens - 1) / pageTokens }
+
   /// Elements of the keys, or of the values, of one head in one page.
   package var halfBlock: Int { Self.pageTokens * headWidth }
 
   /// Bytes of one page of one layer.
   package var pageBytes: Int { headCount * 2 * halfBlock * element.bytes }
+
+  /// Elements of the least, or of the largest, keys of one head in one page: whole vectors, which end
+  /// in zeros where a head does not fill them.
+  package var boundsWidth: Int { (headWidth + 15) / 16 * 16 }
+
+  /// Bytes of the bounds of one page of one layer: for each kv head the least, then the largest.
+  package var boundsBytes: Int { headCount * 2 * boundsWidth * element.bytes }
 
   /// Bytes of the key and the value of one token in one layer.
   package var tokenBytes: Int { headCount * 2 * headWidth * element.bytes }

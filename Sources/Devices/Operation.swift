@@ -13,11 +13,31 @@ package enum Operation: Sendable, Hashable {
   /// k, v, slots (i32, rows × 1) → the page pool. Slot s is token s % 16 of page s / 16; a negative
   /// slot is skipped.
   case writeKV(KVLayout)
+  /// slots (i32, rows × 1), page pool → bounds of each page whose last token is among the rows: the
+  /// least and the largest of each element of its keys.
+  case boundPages(KVLayout)
+  /// q, page bounds, end, table (i32, rows × 1 each), page tables (i32) → scores (f32, rows × kv
+  /// heads × pages of the pool): no query of a kv head's has a larger product with a key of the page,
+  /// but for rounding.
+  ///
+  /// Of a row that sees n pages the first n - 1 are scored, all of them full; up to the next multiple of
+  /// 16 there is -∞ behind them. A row that sees no more pages than `Attention.pages` keeps has none.
+  case scorePages(Attention, KVLayout)
+  /// scores, end, table, page tables → the chosen pages of each kv head (i32, rows × kv heads × count).
+  ///
+  /// They are the row's last page and those with the best scores among the others, in order of tokens; of
+  /// pages with equal scores the first ones. Where all fit, all are chosen. What is behind them means
+  /// nothing.
+  case choosePages(Attention)
   /// q, page pool, begin, end, table (i32, rows × 1 each), page tables (i32) → attended values.
   ///
   /// Row r sees the tokens in the half-open interval [begin, end) of its sequence; token t lies in
   /// page `tables[table + t / 16]`. A row that sees nothing yields zeros. Sums are cut into spans of
   /// `KVLayout.spanTokens`.
+  ///
+  /// Chosen pages (`Attention.pages`) are page tables too, and begin and end count in what is chosen:
+  /// choosing all pages gives the same bits as choosing none. Where kv heads have tables apart, that of
+  /// kv head h begins h × count behind the row's.
   case attend(Attention, KVLayout)
   /// Several operations at once; the instruction carries them as its expansion.
   case fused(Fusion)
@@ -28,8 +48,19 @@ package enum Operation: Sendable, Hashable {
     case .pure(let op): op.name
     case .quantize: "quantize"
     case .writeKV: "write_kv"
+    case .boundPages: "bound_pages"
+    case .scorePages: "score_pages"
+    case .choosePages: "choose_pages"
     case .attend: "attend"
     case .fused(let fusion): fusion.name
+    }
+  }
+
+  /// The attention, of an operation that attends.
+  package var attention: Attention? {
+    switch self {
+    case .attend(let attention, _), .fused(.attendQuantize(let attention, _)): attention
+    default: nil
     }
   }
 
@@ -39,8 +70,11 @@ package enum Operation: Sendable, Hashable {
     case .pure(.linear(let linear)):
       linear.weight.type.name + (input == .int8Blocks ? " × int8" : " × f32")
     case .pure(.embedRows(let embed)): embed.table.type.name
-    case .writeKV(let layout), .attend(_, let layout): layout.element.rawValue
+    case .writeKV(let layout), .attend(_, let layout), .boundPages(let layout),
+      .scorePages(_, let layout):
+      layout.element.rawValue
     case .quantize: "int8"
+    case .choosePages: "i32"
     case .fused(let fusion): fusion.typeName
     case .pure: "f32"
     }

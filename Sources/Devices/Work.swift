@@ -86,6 +86,18 @@ extension Operation {
       let tokens = sizes[inputs[0].rows]
       work.bytesRead = inputs.prefix(3).reduce(0) { $0 + $1.bytes(sizes) }
       work.bytesWritten = tokens * layout.tokenBytes
+    case .boundPages(let layout):
+      // At most one page of each row, and of a prompt every sixteenth.
+      let pages = (sizes[inputs[0].rows] + KVLayout.pageTokens - 1) / KVLayout.pageTokens
+      work.bytesRead = inputs[0].bytes(sizes) + pages * layout.pageBytes / 2
+      work.bytesWritten = pages * layout.boundsBytes
+    case .scorePages(let attention, let layout):
+      let scored = sight.tokens / KVLayout.pageTokens
+      work.bytesRead = inputs[0].bytes(sizes) + scored * layout.boundsBytes
+      work.bytesWritten = scored * layout.headCount * 4
+      work.flops = 2 * attention.headCount * attention.headWidth * scored
+    case .choosePages(let attention):
+      work.bytesRead = sight.tokens / KVLayout.pageTokens * attention.kvHeadCount * 4
     case .attend(let attention, let layout):
       work.bytesRead = inputs[0].bytes(sizes) + sight.tokens * layout.tokenBytes
       work.flops = 4 * attention.headCount * attention.headWidth * sight.pairs

@@ -28,12 +28,17 @@ package struct SymbolSizes: Sendable, Hashable {
   package var depth: Int?
   /// Runs of rows that follow one another in one sequence. Nil where nobody has counted.
   package var runs: Int?
+  /// Whether a row is the last of a page. Nil where nobody has looked.
+  package var fillsPages: Bool?
 
-  package init(rows: Int, outputs: Int, depth: Int? = nil, runs: Int? = nil) {
+  package init(
+    rows: Int, outputs: Int, depth: Int? = nil, runs: Int? = nil, fillsPages: Bool? = nil
+  ) {
     self.rows = rows
     self.outputs = outputs
     self.depth = depth
     self.runs = runs
+    self.fillsPages = fillsPages
   }
 
   /// The count that a dimension stands for.

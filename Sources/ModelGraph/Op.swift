@@ -116,15 +116,38 @@ package struct Attention: Sendable, Hashable {
   package var scale: Float
   /// Tokens that a row sees at most, itself among them (Beltagy et al., 2020), or nil for all.
   package var window: Int?
+  /// Which pages of the cache a row reads, or nil for all that hold what it sees. A model knows nothing
+  /// of it: planning says so where a cache policy chooses.
+  package var pages: ChosenPages?
 
   package init(
-    headCount: Int, kvHeadCount: Int, headWidth: Int, scale: Float, window: Int? = nil
+    headCount: Int, kvHeadCount: Int, headWidth: Int, scale: Float, window: Int? = nil,
+    pages: ChosenPages? = nil
   ) {
     self.headCount = headCount
     self.kvHeadCount = kvHeadCount
     self.headWidth = headWidth
     self.scale = scale
     self.window = window
+    self.pages = pages
+  }
+}
+
+extension Attention {
+  /// How far the page tables of kv heads are apart: 0 where all share one.
+  package var tableStride: Int { pages.map { $0.areApart ? $0.count : 0 } ?? 0 }
+}
+
+/// Pages that are chosen for each row, of all that hold what it sees.
+package struct ChosenPages: Sendable, Hashable {
+  /// Pages at most.
+  package var count: Int
+  /// Whether each kv head has pages of its own, or all of them the same.
+  package var areApart: Bool
+
+  package init(count: Int, areApart: Bool) {
+    self.count = count
+    self.areApart = areApart
   }
 }
 

@@ -61,13 +61,23 @@ extension OpSuite {
           element, .gaps, rows: 4, heads: 4, kvHeads: 2, width: 33, tokens: 700, alone: true),
         attendCase(
           element, .causal, rows: 2, heads: 3, kvHeads: 1, width: 4, tokens: 40, alone: true),
+        // Each kv head has pages of its own; or all have the same, but chosen.
+        attendCase(
+          element, .causal, rows: 1, heads: 4, kvHeads: 2, width: 8, tokens: 40, alone: true,
+          chosen: true),
+        attendCase(
+          element, .causal, rows: 3, heads: 9, kvHeads: 3, width: 64, tokens: 1000, alone: true,
+          chosen: true),
+        attendCase(
+          element, .causal, rows: 20, heads: 4, kvHeads: 2, width: 32, tokens: 100, alone: true,
+          chosen: true),
       ]
     }
   }
 
   private static func attendCase(
     _ element: KVLayout.Element, _ sight: Sight, rows: Int, heads: Int, kvHeads: Int, width: Int,
-    tokens: Int, alone: Bool = false
+    tokens: Int, alone: Bool = false, chosen: Bool = false
   ) -> OpCase {
     var data = CaseData(seed: rows + tokens + width)
     let layout = KVLayout(headCount: kvHeads, headWidth: width, element: element)
@@ -78,8 +88,19 @@ extension OpSuite {
     let base = 2
     let pages = data.permutation(pageCount).prefix(pagesUsed)
     // Rows of sequences that share all pages have tables of their own.
-    let tables = [Int32(0), 0] + (alone ? pages + pages : pages)
-    let table = (0..<rows).map { Int32(base + (alone ? $0 % 2 * pagesUsed : 0)) }
+    // Chosen pages are a list of each row and kv head: all pages, but for each in another order.
+    let lists =
+      chosen
+      ? (0..<rows * kvHeads).flatMap { list in
+        // The last one stays where it is: its last tokens mean nothing.
+        let first = pages.dropLast()
+        let turn = first.isEmpty ? 0 : list % first.count
+        return first.dropFirst(turn) + first.prefix(turn) + pages.suffix(1)
+      } : Array(alone ? pages + pages : pages)
+    let tables = [Int32(0), 0] + lists
+    let table = (0..<rows).map {
+      Int32(base + (chosen ? $0 * kvHeads : alone ? $0 % 2 : 0) * pagesUsed)
+    }
 
     var begin: [Int32] = []
     var end: [Int32] = []
@@ -98,11 +119,12 @@ extension OpSuite {
     }
     return OpCase(
       title: "\(sight), rows \(rows), heads \(heads)/\(kvHeads) × \(width), tokens \(tokens)"
-        + (alone ? ", alone" : ""),
+        + (alone ? ", alone" : "") + (chosen ? ", chosen" : ""),
       operation: .attend(
         Attention(
           headCount: heads, kvHeadCount: kvHeads, headWidth: width,
-          scale: 1 / Float(width).squareRoot()), layout),
+          scale: 1 / Float(width).squareRoot(),
+          pages: chosen ? ChosenPages(count: pagesUsed, areApart: true) : nil), layout),
       inputs: [
         floatRows(data.floats(rows * heads * width), width: heads * width),
         OpCase.Input(

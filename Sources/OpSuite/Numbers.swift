@@ -10,7 +10,7 @@ extension Format {
         return (0..<raw.count / 4).map { raw.load(fromByteOffset: $0 * 4, as: Float.self) }
       case .i32:
         return (0..<raw.count / 4).map { Float(raw.load(fromByteOffset: $0 * 4, as: Int32.self)) }
-      case .pages(let layout):
+      case .pages(let layout), .pageBounds(let layout):
         return switch layout.element {
         case .f32:
           (0..<raw.count / 4).map { raw.load(fromByteOffset: $0 * 4, as: Float.self) }

@@ -91,6 +91,14 @@ package struct OpCase: Sendable {
     case .attend, .fused(.attendQuantize):
       sight = Sight(
         begin: inputs[2].integers, end: inputs[3].integers, table: inputs[4].integers)
+    case .scorePages:
+      sight = Sight(
+        begin: inputs[2].integers.map { _ in 0 }, end: inputs[2].integers,
+        table: inputs[3].integers)
+    case .choosePages:
+      sight = Sight(
+        begin: inputs[1].integers.map { _ in 0 }, end: inputs[1].integers,
+        table: inputs[2].integers)
     default: break
     }
     let whole = Part(

@@ -9,7 +9,7 @@ package enum OpSuite {
   /// All cases, grouped by operation.
   package static let cases: [OpCase] =
     embedCases() + normCases() + linearCases() + quantizeCases() + ropeCases() + pointwiseCases()
-    + selectCases() + writeCases() + attendCases() + fusedCases()
+    + selectCases() + writeCases() + pageCases() + attendCases() + fusedCases()
 
   /// One row of the report of `apus devices --check`.
   package struct Row: Sendable {

@@ -114,6 +114,14 @@ package enum Measure: Sendable {
   /// Spans of tokens that rows may see, and those of all kv heads.
   case spans
   case kvHeadSpans
+  /// Pages that a row reads at most, and how far the page tables of kv heads are apart.
+  case chosenPages
+  case tableStride
+  /// Numbers of a kv head in a row of page scores, and lots of 16 pages that rows may see: of one kv head
+  /// and of all.
+  case scoreStride
+  case pageLots
+  case kvHeadLots
   /// Rows that one work-item of attention takes, and how many such tiles there are.
   case tileRows
   case rowTiles

@@ -8,7 +8,7 @@ package enum KernelTable {
   package static let rows: [KernelRow] =
     linear + fused + ElementType.allCases.map(embedRows)
     + [true, false].map(rope) + GatedActivation.allCases.map(gated)
-    + KVLayout.Element.allCases.flatMap(attention)
+    + KVLayout.Element.allCases.flatMap(attention) + pages
     + [
       KernelRow(
         kind: .rmsNorm, variant: "row", program: "pointwise/rms_norm", entry: "rms_norm",
@@ -179,7 +179,7 @@ package enum KernelTable {
   }
 
   /// What attention reads.
-  private static let seen: [Argument] = (0..<6).map { .input($0) }
+  private static let seen: [Argument] = (0..<6).map { .input($0) } + [.count(.tableStride)]
 
   /// Attention where private memory is cheap: spans of few rows apart, one row whole, tiles of many.
   private static func attendOnCPU(

@@ -23,6 +23,11 @@ struct Measures {
     case .headsShared: heads.count / heads.kv
     case .spans: spans
     case .kvHeadSpans: heads.kv * spans
+    case .chosenPages: attention?.pages?.count ?? 0
+    case .tableStride: attention?.tableStride ?? 0
+    case .scoreStride: scoreStride
+    case .pageLots: pageLots
+    case .kvHeadLots: heads.kv * pageLots
     case .tileRows: tileRows
     case .rowTiles: (rows + tileRows - 1) / tileRows
     case .ropeDimensions: if case .pure(.rope(let rope)) = operation { rope.dimensions } else { 0 }
@@ -35,7 +40,8 @@ struct Measures {
   subscript(_ parameter: Parameter) -> Float {
     switch (parameter, operation) {
     case (.epsilon, .pure(.rmsNorm(let norm))): norm.epsilon
-    case (.scale, .attend(let attention, _)), (.scale, .fused(.attendQuantize(let attention, _))):
+    case (.scale, .attend(let attention, _)), (.scale, .scorePages(let attention, _)),
+      (.scale, .fused(.attendQuantize(let attention, _))):
       attention.scale
     case (.scale, .pure(.embedRows(let embed))): embed.scale
     case (.magnitude, .pure(.rope(let rope))): rope.magnitude
@@ -52,7 +58,7 @@ struct Measures {
   /// and gains little where memory is the limit, so a short launch goes to one. Else each gets several
   /// equal shares.
   func items(_ computeUnits: Int) -> Int {
-    if let microseconds, microseconds < 120 { return 1 }
+    if let microseconds, microseconds < Self.worthSharing { return 1 }
     return computeUnits * 8
   }
 
@@ -63,7 +69,10 @@ struct Measures {
     return min(workers * 16, max(workers * 2, (microseconds ?? 0) / 8))
   }
 
-  /// About how long one core reads or computes, where that is known.
+  /// Microseconds of work from which on it pays to wake a second worker.
+  private static let worthSharing = 120
+
+  /// About how many microseconds one core reads or computes, where that is known.
   private var microseconds: Int? {
     // Bytes a microsecond that one core reads, operations that it computes.
     let weights = operation.multiplied
@@ -75,16 +84,19 @@ struct Measures {
     switch operation {
     case .attend(_, let layout), .fused(.attendQuantize(_, let layout)):
       return rows * spans * KVLayout.spanTokens * layout.tokenBytes / 36_000
+    case .scorePages(_, let layout): return rows * pageLots * 16 * layout.boundsBytes / 36_000
+    case .boundPages, .choosePages: return 0
     default: return nil
     }
   }
 
   private var operation: Operation { instruction.operation }
 
-  /// The output of a cache write counts pages, so its rows are those of its input.
+  /// Where the output counts pages, rows are those of the input.
   private var rows: Int {
-    if case .writeKV = operation { return sizes[instruction.inputs[0].rows] }
-    return sizes[instruction.output.rows]
+    if case .boundPages = operation, sizes.fillsPages == false { return 0 }
+    return sizes[
+      instruction.output.format.countsPages ? instruction.inputs[0].rows : instruction.output.rows]
   }
 
   private var normWidth: Int {
@@ -97,10 +109,12 @@ struct Measures {
   private var heads: (count: Int, kv: Int, width: Int) {
     switch operation {
     case .pure(.rope(let rope)): (rope.headCount, rope.headCount, rope.headWidth)
-    case .writeKV(let layout): (layout.headCount, layout.headCount, layout.headWidth)
+    case .writeKV(let layout), .boundPages(let layout):
+      (layout.headCount, layout.headCount, layout.headWidth)
     case .fused(.attentionInputs(let inputs)):
       (inputs.rope.headCount, inputs.layout.headCount, inputs.layout.headWidth)
-    case .attend(let attention, _), .fused(.attendQuantize(let attention, _)):
+    case .attend(let attention, _), .fused(.attendQuantize(let attention, _)),
+      .scorePages(let attention, _), .choosePages(let attention):
       (attention.headCount, attention.kvHeadCount, attention.headWidth)
     default: preconditionFailure("\(operation.name) has no heads")
     }
@@ -109,13 +123,36 @@ struct Measures {
   /// Spans that the step's rows may see: those of the pool where nobody has counted.
   private var spans: Int {
     let held = sizes[instruction.inputs[1].rows] * KVLayout.pageTokens
-    return AttentionParts.spans(tokens: min(held, sizes.depth ?? held))
+    let chosen = attention?.pages.map { $0.count * KVLayout.pageTokens }
+    return AttentionParts.spans(tokens: min(held, chosen ?? held, sizes.depth ?? held))
+  }
+
+  /// Lots of 16 pages that the step's rows may see.
+  private var pageLots: Int {
+    let held = sizes[instruction.inputs[1].rows]
+    return (min(held, sizes.depth.map(KVLayout.pages) ?? held) + 15) / 16
+  }
+
+  private var scoreStride: Int {
+    if case .choosePages = operation { return instruction.inputs[0].width / heads.kv }
+    return instruction.output.width / heads.kv
+  }
+
+  private var attention: Attention? {
+    switch operation {
+    case .attend(let attention, _), .fused(.attendQuantize(let attention, _)),
+      .scorePages(let attention, _), .choosePages(let attention):
+      attention
+    default: nil
+    }
   }
 
   /// Whether rows are few, each of a sequence of its own, and some see more than one span: then spans
   /// are worked on apart.
   var leavesParts: Bool {
     guard instruction.workspace != nil, rows <= AttentionParts.rowLimit else { return false }
+    // One work-item would do all of the spans that a single row chose.
+    if rows == 1, attention?.pages != nil, (microseconds ?? 0) < Self.worthSharing { return false }
     return (sizes.runs ?? (rows == 1 ? 1 : 0)) == rows && spans > 1
   }
 

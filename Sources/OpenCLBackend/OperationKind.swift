@@ -15,6 +15,9 @@ enum OperationKind: Sendable, Hashable {
   case selectRows
   case quantize
   case writeKV(KVLayout.Element)
+  case boundPages(KVLayout.Element)
+  case scorePages(KVLayout.Element)
+  case choosePages
   case attend(KVLayout.Element)
   case normQuantize
   case gatedQuantize(GatedActivation)
@@ -42,6 +45,9 @@ enum OperationKind: Sendable, Hashable {
     case .pure(.selectRows): self = .selectRows
     case .quantize: self = .quantize
     case .writeKV(let layout): self = .writeKV(layout.element)
+    case .boundPages(let layout): self = .boundPages(layout.element)
+    case .scorePages(_, let layout): self = .scorePages(layout.element)
+    case .choosePages: self = .choosePages
     case .attend(_, let layout): self = .attend(layout.element)
     case .fused(let fusion):
       guard let kind = Self.kind(fusion) else { return nil }

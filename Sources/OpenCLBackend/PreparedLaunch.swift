@@ -136,6 +136,8 @@ final class PreparedList {
   struct Slot {
     /// Whether it matters how far rows see, which changes with each token.
     let seesDepth: Bool
+    /// Whether it matters that a page is filled, which few steps do.
+    let seesFilling: Bool
     /// The sizes of the last step, as far as they matter.
     var sizes: SymbolSizes?
     /// Its launches: none where it had no rows, many where its parts were launched.
@@ -145,15 +147,25 @@ final class PreparedList {
 
     fileprivate init(_ instruction: Instruction) {
       switch instruction.operation {
-      case .attend, .fused(.attendQuantize): seesDepth = true
+      case .attend, .scorePages, .fused(.attendQuantize): seesDepth = true
       default: seesDepth = false
+      }
+      if case .boundPages = instruction.operation {
+        seesFilling = true
+      } else {
+        seesFilling = false
       }
     }
 
     /// What matters of the sizes of a step: launches count in spans what rows see.
     func relevant(_ sizes: SymbolSizes) -> SymbolSizes {
-      guard seesDepth else { return SymbolSizes(rows: sizes.rows, outputs: sizes.outputs) }
+      guard seesDepth else {
+        return SymbolSizes(
+          rows: sizes.rows, outputs: sizes.outputs,
+          fillsPages: seesFilling ? sizes.fillsPages : nil)
+      }
       var sizes = sizes
+      sizes.fillsPages = nil
       sizes.depth = sizes.depth.map { AttentionParts.spans(tokens: $0) * KVLayout.spanTokens }
       return sizes
     }

@@ -46,10 +46,10 @@ final class StepLaunch {
     try set(set, at: 3)
   }
 
-  /// What matters of the sizes of a step: phases count in spans what rows see.
+  /// What matters of the sizes of a step: phases count in spans what rows see, to the end of the last.
   static func relevant(_ sizes: SymbolSizes) -> SymbolSizes {
     var sizes = sizes
-    sizes.depth = sizes.depth.map { AttentionParts.spans(tokens: $0) }
+    sizes.depth = sizes.depth.map { AttentionParts.spans(tokens: $0) * KVLayout.spanTokens }
     return sizes
   }
 
@@ -58,6 +58,7 @@ final class StepLaunch {
     _ launches: [PreparedLaunch], _ sizes: SymbolSizes, on queue: cl_command_queue
   ) throws(DeviceError) -> Bool {
     self.sizes = nil
+    let sizes = Self.relevant(sizes)
     var words: [UInt64] = []
     for launch in launches {
       let measures = Measures(instruction: launch.instruction, sizes: sizes)
@@ -70,7 +71,7 @@ final class StepLaunch {
       try write([UInt64](repeating: 0, count: meters.bytes / 8), to: meters, queue)
     }
     try set(cl_uint(launches.count), at: 1)
-    self.sizes = Self.relevant(sizes)
+    self.sizes = sizes
     return true
   }
 

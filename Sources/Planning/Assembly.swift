@@ -5,14 +5,20 @@ import Tensors
 /// Builds a plan from placed nodes: first the memory that stays, then the instructions.
 struct Assembly {
   private(set) var plan: ExecutionPlan
-  private let lowered: LoweredGraph
-  private let placements: [Placement]
+  /// The list of instructions that is worked on.
+  private var lowered: LoweredGraph
+  private var placements: [Placement]
+  /// The bounds of its values.
+  private var bounds: SymbolSizes
+  /// The other list, for rows that read chosen pages.
+  private var chosen: (lowered: LoweredGraph, placements: [Placement])?
   private let devices: [any Device]
   private let planner: Planner
   private var nextID: [Int]
   private var weights: [Resident: Region] = [:]
   private var constants: [ResidentConstant: Region] = [:]
   private var pools: [Int: Operand] = [:]
+  private var pageBounds: [Int: Operand] = [:]
 
   private struct Resident: Hashable {
     var device: Int
@@ -31,14 +37,23 @@ struct Assembly {
     self.placements = placements
     self.devices = devices
     self.planner = planner
+    bounds = planner.bounds
     nextID = Array(repeating: 0, count: devices.count)
     let nowhere = Operand(
       region: Region(buffer: BufferID(index: 0)), rows: .fixed(0), width: 0, format: .f32)
     plan = ExecutionPlan(
       stepLayout: StepLayout(
-        bounds: planner.bounds, tableCapacity: planner.pageCount, windows: lowered.windows),
+        bounds: planner.bounds, tableCapacity: planner.pageCount, reading: lowered.planes),
       logits: (0, nowhere), bounds: planner.bounds)
     plan.placements = placements
+  }
+
+  /// Adds the instructions for rows that read chosen pages.
+  mutating func add(_ lowered: LoweredGraph, _ placements: [Placement]) {
+    chosen = (lowered, placements)
+    plan.stepLayout = StepLayout(
+      bounds: planner.bounds, tableCapacity: planner.pageCount,
+      reading: self.lowered.planes.union(lowered.planes))
   }
 
   private mutating func newID(on device: Int) -> BufferID {
@@ -126,23 +141,36 @@ struct Assembly {
       node.parts.map { ($0, placement) }
     }
     for (node, placement) in parts {
-      guard case .writeKV(let layout) = node.operation, case .pool(let layer) = node.output
-      else { continue }
-      let id = newID(on: placement.device)
-      // Widths come from the file; a product that no memory could hold is too large, not a trap.
-      let (bytes, overflow) = planner.pageCount.multipliedReportingOverflow(by: layout.pageBytes)
-      try reserve(
-        id, overflow ? .max : bytes, on: placement.device, .keyValueCache,
-        "key-value cache of layer \(layer)", advice: "a shorter context (-c) needs less")
-      pools[layer] = Operand(
-        region: Region(buffer: id), rows: .fixed(planner.pageCount), width: 1,
-        format: .pages(layout))
+      switch (node.operation, node.output) {
+      case (.writeKV(let layout), .pool(let layer)):
+        pools[layer] = try pages(
+          .pages(layout), on: placement.device, "key-value cache of layer \(layer)")
+      case (.boundPages(let layout), .bounds(let layer)):
+        pageBounds[layer] = try pages(
+          .pageBounds(layout), on: placement.device, "bounds of keys of layer \(layer)")
+      default: continue
+      }
     }
+  }
+
+  /// A row for each page.
+  private mutating func pages(
+    _ format: Format, on device: Int, _ label: String
+  ) throws(PlanningError) -> Operand {
+    let id = newID(on: device)
+    // Widths come from the file; a product that no memory could hold is too large, not a trap.
+    let (bytes, overflow) = planner.pageCount.multipliedReportingOverflow(by: format.rowBytes(1))
+    try reserve(
+      id, overflow ? .max : bytes, on: device, .keyValueCache, label,
+      advice: "a shorter context (-c) needs less")
+    return Operand(
+      region: Region(buffer: id), rows: .fixed(planner.pageCount), width: 1, format: format)
   }
 
   /// A step buffer for each device that has something to do.
   mutating func placeStepBuffers() throws(PlanningError) {
-    for device in Set(placements.map(\.device)).sorted() {
+    let used = placements + (chosen?.placements ?? [])
+    for device in Set(used.map(\.device)).sorted() {
       let id = newID(on: device)
       try reserve(id, plan.stepLayout.bytes, on: device, .step, "step buffer")
       plan.stepBuffers[device] = id
@@ -162,15 +190,34 @@ struct Assembly {
     case node(Int)
   }
 
+  /// Binds all instructions. Lists never run at the same time, so they share scratch memory.
+  mutating func placeInstructions() throws(PlanningError) {
+    let scratch = devices.indices.map { newID(on: $0) }
+    var peaks = devices.map { _ in 0 }
+    (plan.steps, plan.logits) = steps(scratch, &peaks)
+    if let chosen {
+      (lowered, placements) = chosen
+      bounds.rows = min(bounds.rows, PageReading.rowLimit)
+      bounds.outputs = min(bounds.outputs, bounds.rows)
+      let (steps, logits) = steps(scratch, &peaks)
+      plan.chosen = ExecutionPlan.Chosen(
+        steps: steps, placements: placements, logits: logits, bounds: bounds)
+    }
+    for (device, peak) in peaks.enumerated() where peak > 0 {
+      try reserve(scratch[device], peak, on: device, .scratch, "scratch")
+    }
+  }
+
   /// Orders transfers and nodes, shares scratch memory between values whose lives do not
   /// overlap, and binds every operand.
-  mutating func placeInstructions() throws(PlanningError) {
+  private func steps(
+    _ scratch: [BufferID], _ peaks: inout [Int]
+  ) -> (steps: [ExecutionPlan.Step], logits: (device: Int, operand: Operand)) {
     let (items, home) = ordered()
     let lastUses = lastUses(items, home)
     let dying = Dictionary(grouping: lastUses.keys) { lastUses[$0] ?? 0 }
     var arenas = devices.map { Arena(alignment: $0.traits.alignment) }
     var offsets: [Instance: Int] = [:]
-    let scratch = devices.indices.map { newID(on: $0) }
     var steps: [ExecutionPlan.Step] = []
     // What runs on one device without a transfer between.
     var run: (device: Int, list: [Instruction])?
@@ -181,7 +228,7 @@ struct Assembly {
     }
     func take(_ instance: Instance) {
       let value = lowered.values[instance.value]
-      let bytes = planner.bounds[value.rows] * value.format.rowBytes(value.width)
+      let bytes = bounds[value.rows] * value.format.rowBytes(value.width)
       offsets[instance] = arenas[instance.device].take(bytes)
     }
     func operand(_ instance: Instance) -> Operand {
@@ -207,7 +254,7 @@ struct Assembly {
         var instruction = instruction(lowered.nodes[node], on: device) {
           operand(Instance(value: $0, device: device))
         }
-        let workspace = instruction.workspaceBytes(on: devices[device], bounds: planner.bounds)
+        let workspace = instruction.workspaceBytes(on: devices[device], bounds: bounds)
         if workspace > 0 {
           let offset = arenas[device].take(workspace)
           instruction.lend(Region(buffer: scratch[device], offset: offset))
@@ -227,12 +274,9 @@ struct Assembly {
       }
     }
     endRun()
-    for (device, arena) in arenas.enumerated() where arena.peak > 0 {
-      try reserve(scratch[device], arena.peak, on: device, .scratch, "scratch")
-    }
-    plan.steps = steps
+    for (device, arena) in arenas.enumerated() { peaks[device] = max(peaks[device], arena.peak) }
     let logits = Instance(value: lowered.logits, device: home[lowered.logits] ?? 0)
-    plan.logits = (logits.device, operand(logits))
+    return (steps, (logits.device, operand(logits)))
   }
 
   /// Nodes in order, each behind the transfers that it needs; and where each value is made.
@@ -285,6 +329,11 @@ struct Assembly {
       case .pool(let layer):
         guard let pool = pools[layer] else { preconditionFailure("every layer has a pool") }
         return pool
+      case .bounds(let layer):
+        guard let bounds = pageBounds[layer] else {
+          preconditionFailure("a layer whose pages are scored has bounds")
+        }
+        return bounds
       case .step(let plane):
         guard let buffer = plan.stepBuffers[device] else {
           preconditionFailure("every device in use has a step buffer")

@@ -67,12 +67,36 @@ package struct ExecutionPlan: Sendable {
   /// The step buffer of each device that needs one.
   package internal(set) var stepBuffers: [Int: BufferID] = [:]
   package internal(set) var logits: (device: Int, operand: Operand)
+  /// What runs in place of `steps` where rows read chosen pages, or nil where they never do.
+  package internal(set) var chosen: Chosen?
   /// For each device, the most that one part of a weight takes on the host while it is loaded: its
   /// bytes as they lie in the file, and what the device needs to bring them into its own layout.
   package internal(set) var staging: [Int: Int] = [:]
 
   /// What a step may hold at most.
   package let bounds: SymbolSizes
+
+  /// Instructions for rows that read chosen pages.
+  package struct Chosen: Sendable {
+    package internal(set) var steps: [Step]
+    package internal(set) var placements: [Placement]
+    package internal(set) var logits: (device: Int, operand: Operand)
+    /// What such a step may hold at most.
+    package let bounds: SymbolSizes
+  }
+}
+
+extension StepPlane {
+  /// The place of a plane that not every step has, among those.
+  fileprivate var order: [Int]? {
+    switch self {
+    case .begin(let window): [0, window ?? 0]
+    case .chosenEnd(let pages): [1, pages]
+    case .chosenTable(let stride): [2, stride]
+    case .chosenTables(let pages): [3, pages]
+    default: nil
+    }
+  }
 }
 
 /// Where the planes lie in the step buffer, the same on every device.
@@ -85,14 +109,13 @@ package struct StepLayout: Sendable, Hashable {
   /// Every plane starts at a multiple of this.
   private static let alignment = 128
 
-  /// A layout for a model whose layers have these windows.
-  package init(bounds: SymbolSizes, tableCapacity: Int, windows: Set<Int?>) {
+  /// A layout for instructions that read these planes, beside those that every step has.
+  package init(bounds: SymbolSizes, tableCapacity: Int, reading read: Set<StepPlane>) {
     self.bounds = bounds
     self.tableCapacity = tableCapacity
-    planes =
-      [.tokens, .positions, .slots]
-      + windows.sorted { $0 ?? 0 < $1 ?? 0 }.map { .begin(window: $0) }
-      + [.end, .table, .outputRows, .tables]
+    let some = read.compactMap { plane in plane.order.map { (plane, $0) } }
+      .sorted { $0.1.lexicographicallyPrecedes($1.1) }.map(\.0)
+    planes = [.tokens, .positions, .slots] + some + [.end, .table, .outputRows, .tables]
   }
 
   /// The windows of the model's layers, nil for all that came before.
@@ -103,11 +126,17 @@ package struct StepLayout: Sendable, Hashable {
       })
   }
 
+  /// The numbers of pages from which rows choose.
+  package var choices: Set<Int> {
+    Set(planes.compactMap { if case .chosenEnd(let pages) = $0 { pages } else { nil } })
+  }
+
   /// Entries that a plane holds.
   package func capacity(_ plane: StepPlane) -> Int {
     switch plane {
     case .tables: tableCapacity
     case .outputRows: bounds.outputs
+    case .chosenTables(let pages): min(bounds.rows, PageReading.rowLimit) * pages
     default: bounds.rows
     }
   }
@@ -126,6 +155,7 @@ package struct StepLayout: Sendable, Hashable {
     let rows: Dimension =
       switch plane {
       case .tables: .fixed(tableCapacity)
+      case .chosenTables: .fixed(capacity(plane))
       case .outputRows: .symbol(.outputs)
       default: .symbol(.rows)
       }

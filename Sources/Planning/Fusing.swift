@@ -89,7 +89,7 @@ private struct Fuser {
     placements[last] = Placement(
       label: match.label, layer: node.layer,
       key: OperationKey(operation, input: graph.format(node)), device: device, variant: variant,
-      declined: placements[last].declined)
+      declined: placements[last].declined, attention: operation.attention)
   }
 
   /// The node that makes a value which nobody but `reader` reads.
@@ -218,10 +218,12 @@ private struct Fuser {
     }
   }
 
-  /// The turned queries of the attention over a pool.
+  /// The turned queries of the attention over a pool, whoever else may read them.
   private func queries(of pool: Source) -> (Int, LoweredNode)? {
     for reader in readers[pool] ?? [] {
-      guard let node = nodes[reader], let (index, queries) = onlyFor(reader, node.inputs[0])
+      guard let node = nodes[reader], node.operation.attention != nil,
+        case .value(let value) = node.inputs[0], value != graph.logits,
+        let index = makers[node.inputs[0]], let queries = nodes[index]
       else { continue }
       return (index, queries)
     }

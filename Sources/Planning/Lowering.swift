@@ -14,6 +14,11 @@ package enum StepPlane: Sendable, Hashable {
   case table
   case outputRows
   case tables
+  /// Of rows that read chosen pages: where what they see ends, counted in those; where each row's list
+  /// begins, if lists are so long; and the lists, where the step brings them.
+  case chosenEnd(pages: Int)
+  case chosenTable(stride: Int)
+  case chosenTables(pages: Int)
 }
 
 /// Where a lowered operation finds an operand.
@@ -23,6 +28,8 @@ enum Source: Hashable {
   case step(StepPlane)
   /// The page pool of a layer.
   case pool(layer: Int)
+  /// The bounds of its keys, page by page.
+  case bounds(layer: Int)
 }
 
 struct LoweredValue {
@@ -51,52 +58,52 @@ struct LoweredNode {
 struct LoweredGraph {
   private(set) var values: [LoweredValue] = []
   var nodes: [LoweredNode] = []
-  /// The layout of each layer's page pool.
-  private(set) var pools: [Int: KVLayout] = [:]
   private(set) var logits: Int
 
-  /// The windows of attention, nil for all that came before.
-  var windows: Set<Int?> {
+  /// The planes of the step buffer that are read.
+  var planes: Set<StepPlane> {
     Set(
-      nodes.flatMap(\.parts).compactMap { node -> Int?? in
-        if case .attend(let attention, _) = node.operation { .some(attention.window) } else { nil }
+      nodes.flatMap(\.parts).flatMap(\.inputs).compactMap {
+        if case .step(let plane) = $0 { plane } else { nil }
       })
   }
 
   private var sources: [ValueID: Source]
   private var quantized: [ValueID: Source] = [:]
 
-  init(_ graph: Graph, element: KVLayout.Element) {
+  private let element: KVLayout.Element
+  private let reading: PageReading?
+  private let isChosen: Bool
+  private let pageCount: Int
+
+  /// Lowers a verified graph: with `isChosen`, rows read chosen pages in the layers where `reading` says
+  /// so.
+  init(
+    _ graph: Graph, element: KVLayout.Element, reading: PageReading? = nil, isChosen: Bool = false,
+    pageCount: Int = 0
+  ) {
+    self.element = element
+    self.reading = reading
+    self.isChosen = isChosen
+    self.pageCount = pageCount
     guard let head = graph.logits else { preconditionFailure("a verified graph has logits") }
     sources = [
       graph.tokens: .step(.tokens), graph.positions: .step(.positions),
       graph.outputRows: .step(.outputRows),
     ]
     logits = 0
-    for node in graph.nodes { lower(node, graph, element) }
+    for node in graph.nodes { lower(node, graph) }
     guard case .value(let index)? = sources[head] else {
       preconditionFailure("a verified graph computes its logits")
     }
     logits = index
   }
 
-  private mutating func lower(_ node: Node, _ graph: Graph, _ element: KVLayout.Element) {
+  private mutating func lower(_ node: Node, _ graph: Graph) {
     let value = graph[node.output]
     switch node.op {
     case .attention(let attention):
-      guard let layer = node.layer else { preconditionFailure("attention has a layer") }
-      let layout = KVLayout(
-        headCount: attention.kvHeadCount, headWidth: attention.headWidth, element: element)
-      pools[layer] = layout
-      emit(
-        .writeKV(layout), [source(node.inputs[1]), source(node.inputs[2]), .step(.slots)],
-        into: .pool(layer: layer), node, label: "write_kv")
-      let seen: [Source] = [
-        .step(.begin(window: attention.window)), .step(.end), .step(.table), .step(.tables),
-      ]
-      sources[node.output] = emit(
-        .attend(attention, layout), [source(node.inputs[0]), .pool(layer: layer)] + seen,
-        into: new(value), node)
+      lower(attention, node, into: new(value))
     case .linear(let linear) where linear.activations == .int8:
       let input = node.inputs[0]
       let rows = graph[input].rows
@@ -111,6 +118,58 @@ struct LoweredGraph {
       sources[node.output] = emit(
         .pure(node.op), node.inputs.map { source($0) }, into: new(value), node)
     }
+  }
+
+  /// The cache write, the choice of pages where there is one, and the attended read.
+  private mutating func lower(_ attention: Attention, _ node: Node, into output: Source) {
+    guard let layer = node.layer else { preconditionFailure("attention has a layer") }
+    let layout = KVLayout(
+      headCount: attention.kvHeadCount, headWidth: attention.headWidth, element: element)
+    let queries = source(node.inputs[0])
+    emit(
+      .writeKV(layout), [source(node.inputs[1]), source(node.inputs[2]), .step(.slots)],
+      into: .pool(layer: layer), node, label: "write_kv")
+    sources[node.output] = output
+    let chosen = reading.flatMap { $0.chooses(layer: layer, window: attention.window) ? $0 : nil }
+    if chosen?.chooser == .scores {
+      emit(
+        .boundPages(layout), [.step(.slots), .pool(layer: layer)], into: .bounds(layer: layer),
+        node, label: "bound_pages")
+    }
+    guard isChosen, let chosen else {
+      emit(
+        .attend(attention, layout),
+        [
+          queries, .pool(layer: layer), .step(.begin(window: attention.window)), .step(.end),
+          .step(.table), .step(.tables),
+        ], into: output, node)
+      return
+    }
+    var attention = attention
+    attention.pages = ChosenPages(count: chosen.pages, areApart: chosen.chooser == .scores)
+    var stride = chosen.pages
+    var tables = Source.step(.chosenTables(pages: chosen.pages))
+    if chosen.chooser == .scores {
+      let whole = (pageCount + 15) / 16 * 16
+      let scores = emit(
+        .scorePages(attention, layout),
+        [queries, .bounds(layer: layer), .step(.end), .step(.table), .step(.tables)],
+        into: new(
+          LoweredValue(
+            rows: .symbol(.rows), width: attention.kvHeadCount * whole, format: .f32)), node,
+        label: "score_pages")
+      stride *= attention.kvHeadCount
+      tables = emit(
+        .choosePages(attention), [scores, .step(.end), .step(.table), .step(.tables)],
+        into: new(LoweredValue(rows: .symbol(.rows), width: stride, format: .i32)), node,
+        label: "choose_pages")
+    }
+    emit(
+      .attend(attention, layout),
+      [
+        queries, .pool(layer: layer), .step(.begin(window: nil)),
+        .step(.chosenEnd(pages: chosen.pages)), .step(.chosenTable(stride: stride)), tables,
+      ], into: output, node)
   }
 
   private func source(_ id: ValueID) -> Source {

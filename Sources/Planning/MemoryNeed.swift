@@ -50,7 +50,7 @@ extension ExecutionPlan {
 
   /// The largest value that a step copies to the host: logits, or what moves between devices.
   package var readBack: Int {
-    steps.reduce(logits.operand.bytes(bounds)) { most, step in
+    (steps + (chosen?.steps ?? [])).reduce(logits.operand.bytes(bounds)) { most, step in
       if case .transfer(let value, _, _, _) = step { max(most, value.bytes(bounds)) } else { most }
     }
   }
@@ -58,10 +58,14 @@ extension ExecutionPlan {
   /// Bytes that one token of context takes in the caches of all layers.
   package var cacheBytesPerToken: Int {
     var layouts: [Int: KVLayout] = [:]
+    var bounds: [Int: KVLayout] = [:]
     for case .run(_, let instructions) in steps {
       for instruction in instructions.flatMap(\.parts) {
         if case .writeKV(let layout) = instruction.operation, let layer = instruction.layer {
           layouts[layer] = layout
+        }
+        if case .boundPages(let layout) = instruction.operation, let layer = instruction.layer {
+          bounds[layer] = layout
         }
       }
     }
@@ -71,5 +75,11 @@ extension ExecutionPlan {
           layers: 1, kvHeads: $1.headCount, headWidth: $1.headWidth,
           elementBytes: $1.element.bytes)
     }
+      + bounds.values.reduce(0) {
+        $0
+          + MemoryFormulas.boundsBytesPerToken(
+            kvHeads: $1.headCount, headWidth: $1.headWidth, elementBytes: $1.element.bytes,
+            pageTokens: KVLayout.pageTokens)
+      }
   }
 }

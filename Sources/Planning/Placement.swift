@@ -1,4 +1,5 @@
 package import Devices
+package import ModelGraph
 
 /// Where one operation runs, and why: a row of the placement report.
 package struct Placement: Sendable, Hashable {
@@ -11,6 +12,8 @@ package struct Placement: Sendable, Hashable {
   package var variant: String
   /// Why devices earlier in the list did not take it; empty where the first did.
   package var declined: [String]
+  /// Where it is attention.
+  package var attention: Attention?
 }
 
 /// A plan that cannot be made, in a sentence for the user.
@@ -33,15 +36,24 @@ package enum PlanningError: Error, Sendable, Hashable, CustomStringConvertible {
 extension LoweredGraph {
   /// Chooses a device for every node: the first in order that takes it. A layer's cache is
   /// written and read by one device.
-  func placements(on devices: [any Device]) throws(PlanningError) -> [Placement] {
+  ///
+  /// - Parameters:
+  ///   - devices: In order of preference.
+  ///   - all: The nodes of all graphs that use the same caches.
+  /// - Returns: A placement for each node.
+  /// - Throws: ``PlanningError`` where no device takes one.
+  func placements(
+    on devices: [any Device], sharingWith all: [LoweredNode]
+  ) throws(PlanningError) -> [Placement] {
     var placements: [Placement] = []
     placements.reserveCapacity(nodes.count)
-    var users: [Source: [LoweredNode]] = [:]
-    for node in nodes {
-      for pool in Set(node.pools) { users[pool, default: []].append(node) }
+    var users: [Int: [LoweredNode]] = [:]
+    for node in all {
+      for layer in node.caches { users[layer, default: []].append(node) }
     }
     for node in nodes {
-      let sharing = node.pools.isEmpty ? [node] : node.pools.flatMap { users[$0] ?? [] }
+      let caches = node.caches
+      let sharing = caches.isEmpty ? [node] : caches.flatMap { users[$0] ?? [] }
       var reasons: [String] = []
       var chosen: (Int, String)?
       for (index, device) in devices.enumerated() {
@@ -61,7 +73,7 @@ extension LoweredGraph {
       placements.append(
         Placement(
           label: node.label, layer: node.layer, key: key, device: device, variant: variant,
-          declined: reasons))
+          declined: reasons, attention: node.operation.attention))
     }
     return placements
   }
@@ -72,13 +84,19 @@ extension LoweredGraph {
   ) -> String? {
     for candidate in sharing {
       if case .declined(let reason) = device.support(
-        candidate.operation, input: format(candidate))
+        candidate.operation, input: cacheFormat(candidate))
       {
         return candidate.operation == node.operation
           ? reason : "it shares a cache with \(candidate.label): \(reason)"
       }
     }
     return nil
+  }
+
+  /// The same for a node that uses a cache, of this graph or another: its values are floats.
+  private func cacheFormat(_ node: LoweredNode) -> Format {
+    guard case .value = node.inputs.first, !node.caches.isEmpty else { return format(node) }
+    return .f32
   }
 
   /// The format of a node's first input, which decides between integer and float arithmetic.
@@ -91,8 +109,14 @@ extension LoweredGraph {
 }
 
 extension LoweredNode {
-  /// The page pools that a node reads or writes.
-  fileprivate var pools: [Source] {
-    (inputs + [output]).filter { if case .pool = $0 { true } else { false } }
+  /// The layers whose pages, or bounds of pages, a node reads or writes.
+  fileprivate var caches: Set<Int> {
+    Set(
+      (inputs + [output]).compactMap {
+        switch $0 {
+        case .pool(let layer), .bounds(let layer): layer
+        case .value, .step: nil
+        }
+      })
   }
 }

@@ -9,6 +9,8 @@ package struct Planner {
   /// Pages of each layer's pool.
   package var pageCount: Int
   package var element: KVLayout.Element
+  /// Which pages rows read while a text is generated, or nil for all.
+  package var reading: PageReading?
   /// Whether devices that can do so read weights where the file is mapped.
   package var mapsWeights = true
   /// Whether neighbouring operations become one where a device has a kernel for them.
@@ -34,10 +36,15 @@ package struct Planner {
   package func plan(
     _ graph: Graph, on devices: [any Device]
   ) throws(PlanningError) -> ExecutionPlan {
-    let apart = LoweredGraph(graph, element: element)
-    let placed = try apart.placements(on: devices)
-    let (lowered, placements) = fuses ? apart.fused(placed, on: devices) : (apart, placed)
-    var assembly = Assembly(lowered, placements, devices, self)
+    let lists = lists(of: graph)
+    // Both use the same caches: what one asks of a device, the other does too.
+    let all = lists.flatMap(\.nodes)
+    let placed = try lists.map { list throws(PlanningError) in
+      let placements = try list.placements(on: devices, sharingWith: all)
+      return fuses ? list.fused(placements, on: devices) : (list, placements)
+    }
+    var assembly = Assembly(placed[0].0, placed[0].1, devices, self)
+    if placed.count > 1 { assembly.add(placed[1].0, placed[1].1) }
     try assembly.placeWeights(constants: graph.constants)
     try assembly.placePools()
     try assembly.placeStepBuffers()
@@ -45,14 +52,25 @@ package struct Planner {
     return assembly.plan
   }
 
+  /// The graph as it runs, and as it runs where rows read chosen pages, if they ever do.
+  private func lists(of graph: Graph) -> [LoweredGraph] {
+    (reading == nil ? [false] : [false, true]).map { isChosen in
+      LoweredGraph(
+        graph, element: element, reading: reading, isChosen: isChosen, pageCount: pageCount)
+    }
+  }
+
   /// The operations and types that a graph needs on a device that takes all of them: fused ones and
   /// their parts. A whole plan would say no more of that.
   package func operations(
     of graph: Graph, on device: any Device
   ) throws(PlanningError) -> Set<OperationKey> {
-    let apart = LoweredGraph(graph, element: element)
-    let placed = try apart.placements(on: [device])
-    let fused = apart.fused(placed, on: [device]).1
-    return Set((placed + fused).map(\.key))
+    var keys: Set<OperationKey> = []
+    for list in lists(of: graph) {
+      let placed = try list.placements(on: [device], sharingWith: list.nodes)
+      let fused = list.fused(placed, on: [device]).1
+      keys.formUnion((placed + fused).map(\.key))
+    }
+    return keys
   }
 }

@@ -8,6 +8,8 @@ struct VisibleTokens {
   let end: Matrix<Int32>
   let table: Matrix<Int32>
   let tables: Matrix<Int32>
+  /// Where kv heads have tables of their own, how far they are apart; else 0.
+  var headStride = 0
 
   /// The tokens that row `row` sees.
   func tokens(_ row: Int) -> Range<Int> {
@@ -15,9 +17,10 @@ struct VisibleTokens {
     return begin < end ? begin..<end : 0..<0
   }
 
-  /// The slot of a token that row `row` sees.
-  func slot(_ row: Int, _ token: Int) -> Int {
-    let page = tables[Int(table[row][0]) + token / KVLayout.pageTokens][0]
+  /// The slot of a token that row `row` sees, for a kv head.
+  func slot(_ row: Int, _ token: Int, kvHead: Int) -> Int {
+    let base = Int(table[row][0]) + kvHead * headStride
+    let page = tables[base + token / KVLayout.pageTokens][0]
     return Int(page) * KVLayout.pageTokens + token % KVLayout.pageTokens
   }
 }
@@ -36,14 +39,14 @@ extension KVLayout {
       * element.bytes
   }
 
-  fileprivate func load(_ pool: UnsafeRawBufferPointer, _ offset: Int) -> Float {
+  func load(_ pool: UnsafeRawBufferPointer, _ offset: Int) -> Float {
     switch element {
     case .f32: pool.load(fromByteOffset: offset, as: Float.self)
     case .f16: Float(pool.load(fromByteOffset: offset, as: Float16.self))
     }
   }
 
-  fileprivate func store(_ value: Float, _ pool: UnsafeMutableRawBufferPointer, _ offset: Int) {
+  func store(_ value: Float, _ pool: UnsafeMutableRawBufferPointer, _ offset: Int) {
     switch element {
     case .f32: pool.storeBytes(of: value, toByteOffset: offset, as: Float.self)
     case .f16: pool.storeBytes(of: Float16(value), toByteOffset: offset, as: Float16.self)
@@ -90,7 +93,7 @@ func attend(
       for span in tokens.cut(every: KVLayout.spanTokens) {
         var part = OnlineSoftmax(width: width)
         for seen in span.cut(every: KVLayout.windowTokens) {
-          let slots = seen.map { visible.slot(row, $0) }
+          let slots = seen.map { visible.slot(row, $0, kvHead: head / group) }
           let scores = slots.map { slot in
             query.indices.reduce(into: Float(0)) { sum, d in
               let key = layout.load(pool, layout.keyOffset(slot: slot, head: head / group, d))

@@ -85,6 +85,11 @@ package final class ReferenceDevice: Device {
     func integers(_ operand: Operand) -> Matrix<Int32> {
       Matrix(memory.bytes(operand.region), rows: sizes[operand.rows], width: operand.width)
     }
+    /// All numbers of a matrix, one a row.
+    func list(_ operand: Operand) -> Matrix<Int32> {
+      Matrix(
+        memory.bytes(operand.region), rows: sizes[operand.rows] * operand.width, width: 1)
+    }
     func weight(_ index: Int) -> UnsafeRawBufferPointer {
       UnsafeRawBufferPointer(memory.bytes(instruction.weights[index]))
     }
@@ -122,10 +127,24 @@ package final class ReferenceDevice: Device {
       writeKV(
         layout, keys: floats(inputs[0]), values: floats(inputs[1]), slots: integers(inputs[2]),
         into: memory.bytes(output.region))
+    case .boundPages(let layout):
+      boundPages(
+        layout, slots: integers(inputs[0]),
+        pool: UnsafeRawBufferPointer(memory.bytes(inputs[1].region)),
+        into: memory.bytes(output.region))
+    case .scorePages(let attention, let layout):
+      scorePages(
+        attention, layout, queries: floats(inputs[0]),
+        bounds: UnsafeRawBufferPointer(memory.bytes(inputs[1].region)), end: integers(inputs[2]),
+        table: integers(inputs[3]), tables: integers(inputs[4]), into: floats(output))
+    case .choosePages(let attention):
+      choosePages(
+        attention, scores: floats(inputs[0]), end: integers(inputs[1]),
+        table: integers(inputs[2]), tables: integers(inputs[3]), into: integers(output))
     case .attend(let attention, let layout):
       let visible = VisibleTokens(
         begin: integers(inputs[2]), end: integers(inputs[3]), table: integers(inputs[4]),
-        tables: integers(inputs[5]))
+        tables: list(inputs[5]), headStride: attention.tableStride)
       attend(
         attention, layout, queries: floats(inputs[0]),
         pool: UnsafeRawBufferPointer(memory.bytes(inputs[1].region)), visible,

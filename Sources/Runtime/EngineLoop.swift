@@ -1,7 +1,7 @@
 package import Devices
 import ModelGraph
 package import Planning
-import Residency
+package import Residency
 package import Sampling
 package import Scheduling
 package import Tensors
@@ -101,13 +101,16 @@ package final class EngineLoop {
 
   /// Makes the memory of a plan on its devices.
   package init(
-    _ plan: ExecutionPlan, devices: [any Device], weights: any WeightSource, contextLength: Int
+    _ plan: ExecutionPlan, devices: [any Device], weights: any WeightSource, contextLength: Int,
+    policy: CachePolicy = .full
   ) throws(EngineError) {
     self.plan = plan
     self.contextLength = contextLength
     traits = devices.map(\.traits)
-    executor = try Executor(plan, devices: devices, weights: weights)
-    scheduler = Scheduler(rowBudget: plan.bounds.rows, outputBudget: plan.bounds.outputs)
+    executor = try Executor(plan, devices: devices, weights: weights, policy: policy)
+    scheduler = Scheduler(
+      rowBudget: plan.bounds.rows, outputBudget: plan.bounds.outputs,
+      chosenRowBudget: plan.chosen?.bounds.rows)
     pool = PagePool(pageCount: plan.stepLayout.tableCapacity, pageTokens: KVLayout.pageTokens)
   }
 
@@ -225,7 +228,8 @@ package final class EngineLoop {
     return report
   }
 
-  /// Logits of every token from `wantedFrom` on, in order.
+  /// Logits of every token from `wantedFrom` on, in order. Where a cache policy chooses, those tokens
+  /// come one by one, as if they were generated.
   package func evaluate(
     _ tokens: [Int32], wantedFrom: Int, isCancelled: () -> Bool = { false },
     _ body: (_ token: Int, ArraySlice<Float>) -> Void
@@ -235,6 +239,7 @@ package final class EngineLoop {
     var sequence = begin(tokens)
     defer { sequence.release(to: &pool) }
     sequence.wantedFrom = wantedFrom
+    sequence.generatedFrom = wantedFrom
     try advance(&sequence, isCancelled: isCancelled) { token, logits throws(EngineError) in
       if logits.contains(where: \.isNaN) { throw .notANumber(position: token) }
       body(token, logits)

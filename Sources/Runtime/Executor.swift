@@ -1,6 +1,7 @@
 import Devices
 import ModelGraph
 import Planning
+import Residency
 import Scheduling
 import Tensors
 
@@ -36,6 +37,8 @@ package struct MemoryUse: Sendable, Hashable {
 final class Executor {
   let plan: ExecutionPlan
   let devices: [any Device]
+  /// Chooses pages where that takes no scores.
+  private let policy: CachePolicy
   /// Notes what happens, while somebody wants to know.
   var recorder: Recorder?
   /// Keeps mapped weights readable; nil where there are none, so that the file can go.
@@ -47,9 +50,11 @@ final class Executor {
 
   /// Makes every buffer and brings every weight to its device; where that fails, nothing stays.
   init(
-    _ plan: ExecutionPlan, devices: [any Device], weights source: any WeightSource
+    _ plan: ExecutionPlan, devices: [any Device], weights source: any WeightSource,
+    policy: CachePolicy
   ) throws(EngineError) {
     self.plan = plan
+    self.policy = policy
     self.devices = devices
     mapped = plan.maps.isEmpty ? nil : source
     lent = devices.map { _ in 0 }
@@ -111,16 +116,19 @@ final class Executor {
   /// Runs one step and waits for its logits.
   func run(_ step: StepPlan) throws(DeviceError) -> Logits {
     let sizes = SymbolSizes(
-      rows: step.rowCount, outputs: step.outputRows.count, depth: step.depth, runs: step.runs)
+      rows: step.rowCount, outputs: step.outputRows.count, depth: step.depth, runs: step.runs,
+      fillsPages: step.fillsPages(of: KVLayout.pageTokens))
+    let chosen = step.chooses ? plan.chosen : nil
+    let (bounds, steps) = (chosen?.bounds ?? plan.bounds, chosen?.steps ?? plan.steps)
     precondition(
-      sizes.rows <= plan.bounds.rows && sizes.outputs <= plan.bounds.outputs
+      sizes.rows <= bounds.rows && sizes.outputs <= bounds.outputs
         && step.tables.count <= plan.stepLayout.tableCapacity, "a step within the plan's bounds")
-    let bytes = plan.stepLayout.encode(step)
+    let bytes = plan.stepLayout.encode(step, policy)
     for (device, id) in plan.stepBuffers {
       try devices[device].write(array: bytes, to: Region(buffer: id))
     }
     recorder?.mark(.write)
-    for item in plan.steps {
+    for item in steps {
       switch item {
       case .run(let device, let instructions):
         try devices[device].run(instructions, sizes: sizes)
@@ -132,23 +140,33 @@ final class Executor {
       }
     }
     recorder?.mark(.submit)
-    let (device, operand) = plan.logits
+    let (device, operand) = chosen?.logits ?? plan.logits
     let values = try devices[device].array(
       of: Float.self, count: sizes.outputs * operand.width, at: operand.region)
     readBack = max(readBack, operand.bytes(sizes))
     recorder?.mark(.wait)
-    try recorder?.collect(step, windows: plan.stepLayout.windows, from: devices)
+    try recorder?.collect(step, plan.stepLayout, from: devices)
     recorder?.mark(.record)
     return Logits(values: values, width: operand.width)
   }
 }
 
+extension StepPlane {
+  /// Whether it is read only where rows read chosen pages.
+  fileprivate var isChosen: Bool {
+    switch self {
+    case .chosenEnd, .chosenTable, .chosenTables: true
+    default: false
+    }
+  }
+}
+
 extension StepLayout {
   /// The step buffer's bytes.
-  func encode(_ step: StepPlan) -> [UInt8] {
+  func encode(_ step: StepPlan, _ policy: CachePolicy) -> [UInt8] {
     var buffer = [UInt8](repeating: 0, count: bytes)
     buffer.withUnsafeMutableBytes { target in
-      for plane in planes {
+      for plane in planes where step.chooses || !plane.isChosen {
         let numbers =
           switch plane {
           case .tokens: step.tokens
@@ -159,6 +177,10 @@ extension StepLayout {
           case .table: step.table
           case .outputRows: step.outputRows
           case .tables: step.tables
+          case .chosenEnd(let pages): step.end(pages: pages, pageTokens: KVLayout.pageTokens)
+          case .chosenTable(let stride): (0..<step.rowCount).map { Int32($0 * stride) }
+          case .chosenTables(let pages):
+            step.chosenTables(pages: pages, by: policy, pageTokens: KVLayout.pageTokens)
           }
         numbers.withUnsafeBytes {
           UnsafeMutableRawBufferPointer(rebasing: target[offset(plane)...]).copyMemory(from: $0)

@@ -1,5 +1,6 @@
 package import Devices
 import ModelGraph
+import Planning
 import Scheduling
 
 /// One step, as it went. Times are nanoseconds of `HostClock`.
@@ -33,8 +34,14 @@ package struct StepRecord: Sendable {
   package var launches: [Slice<LaunchLog>] = []
   /// For each device, launches that were noted when it ended.
   fileprivate var counts: [Int] = []
-  /// What rows of attention saw, by the window of their layer.
-  package var sights: [Int?: Sight] = [:]
+  /// What rows of attention saw.
+  package var sights: [Reach: Sight] = [:]
+
+  /// How far rows of a layer see, and how many pages of that they read.
+  package struct Reach: Sendable, Hashable {
+    package var window: Int?
+    package var pages: Int?
+  }
 
   package var ended: Int64 { phases.last?.ended ?? started }
 
@@ -42,7 +49,8 @@ package struct StepRecord: Sendable {
   package func sight(of instruction: Instruction) -> Sight {
     switch instruction.operation {
     case .attend(let attention, _), .fused(.attendQuantize(let attention, _)):
-      sights[attention.window] ?? Sight()
+      sights[Reach(window: attention.window, pages: attention.pages?.count)] ?? Sight()
+    case .scorePages, .choosePages: sights[Reach()] ?? Sight()
     default: Sight()
     }
   }
@@ -109,14 +117,19 @@ final class Recorder {
   /// Notes what a step was. Its launches stay with the devices: whoever wants more of them than that
   /// works it out when no clock runs.
   func collect(
-    _ step: StepPlan, windows: Set<Int?>, from devices: [any Device]
+    _ step: StepPlan, _ layout: StepLayout, from devices: [any Device]
   ) throws(DeviceError) {
     guard let index = recording.steps.indices.last else { return }
     recording.steps[index].rows = step.rowCount
     recording.steps[index].outputs = step.outputRows.count
-    for window in windows {
-      recording.steps[index].sights[window] = Sight(
+    for window in layout.windows {
+      recording.steps[index].sights[StepRecord.Reach(window: window)] = Sight(
         begin: step.begin(window: window), end: step.end, table: step.table)
+    }
+    for pages in layout.choices where step.chooses {
+      recording.steps[index].sights[StepRecord.Reach(pages: pages)] = Sight(
+        begin: step.begin, end: step.end(pages: pages, pageTokens: KVLayout.pageTokens),
+        table: step.table)
     }
     let counts = devices.map(\.launchCount)
     if kept == nil {

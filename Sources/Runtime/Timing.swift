@@ -58,6 +58,7 @@ extension EngineLoop {
       // Back to what was filled: a sequence computes its last token anew.
       sequence.become(Array(tokens.prefix(request.depth + 1)), pool: &pool)
       if request.prompt > 1 { sequence.become(prompt, pool: &pool) }
+      if request.prompt == 0 { sequence.generatedFrom = request.depth }
       let end =
         repetition < 0 ? min(request.generated, Self.warmUpTokens) : request.generated
       let following = tokens[prompt.count...].prefix(max(0, end - (request.prompt == 0 ? 1 : 0)))

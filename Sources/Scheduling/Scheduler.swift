@@ -6,15 +6,21 @@ package struct Scheduler: Sendable {
   package let rowBudget: Int
   /// Rows with logits at most.
   package let outputBudget: Int
+  /// Rows at most of a step in which they read chosen pages, or nil where none ever does.
+  package let chosenRowBudget: Int?
 
-  package init(rowBudget: Int, outputBudget: Int) {
-    precondition(rowBudget > 0 && outputBudget > 0)
+  package init(rowBudget: Int, outputBudget: Int, chosenRowBudget: Int? = nil) {
+    precondition(rowBudget > 0 && outputBudget > 0 && chosenRowBudget != 0)
     self.rowBudget = rowBudget
     self.outputBudget = outputBudget
+    self.chosenRowBudget = chosenRowBudget
   }
 
   /// Deals the budget out in order, and counts the dealt tokens as computed: the caller runs the
   /// step or gives the sequences up.
+  ///
+  /// Where rows may read chosen pages, a step has either such rows, one of a sequence, or others: the
+  /// first sequence that has something to do decides.
   ///
   /// - Throws: ``SchedulingError/cacheFull(sequence:tokens:capacity:)`` before anything changed
   ///   for the sequence that does not fit.
@@ -24,11 +30,21 @@ package struct Scheduler: Sendable {
     var plan = StepPlan()
     for index in sequences.indices {
       let first = sequences[index].computed
-      let last = min(
+      var last = min(
         sequences[index].tokens.count, first + rowBudget - plan.rowCount,
         // No further than the outputs that still fit.
         max(first, sequences[index].wantedFrom) + outputBudget - plan.outputs.count)
+      var chooses = false
+      if let chosenRowBudget {
+        chooses = first >= sequences[index].generatedFrom
+        if plan.rowCount > 0, plan.chooses != chooses { continue }
+        last =
+          chooses
+          ? min(last, first + min(1, chosenRowBudget - plan.rowCount))
+          : min(last, sequences[index].generatedFrom)
+      }
       guard first < last else { continue }
+      plan.chooses = chooses
       guard sequences[index].table.reserve(last, from: &pool) else {
         throw .cacheFull(
           sequence: sequences[index].id, tokens: last, capacity: pool.pageCount * pool.pageTokens)

@@ -12,6 +12,8 @@ package struct Sequence: Sendable {
   package internal(set) var table: PageTable
   /// Logits are wanted for tokens from this index on.
   package var wantedFrom: Int
+  /// Tokens from this index on are generated, not of a prompt: a cache policy chooses what they read.
+  package var generatedFrom: Int
 
   /// A sequence that has not begun; logits of its last token are wanted.
   package init(id: Int, tokens: [Int32], pageTokens: Int) {
@@ -19,6 +21,7 @@ package struct Sequence: Sendable {
     self.tokens = tokens
     table = PageTable(pageTokens: pageTokens)
     wantedFrom = max(0, tokens.count - 1)
+    generatedFrom = tokens.count
   }
 
   package var pending: Int { tokens.count - computed }
@@ -36,6 +39,7 @@ package struct Sequence: Sendable {
     table.shrink(to: computed, pool: &pool)
     tokens = other
     wantedFrom = max(0, other.count - 1)
+    generatedFrom = other.count
   }
 
   /// Gives the sequence's pages back.

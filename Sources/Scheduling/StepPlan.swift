@@ -1,3 +1,5 @@
+package import Residency
+
 /// One step of the device as plain numbers: what each row is, where it is stored, what it sees.
 package struct StepPlan: Sendable, Hashable {
   /// Whose logits come out, in order.
@@ -26,6 +28,8 @@ package struct StepPlan: Sendable, Hashable {
   /// Rows whose logits are wanted.
   package var outputRows: [Int32] = []
   package var outputs: [Output] = []
+  /// Whether rows read chosen pages.
+  package var chooses = false
 
   package init() {}
 
@@ -39,10 +43,31 @@ package struct StepPlan: Sendable, Hashable {
     table.indices.count { $0 == 0 || table[$0] != table[$0 - 1] }
   }
 
+  /// Whether a row is the last of a page.
+  package func fillsPages(of pageTokens: Int) -> Bool {
+    slots.contains { $0 >= 0 && Int($0) % pageTokens == pageTokens - 1 }
+  }
+
   /// Where what each row sees begins, in a layer that looks back no further than `window` tokens.
   package func begin(window: Int?) -> [Int32] {
     guard let window else { return begin }
     return zip(begin, end).map { max($0, $1 - Int32(clamping: window)) }
+  }
+
+  /// Where what each row sees ends, counted in the pages that it reads if it chooses so many.
+  package func end(pages: Int, pageTokens: Int) -> [Int32] {
+    end.map { Int32(PageChoice.end(Int($0), pages: pages, pageTokens: pageTokens)) }
+  }
+
+  /// For each row the pages that a policy chooses without scores, in lists of one length.
+  package func chosenTables(pages: Int, by policy: CachePolicy, pageTokens: Int) -> [Int32] {
+    begin.indices.flatMap { row in
+      let held = (Int(end[row]) + pageTokens - 1) / pageTokens
+      let list = policy.choice(of: held, position: Int(positions[row])).map {
+        tables[Int(table[row]) + $0]
+      }
+      return list + [Int32](repeating: list.last ?? 0, count: pages - list.count)
+    }
   }
 }
 

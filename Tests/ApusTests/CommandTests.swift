@@ -70,6 +70,40 @@ import Testing
     return process
   }
 
+  /// Which tokens of the cache are read: budgets that cannot be are refused in a sentence, and the
+  /// placement report says what each layer reads.
+  @Test func cachePoliciesAreCheckedAndShown() throws {
+    var tiny = TinyModel()
+    tiny.layers = 4
+    let disk = tiny.write()
+    let start = ["run", disk.path, "-p", "HELLO", "-n", "3", "--device", "reference"]
+    let wrong: [([String], String)] = [
+      (["--kv-policy", "quest"], "needs --kv-budget"),
+      (["--kv-budget", "64"], "full reads all tokens"),
+      (["--kv-policy", "sinks", "--kv-budget", "32"], "48 tokens are the least"),
+      (["--kv-policy", "random", "--kv-budget", "50"], "48 and 64 are"),
+      (["--kv-policy", "best", "--kv-budget", "64"], "--kv-policy"),
+      (["--kv-policy", "quest", "--kv-budget", "many"], "--kv-budget"),
+    ]
+    for (words, sentence) in wrong {
+      let answer = try run(start + words)
+      #expect(answer.status != 0 && answer.output.isEmpty, "\(words)")
+      #expect(answer.notes.contains(sentence), "\(answer.notes)")
+    }
+    let quest = ["--kv-policy", "quest", "--kv-budget", "48"]
+    #expect(try run(start + quest).status == 0)
+    let report = try run(start + quest + ["--placement"]).output.split(separator: "\n")
+    func line(_ words: String...) -> Bool {
+      report.contains { line in words.allSatisfy { line.contains($0) } }
+    }
+    // The first two layers read all, the others what is chosen.
+    #expect(line("attend", "quest, 48 tokens", "  2  "), "\(report)")
+    #expect(line("score_pages", "  2  ") && line("choose_pages", "  2  "))
+    #expect(line("all tokens of a prompt", "  2  ") && line("all tokens  ", "  2  "))
+    let full = try run(start + ["--placement"]).output
+    #expect(full.contains("all tokens") && !full.contains("prompt"))
+  }
+
   /// A base model brings no chat template: the text is continued, and that is said.
   @Test func aModelWithoutATemplateContinuesTheText() throws {
     let disk = TinyModel().write()

@@ -8,6 +8,11 @@ import Testing
 private let listing = OpenCLDevices.list()
 private let absence: Comment = "no OpenCL device: \(listing.reason ?? "")"
 
+extension OperationKey {
+  /// Attention, and what chooses the pages that it reads.
+  fileprivate var isOfAttention: Bool { name == "attend" || name.hasSuffix("_pages") }
+}
+
 /// Tests on real drivers. Live objects and injected faults belong to the process, so these tests
 /// run one after the other.
 @Suite(.serialized) struct OpenCLDeviceTests {
@@ -34,7 +39,7 @@ private let absence: Comment = "no OpenCL device: \(listing.reason ?? "")"
     arguments: listing.devices.filter { !$0.features.isEmpty && $0.platform != "rusticl" })
   func plainRowsOfAttentionPass(_ description: OpenCLDevices.Description) throws {
     let device = try OpenCLDevice(index: description.index, features: [])
-    let keys = Set(OpSuite.cases.map(\.key).filter { $0.name == "attend" })
+    let keys = Set(OpSuite.cases.map(\.key).filter(\.isOfAttention))
     for row in OpSuite.check(device, keys: keys) {
       #expect(row.failure == nil && row.worstError == 0, "\(row.key) on \(description.name)")
     }
@@ -46,7 +51,7 @@ private let absence: Comment = "no OpenCL device: \(listing.reason ?? "")"
     arguments: listing.devices.filter { $0.features.contains(.tiles) })
   func plainTilesPassEveryCase(_ description: OpenCLDevices.Description) throws {
     let device = try OpenCLDevice(index: description.index, features: [.tiles])
-    let keys = Set(OpSuite.cases.map(\.key).filter { $0.name == "attend" })
+    let keys = Set(OpSuite.cases.map(\.key).filter(\.isOfAttention))
     for row in OpSuite.check(device, keys: keys) {
       #expect(row.failure == nil && row.fallBacks.isEmpty, "\(row.key) on \(description.name)")
       #expect(row.worstError == 0)

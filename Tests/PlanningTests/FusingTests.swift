@@ -101,4 +101,39 @@ import Testing
     #expect(fused.weights == apart.weights && fused.mapped == apart.mapped)
     #expect(fused.cache == apart.cache)
   }
+
+  /// A layer whose pages are scored has three operations more, and the others stay as they are.
+  @Test(arguments: [PageReading.Chooser.scores, .step])
+  func aChosenLayerFusesAsAnyOther(chooser: PageReading.Chooser) throws {
+    let graph = try graph()
+    var planner = Planner(bounds: SymbolSizes(rows: 40, outputs: 2), pageCount: 20, element: .f16)
+    let plain = try planner.plan(graph, on: [ReferenceDevice()])
+    #expect(plain.chosen == nil)
+    planner.reading = PageReading(pages: 3, chooser: chooser, firstLayer: 0)
+    let plan = try planner.plan(graph, on: [ReferenceDevice()])
+    let chosen = try #require(plan.chosen)
+    let bounds = chooser == .scores ? ["bound_pages"] : []
+    let choice = chooser == .scores ? ["bound_pages", "score_pages", "choose_pages"] : []
+    let rest = ["attend_quantize", "linear_add", "gated_unit", "linear_add"]
+    func names(_ placements: [Placement]) -> [String] {
+      placements.filter { $0.layer == 0 }.map(\.key.name)
+    }
+    #expect(names(plan.placements) == ["attention_inputs"] + bounds + rest)
+    #expect(names(chosen.placements) == ["attention_inputs"] + choice + rest)
+    #expect(chosen.bounds.rows == PageReading.rowLimit)
+    // What is to be tested before a run: everything that either list does.
+    let tested = try planner.operations(of: graph, on: ReferenceDevice())
+    #expect(tested.isSuperset(of: (plan.placements + chosen.placements).map(\.key)))
+    // Bounds of keys are cache: a 16th of it, at two heads of one vector.
+    let layout = KVLayout(headCount: 2, headWidth: 16, element: .f16)
+    #expect(layout.boundsBytes * 16 == layout.pageBytes)
+    let extra = chooser == .scores ? 20 * layout.boundsBytes : 0
+    #expect(plan.need(on: 0).cache == plain.need(on: 0).cache + extra)
+    #expect(plan.cacheBytesPerToken == plain.cacheBytesPerToken + extra / (20 * 16))
+    // A layer that reads all has no list and no bounds.
+    planner.reading?.firstLayer = 1
+    let dense = try planner.plan(graph, on: [ReferenceDevice()])
+    #expect(names(dense.chosen?.placements ?? []) == ["attention_inputs"] + rest)
+    #expect(dense.need(on: 0).cache == plain.need(on: 0).cache)
+  }
 }

@@ -229,7 +229,8 @@ private final class PaperDevice: Device {
     }
     // Every plane has its own bytes.
     let both = StepLayout(
-      bounds: SymbolSizes(rows: 8, outputs: 2), tableCapacity: 4, windows: [nil, 3, 7])
+      bounds: SymbolSizes(rows: 8, outputs: 2), tableCapacity: 4,
+      reading: [.begin(window: nil), .begin(window: 3), .begin(window: 7)])
     let offsets = both.planes.map { both.offset($0) }
     #expect(both.planes.count == 10 && zip(offsets, offsets.dropFirst()).allSatisfy { $0 < $1 })
     #expect(offsets.last.map { $0 + 4 * 4 } == both.bytes)

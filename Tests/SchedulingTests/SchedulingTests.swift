@@ -95,4 +95,54 @@ import Testing
     (step.end, step.table) = ([5, 6, 40, 9], [0, 0, 3, 0])
     #expect(step.depth == 40 && step.runs == 3)
   }
+
+  /// Prompts and generated tokens never share a step where the latter read chosen pages, and of those
+  /// there is one row of each sequence.
+  @Test func chosenRowsHaveStepsOfTheirOwn() throws {
+    var pool = PagePool(pageCount: 40, pageTokens: 4)
+    var sequences = [sequence(9), sequence(6, id: 1), sequence(5, id: 2)]
+    sequences[0].generatedFrom = 6
+    sequences[1].generatedFrom = 3
+    let scheduler = Scheduler(rowBudget: 8, outputBudget: 8, chosenRowBudget: 2)
+    var seen: [Int: [Int32]] = [:]
+    while sequences.contains(where: { $0.pending > 0 }) {
+      let before = sequences
+      let plan = try scheduler.next(&sequences, pool: &pool)
+      #expect(plan.rowCount > 0)
+      for (old, new) in zip(before, sequences) where old.computed < new.computed {
+        #expect(plan.chooses == (old.computed >= old.generatedFrom))
+        #expect(!plan.chooses || new.computed == old.computed + 1)
+        seen[new.id, default: []] += new.tokens[old.computed..<new.computed]
+      }
+      #expect(!plan.chooses || (plan.rowCount <= 2 && plan.runs == plan.rowCount))
+    }
+    for sequence in sequences { #expect(seen[sequence.id] == sequence.tokens) }
+    // Without a policy nothing of it matters.
+    var plain = [sequence(9)]
+    plain[0].generatedFrom = 2
+    let whole = try Scheduler(rowBudget: 16, outputBudget: 1).next(&plain, pool: &pool)
+    #expect(whole.rowCount == 9 && !whole.chooses)
+  }
+
+  /// Lists of chosen pages name the sequence's own pages, and end where the row's tokens end.
+  @Test func chosenTablesAreOfTheSequencesPages() throws {
+    var pool = PagePool(pageCount: 60, pageTokens: 4)
+    var sequences = [sequence(38), sequence(7, id: 1)]
+    for index in sequences.indices { sequences[index].generatedFrom = 0 }
+    let policy = try CachePolicy(.sinks, budget: 12, pageTokens: 4)
+    let scheduler = Scheduler(rowBudget: 8, outputBudget: 8, chosenRowBudget: 2)
+    while sequences[1].pending > 0 || sequences[0].pending > 0 {
+      let plan = try scheduler.next(&sequences, pool: &pool)
+      let lists = plan.chosenTables(pages: 3, by: policy, pageTokens: 4)
+      let ends = plan.end(pages: 3, pageTokens: 4)
+      #expect(lists.count == 3 * plan.rowCount)
+      for row in 0..<plan.rowCount {
+        let own = Array(plan.tables[Int(plan.table[row])...].prefix(Int(plan.end[row] + 3) / 4))
+        let wanted = own.count <= 3 ? own : [own[0]] + own.suffix(2)
+        #expect(Array(lists[3 * row..<3 * row + wanted.count]) == wanted)
+        let tokens = (0..<Int(plan.end[row])).count { wanted.contains(own[$0 / 4]) }
+        #expect(Int(ends[row]) == tokens)
+      }
+    }
+  }
 }

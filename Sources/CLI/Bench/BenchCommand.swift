@@ -83,6 +83,8 @@ package struct BenchCommand: AsyncParsableCommand {
 
   @OptionGroup var steps: StepArguments
 
+  @OptionGroup(title: "Long contexts") var policy: PolicyArguments
+
   @Flag(
     inversion: .prefixedNo,
     help: "Measure beside generation how fast the device reads memory, and print the share of it.")
@@ -184,7 +186,9 @@ package struct BenchCommand: AsyncParsableCommand {
       } else {
         .file(try Input.model(modelOption ?? model))
       }
-    var report = BenchReport(output, showsBatch: batches.values.count > 1)
+    var report = BenchReport(
+      output, showsBatch: batches.values.count > 1,
+      showsPolicy: policy.kvPolicy != .full)
     var failure: ApusError?
     do throws(ApusError) {
       for setting in settings where !Interrupt.isRaised {
@@ -245,6 +249,7 @@ package struct BenchCommand: AsyncParsableCommand {
     options.batch = setting.batch
     options.activations = activations
     options.mode = load
+    policy.set(&options)
     options.usesTuning = !noTuning
     options.persistentKernel = steps.persistent
     options.contextLength = tests.map { $0.depth + $0.tokens }.max()

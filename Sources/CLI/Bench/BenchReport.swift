@@ -17,10 +17,13 @@ package struct BenchReport {
   private let columns: [Column]
   private var rows: [BenchRow] = []
 
-  /// `showsBatch`: whether rows differ in how many tokens of a prompt are computed at once.
-  package init(_ format: BenchFormat, showsBatch: Bool = false) {
+  /// `showsBatch`: whether rows differ in how many tokens of a prompt are computed at once; `showsPolicy`:
+  /// whether new tokens read a part of the cache only.
+  package init(_ format: BenchFormat, showsBatch: Bool = false, showsPolicy: Bool = false) {
     self.format = format
-    columns = Self.columns.filter { showsBatch || $0.name != "n_batch" }
+    columns = Self.columns.filter {
+      (showsBatch || $0.name != "n_batch") && (showsPolicy || $0.name != "reads")
+    }
   }
 
   /// Adds a row; tables and lines are printed at once.
@@ -74,6 +77,9 @@ package struct BenchReport {
     Column(name: "threads", width: 7, isRight: true) { "\($0.threads)" },
     Column(name: "n_batch", width: 7, isRight: true) { "\($0.batch)" },
     Column(name: "test", width: 14, isRight: true) { "\($0.result.test)" },
+    Column(name: "reads", width: 12, isRight: true) { row in
+      row.budget.map { "\(row.policy.rawValue) \($0)" } ?? row.policy.rawValue
+    },
     Column(name: "t/s", width: 20, isRight: true) { row in
       let speed = Statistic(row.result.tokensPerSecond)
       return "\(decimals(speed.mean, 2)) ± \(decimals(speed.deviation, 2))"

@@ -22,6 +22,9 @@ package struct BenchRow: Sendable {
   var batch: Int
   var cacheType: String
   var activations: Activations
+  var policy: KVPolicy
+  /// Tokens of the cache that a new token reads at most; nil for all.
+  var budget: Int?
   var time: Date
   /// Bytes that a token reads in the middle of the test, where tokens come one by one.
   var bytesRead: Int?
@@ -44,6 +47,7 @@ package struct BenchRow: Sendable {
     batch = benchmark.batch
     cacheType = activations == .f32 ? "f32" : "f16"
     self.activations = activations
+    (policy, budget) = (benchmark.kvPolicy, benchmark.kvBudget)
     time = Date()
     self.bandwidth = bandwidth
     if result.test.prompt == 0 {
@@ -88,7 +92,8 @@ package struct BenchRow: Sendable {
       ("test", .text("\(result.test)")), ("device", .text(device.name)),
       ("device_name", .text(device.hardware)), ("driver", .text(device.driver)),
       ("instruction_set", .text(processor.instructionSet)),
-      ("activations", .text(activations.rawValue)),
+      ("activations", .text(activations.rawValue)), ("kv_policy", .text(policy.rawValue)),
+      ("kv_budget", budget.map { .integer($0) } ?? .none),
       ("bytes_read_per_token", bytesRead.map { .integer($0) } ?? .none),
       ("read_gb_per_s", readRate.map { .real($0) } ?? .none),
       ("probe_gb_per_s", bandwidth.map { .real($0 * 1e-9) } ?? .none),

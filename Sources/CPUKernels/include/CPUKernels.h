@@ -224,7 +224,60 @@ typedef struct {
 void cpu_write_kv(const cpu_kernels *kernels, cpu_pool *pool,
                   const cpu_write_kv_arguments *arguments);
 
-// Row r sees the tokens begin[r] ..< end[r]; token t lies in page tables[table[r] + t / 16]. What
+// Bounds of pages: for each page and kv head the least of each element of its keys, then the largest;
+// head_width numbers up to the next multiple of 16, and zeros up to there.
+//
+// Bounds of the pages whose last token is a row's slot.
+typedef struct {
+  const int32_t *slots;
+  size_t rows;
+  cpu_kv_pool pool;
+  void *bounds;
+} cpu_bound_pages_arguments;
+
+void cpu_bound_pages(const cpu_kernels *kernels, cpu_pool *pool,
+                     const cpu_bound_pages_arguments *arguments);
+
+// scores[row][kv head][page]: the most that a product of one of the head's queries with a key of the page
+// may be. Of a row that sees n pages, and those are more than `count`, the first n - 1 are scored; behind
+// them is minus infinity up to a multiple of 16.
+typedef struct {
+  const float *q;
+  cpu_kv_pool pool; // of its pages nothing is read
+  const void *bounds;
+  const int32_t *end;
+  const int32_t *table;
+  const int32_t *tables;
+  size_t rows;
+  size_t heads;
+  float scale;
+  size_t count;
+  size_t stride; // scores of a kv head, a multiple of 16
+  float *scores;
+} cpu_score_pages_arguments;
+
+void cpu_score_pages(const cpu_kernels *kernels, cpu_pool *pool,
+                     const cpu_score_pages_arguments *arguments);
+
+// chosen[row][kv head]: `count` pages or, where a row sees fewer, all. The last page that it sees, and the
+// others by their scores; in order of tokens.
+typedef struct {
+  const float *scores;
+  const int32_t *end;
+  const int32_t *table;
+  const int32_t *tables;
+  size_t rows;
+  size_t heads; // kv heads
+  size_t count;
+  size_t stride;
+  int32_t *chosen;
+} cpu_choose_pages_arguments;
+
+void cpu_choose_pages(const cpu_kernels *kernels, cpu_pool *pool,
+                      const cpu_choose_pages_arguments *arguments);
+
+// Row r sees the tokens begin[r] ..< end[r]; token t lies in page tables[table[r] + t / 16], or for kv
+// head h in tables[table[r] + h * head_stride + t / 16]. What
 // lies outside is read, but takes no part, whatever it holds. A row that sees nothing yields zeros.
 typedef struct {
   const float *q;
@@ -233,6 +286,7 @@ typedef struct {
   const int32_t *end;
   const int32_t *table;
   const int32_t *tables;
+  size_t head_stride;
   size_t rows;
   size_t heads;
   float scale;

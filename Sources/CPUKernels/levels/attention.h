@@ -336,7 +336,7 @@ INLINE void attend_rows(bool half, const cpu_attend_arguments *a, gathering *s, 
                         int32_t to_span, bool apart) {
   size_t width = a->pool.head_width, queries = rows * heads;
   bool copies = queries >= COPY_QUERIES;
-  const int32_t *table = a->tables + a->table[row];
+  const int32_t *table = a->tables + a->table[row] + kv_head * a->head_stride;
   int32_t begin = INT32_MAX, end = 0;
   s->width = width;
   for (size_t r = 0; r < rows; r++) {

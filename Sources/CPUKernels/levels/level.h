@@ -21,6 +21,8 @@
 
 #include "attention.h"
 
+#include "pages.h"
+
 #include "probe.h"
 
 #define KERNELS(level)                                                                         \
@@ -29,6 +31,7 @@
     .embed = embed, .rms_norm = rms_norm, .rope = rope, .add = add,                            \
     .gated_silu = gated_silu, .gated_gelu = gated_gelu,                                        \
     .quantize = quantize, .write_kv = write_kv, .attend = attend, .merge_parts = merge_parts,  \
+    .bound_pages = bound_pages, .score_pages = score_pages, .choose_pages = choose_pages,      \
     .probe_read = probe_read, .probe_float = probe_float, .probe_int8 = probe_int8,            \
     .probe_operations = 2 * CHAINS * LANES                                                     \
   }

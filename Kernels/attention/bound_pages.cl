@@ -1,0 +1,44 @@
+// Bounds of the keys of pages: for each kv head the least of each element, then the largest. A page's are
+// made when its last token is written, from the keys as they are kept; before that nobody asks for them,
+// since the last page of a row is always read. So what a page held before it was taken back is not in them.
+//
+//   pool     as common/attention.cl has it
+//   bounds   page 0                                             page 1 …
+//            kv head 0: least [SIDE] │ largest [SIDE] │ kv head 1: …
+//
+// SIDE is HEAD_WIDTH up to the next multiple of 16; zeros fill it. A work-item takes `each` kv heads.
+// Global ids: (share of the kv heads, row).
+
+#if ELEMENT == F16
+#define STORE(value, i, target) vstore_half_rte(value, i, target)
+#else
+#define STORE(value, i, target) ((target)[i] = (value))
+#endif
+
+#define SIDE ((HEAD_WIDTH + 15) / 16 * 16)
+
+kernel void bound_pages(
+    global const uchar *slots_buffer, ulong slots_offset,
+    global const uchar *pool_buffer, ulong pool_offset,
+    global uchar *bounds_buffer, ulong bounds_offset, uint kv_heads, uint each)
+{
+  const int slot = ((global const int *)(slots_buffer + slots_offset))[get_global_id(1)];
+  if (slot < 0 || slot % PAGE != PAGE - 1) return;
+  const uint first = get_global_id(0) * each, limit = min(first + each, kv_heads);
+  for (uint kv_head = first; kv_head < limit; kv_head++) {
+    const size_t place = (size_t)(slot / PAGE) * kv_heads + kv_head;
+    global const element *keys =
+        (global const element *)(pool_buffer + pool_offset) + place * 2 * PAGE * HEAD_WIDTH;
+    global element *bounds = (global element *)(bounds_buffer + bounds_offset) + place * 2 * SIDE;
+    for (uint d = 0; d < SIDE; d++) {
+      float least = 0.0f, largest = 0.0f;
+      if (d < HEAD_WIDTH) {
+        const float16 k = load_elements(keys + d * PAGE);
+        largest = max16(k);
+        least = -max16(-k);
+      }
+      STORE(least, d, bounds);
+      STORE(largest, SIDE + d, bounds);
+    }
+  }
+}

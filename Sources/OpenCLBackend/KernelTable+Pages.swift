@@ -1,0 +1,52 @@
+import Devices
+import ModelGraph
+import Tensors
+
+/// Kernels that choose which pages of the cache a row reads.
+extension KernelTable {
+  static let pages: [KernelRow] =
+    KVLayout.Element.allCases.flatMap { element in
+      let type = Define(
+        "ELEMENT", Int((element == .f16 ? ElementType.f16 : .f32).rawValue))
+      return [bound(element, type)]
+        + [(Feature?.some(.vnni), 1, 1), (.tiles, 0, 1), (nil, 0, 0)].map {
+          score(element, type, needs: $0, vnni: $1, unrolled: $2)
+        }
+    } + [
+      KernelRow(
+        kind: .choosePages, variant: "row", program: "attention/choose_pages",
+        entry: "choose_pages", shared: ["common/attention"], defines: [Define("UNROLLED", 0)],
+        arguments: [
+          .input(0), .input(1), .input(2), .input(3), .output, .count(.kvHeads),
+          .count(.chosenPages), .count(.scoreStride), .each,
+        ],
+        x: Extent(.kvHeads, spreads: true), y: Extent(.rows))
+    ]
+
+  private static func bound(_ element: KVLayout.Element, _ type: Define) -> KernelRow {
+    KernelRow(
+      kind: .boundPages(element), variant: "row", program: "attention/bound_pages",
+      entry: "bound_pages", shared: ["common/attention"],
+      defines: [type, Define("HEAD_WIDTH", .headWidth), Define("UNROLLED", 0)],
+      arguments: [.input(0), .input(1), .output, .count(.kvHeads), .each],
+      x: Extent(.kvHeads, spreads: true), y: Extent(.rows))
+  }
+
+  private static func score(
+    _ element: KVLayout.Element, _ type: Define, needs: Feature?, vnni: Int, unrolled: Int
+  ) -> KernelRow {
+    KernelRow(
+      kind: .scorePages(element), variant: needs == .vnni ? "vnni lots" : "lots",
+      program: "attention/choose_pages", entry: "score_pages", needs: needs,
+      shared: ["common/attention"],
+      defines: [
+        type, Define("HEAD_WIDTH", .headWidth), Define("HEADS", .headsShared),
+        Define("VNNI", vnni), Define("UNROLLED", unrolled),
+      ],
+      arguments: (0..<5).map { .input($0) } + [
+        .output, .count(.kvHeads), .number(.scale), .count(.chosenPages), .count(.scoreStride),
+        .count(.pageLots), .each,
+      ],
+      x: Extent(.kvHeadLots, spreads: true), y: Extent(.rows))
+  }
+}

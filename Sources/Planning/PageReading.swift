@@ -1,0 +1,29 @@
+/// Which pages of the cache rows read while a text is generated, in the layers that look back without a
+/// window.
+package struct PageReading: Sendable, Hashable {
+  /// Who knows which.
+  package enum Chooser: Sendable, Hashable {
+    /// The device, by the scores of pages, for each kv head of each layer.
+    case scores
+    /// The host, which brings lists with each step.
+    case step
+  }
+
+  /// Rows that read chosen pages, at most: with more, lists and scores would take memory that nobody needs.
+  package static let rowLimit = 16
+
+  /// Pages at most.
+  package var pages: Int
+  package var chooser: Chooser
+  /// Layers before this one read all.
+  package var firstLayer: Int
+
+  package init(pages: Int, chooser: Chooser, firstLayer: Int) {
+    self.pages = pages
+    self.chooser = chooser
+    self.firstLayer = firstLayer
+  }
+
+  /// Whether rows of a layer read chosen pages.
+  package func chooses(layer: Int, window: Int?) -> Bool { layer >= firstLayer && window == nil }
+}

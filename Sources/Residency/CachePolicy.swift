@@ -1,0 +1,128 @@
+/// Which pages of the cache a row reads while a text is generated. The prompt is computed with all that
+/// it sees, and so are layers with a window of their own.
+package struct CachePolicy: Sendable, Hashable {
+  package enum Method: String, Sendable, Hashable, CaseIterable {
+    /// All pages.
+    case full
+    /// The first page and the last ones (StreamingLLM, Xiao et al., 2024): the first tokens take what
+    /// attention has left over.
+    case sinks
+    /// The last page and those that may hold the keys with the largest products, which bounds of each
+    /// page tell without reading it (Quest, Tang et al., 2024).
+    case quest
+    /// The last page and others by chance, anew for each token: what a choice must beat.
+    case random
+  }
+
+  package let method: Method
+  /// Pages that a row reads at most; nil for all.
+  package let pages: Int?
+
+  /// All pages.
+  package static let full = CachePolicy(method: .full, pages: nil)
+
+  /// Fewer pages leave no room for a choice beside those that are always read.
+  package static let fewestPages = 3
+
+  private init(method: Method, pages: Int?) {
+    self.method = method
+    self.pages = pages
+  }
+
+  /// A policy that reads so many tokens at most.
+  ///
+  /// - Throws: ``PolicyError`` where the budget does not go with the method.
+  package init(_ method: Method, budget: Int?, pageTokens: Int) throws(PolicyError) {
+    guard method != .full else {
+      if let budget { throw .budgetOfFull(budget) }
+      self = .full
+      return
+    }
+    guard let budget else { throw .noBudget(method, least: Self.fewestPages * pageTokens) }
+    guard budget >= Self.fewestPages * pageTokens else {
+      throw .tooSmall(budget, least: Self.fewestPages * pageTokens)
+    }
+    guard budget % pageTokens == 0 else { throw .partOfPage(budget, pageTokens: pageTokens) }
+    self.init(method: method, pages: budget / pageTokens)
+  }
+
+  /// Layers from the first on that read all: attention is spread over many tokens there.
+  package var denseLayers: Int { method == .quest ? 2 : 0 }
+
+  /// The pages that a row reads of `held` ones, in order, where no scores are needed to tell.
+  /// Chance depends on the row's position.
+  package func choice(of held: Int, position: Int) -> [Int] {
+    guard let pages, held > pages else { return Array(0..<held) }
+    switch method {
+    case .sinks: return PageChoice.sinks(pages, of: held)
+    case .random: return PageChoice.random(pages, of: held, seed: position)
+    case .full, .quest: return Array(0..<held)
+    }
+  }
+}
+
+/// Which pages to read of those that a sequence holds: pure functions, in order of tokens. The last page
+/// is always among them.
+package enum PageChoice {
+  /// The first page and the last ones.
+  package static func sinks(_ count: Int, of held: Int) -> [Int] {
+    guard held > count else { return Array(0..<held) }
+    return [0] + (held - count + 1..<held)
+  }
+
+  /// Others by chance beside the last (Floyd's algorithm for samples, Bentley & Floyd, 1987).
+  package static func random(_ count: Int, of held: Int, seed: Int) -> [Int] {
+    guard held > count else { return Array(0..<held) }
+    var state = UInt64(truncatingIfNeeded: seed) &* 0x9E37_79B9_7F4A_7C15
+    var chosen: Set<Int> = [held - 1]
+    for limit in held - count..<held - 1 {
+      // SplitMix64 (Steele, Lea & Flood, 2014).
+      state &+= 0x9E37_79B9_7F4A_7C15
+      var z = (state ^ (state >> 30)) &* 0xBF58_476D_1CE4_E5B9
+      z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+      let page = Int((z ^ (z >> 31)) % UInt64(limit + 1))
+      if !chosen.insert(page).inserted { chosen.insert(limit) }
+    }
+    return chosen.sorted()
+  }
+
+  /// The last page and those with the best scores of the others; of equal ones the first. It says what
+  /// devices do. There is a score for each page; that of the last is ignored.
+  package static func best(_ count: Int, scores: [Float]) -> [Int] {
+    guard scores.count > count else { return Array(scores.indices) }
+    let ranked = scores.indices.dropLast().sorted {
+      scores[$0] == scores[$1] ? $0 < $1 : scores[$0] > scores[$1]
+    }
+    return ranked.prefix(count - 1).sorted() + [scores.count - 1]
+  }
+
+  /// Where what a row reads ends, counted in chosen pages, if it sees the tokens before `end`.
+  package static func end(_ end: Int, pages: Int, pageTokens: Int) -> Int {
+    guard end > pages * pageTokens else { return end }
+    return (pages - 1) * pageTokens + (end - 1) % pageTokens + 1
+  }
+}
+
+/// A policy that a user asks for and that cannot be, in a sentence.
+package enum PolicyError: Error, Sendable, Hashable, CustomStringConvertible {
+  case budgetOfFull(Int)
+  case noBudget(CachePolicy.Method, least: Int)
+  case tooSmall(Int, least: Int)
+  case partOfPage(Int, pageTokens: Int)
+
+  package var description: String {
+    switch self {
+    case .budgetOfFull(let budget):
+      "--kv-budget \(budget) goes with a --kv-policy that chooses (sinks, quest, random); full reads "
+        + "all tokens"
+    case .noBudget(let method, let least):
+      "--kv-policy \(method.rawValue) needs --kv-budget, the tokens that are read for each new one: "
+        + "\(least) or more"
+    case .tooSmall(let budget, let least):
+      "--kv-budget \(budget) is too small: \(least) tokens are the least, three pages"
+    case .partOfPage(let budget, let pageTokens):
+      "--kv-budget \(budget) is no whole number of pages of \(pageTokens) tokens: "
+        + "\(budget / pageTokens * pageTokens) and \((budget / pageTokens + 1) * pageTokens) are"
+    }
+  }
+}

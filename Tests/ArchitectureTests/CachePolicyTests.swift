@@ -1,0 +1,137 @@
+import CPUBackend
+import Devices
+import GGUF
+import ModelGraph
+import Models
+import OpenCLBackend
+import Planning
+import ReferenceBackend
+import Residency
+import Runtime
+import Sampling
+import Tensors
+import TestSupport
+import Testing
+
+/// Policies of the cache on a whole model: a budget of everything changes nothing, and devices agree.
+@Suite(.serialized) struct CachePolicyTests {
+  private static let context = 512
+  private static let tokens: [Int32] = (0..<90).map { Int32(($0 * $0 + 7 * $0) % 61) }
+  /// Tokens of the prompt.
+  private static let prompt = 70
+
+  private struct Setting: CustomStringConvertible {
+    var method: CachePolicy.Method
+    var budget: Int?
+    var activations = ActivationFormat.int8
+    var description: String { "\(method) \(budget ?? 0) \(activations)" }
+  }
+
+  private static let file = Result {
+    var tiny = TinyModel()
+    tiny.layers = 3
+    tiny.width = 128
+    tiny.context = context
+    let disk = tiny.write()
+    return (disk, try GGUFFile(path: disk.path))
+  }
+
+  private func loop(_ setting: Setting, on device: any Device) throws -> EngineLoop {
+    let (_, file) = try Self.file.get()
+    let model = try Model(file, activations: setting.activations)
+    let policy = try CachePolicy(setting.method, budget: setting.budget, pageTokens: 16)
+    var planner = Planner(
+      bounds: SymbolSizes(
+        rows: setting.activations == .f32 ? 1 : 64, outputs: setting.activations == .f32 ? 1 : 64),
+      pageCount: Self.context / 16,
+      element: setting.activations == .f32 ? .f32 : .f16)
+    planner.reading = policy.pages.map {
+      PageReading(
+        pages: $0, chooser: setting.method == .quest ? .scores : .step,
+        firstLayer: policy.denseLayers)
+    }
+    let plan = try planner.plan(model.graph, on: [device])
+    return try EngineLoop(
+      plan, devices: [device], weights: file, contextLength: Self.context, policy: policy)
+  }
+
+  /// Logits of every token that follows the prompt.
+  private func logits(_ setting: Setting, on device: any Device) throws -> [[Float]] {
+    let loop = try loop(setting, on: device)
+    var rows: [[Float]] = []
+    try loop.evaluate(Self.tokens, wantedFrom: Self.prompt) { rows.append(Array($1)) }
+    #expect(loop.freePages == Self.context / 16)
+    return rows
+  }
+
+  private static let policies = CachePolicy.Method.allCases.filter { $0 != .full }
+
+  /// On every device but the interpreter: a budget of everything gives the logits of no policy, and what a
+  /// smaller one gives is the same everywhere.
+  @Test func devicesAgree() throws {
+    let reference = ReferenceDevice()
+    let full = try logits(Setting(method: .full, budget: nil), on: reference)
+    #expect(full.count == Self.tokens.count - Self.prompt)
+    let wanted = try Self.policies.map {
+      try logits(Setting(method: $0, budget: 48), on: reference)
+    }
+    // They do choose, each in its way.
+    #expect(Set(wanted + [full]).count == Self.policies.count + 1)
+    let found = OpenCLDevices.list().devices.filter { $0.platform != "Oclgrind" }
+    let devices: [any Device] =
+      [reference, CPUDevice(threads: 1), CPUDevice(threads: 2)]
+      + (try found.map { try OpenCLDevice(index: $0.index) })
+    for device in devices {
+      // llvmpipe takes a second for a token: there, the policy that has kernels of its own.
+      let isSlow = device.traits.driver.hasPrefix("rusticl")
+      for (method, wanted) in zip(Self.policies, wanted) where !isSlow || method == .quest {
+        let all = Setting(method: method, budget: 112)
+        #expect(try logits(all, on: device) == full, "\(all) on \(device.traits.name)")
+        let some = Setting(method: method, budget: 48)
+        #expect(try logits(some, on: device) == wanted, "\(some) on \(device.traits.name)")
+      }
+    }
+  }
+
+  /// In single precision too, where steps of one row compare with steps of one row.
+  @Test func aBudgetOfEverythingGivesTheLogitsOfFull() throws {
+    for device in [ReferenceDevice(), CPUDevice(threads: 1)] as [any Device] {
+      let full = Setting(method: .full, budget: nil, activations: .f32)
+      let dense = try logits(full, on: device)
+      for method in Self.policies {
+        let setting = Setting(method: method, budget: 112, activations: .f32)
+        #expect(try logits(setting, on: device) == dense, "\(setting) on \(device.traits.name)")
+      }
+    }
+  }
+
+  /// What is taken back and written anew leaves nothing behind: neither keys nor bounds of them.
+  @Test func aKeptCacheChangesNothing() throws {
+    for makeDevice in [{ CPUDevice(threads: 1) }, { ReferenceDevice() }] as [() -> any Device] {
+      let setting = Setting(method: .quest, budget: 64)
+      let kept = try loop(setting, on: makeDevice())
+      var greedy = SamplingParameters()
+      greedy.temperature = 0
+      for (length, limit) in [(100, 70), (90, 60), (165, 20), (60, 100)] {
+        // The second half differs from one to the next.
+        let prompt = Self.tokens.prefix(length / 2) + Self.tokens.suffix(length - length / 2)
+        var request = GenerationRequest(
+          prompt: Array(prompt), sampling: greedy, limit: limit, endTokens: [])
+        request.keepsCache = true
+        var again: [Int32] = []
+        var fresh: [Int32] = []
+        let report = try kept.generate(request, isCancelled: { false }) {
+          again.append($0)
+          return true
+        }
+        _ = try loop(setting, on: makeDevice()).generate(request, isCancelled: { false }) {
+          fresh.append($0)
+          return true
+        }
+        #expect(again == fresh && again.count == limit, "\(length), \(report.reusedTokens)")
+      }
+      try kept.evaluate([1, 2], wantedFrom: 1) { _, _ in }
+      #expect(kept.freePages == Self.context / 16)
+    }
+  }
+}

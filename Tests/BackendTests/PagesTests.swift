@@ -1,0 +1,231 @@
+import Devices
+import ModelGraph
+import ReferenceBackend
+import Tensors
+import Testing
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// What pages are chosen by, on the reference: the bound of Quest, and attention over what is chosen.
+@Suite struct PagesTests {
+  private static let (heads, kvHeads, width) = (6, 2, 20)
+  private static let pageCount = 12
+
+  private struct Numbers {
+    var state: UInt32
+    mutating func next(_ count: Int) -> [Float] {
+      (0..<count).map { _ in
+        state = state &* 1_664_525 &+ 1_013_904_223
+        return (Float(state >> 8) / Float(1 << 24) - 0.5) * 6
+      }
+    }
+  }
+
+  /// A cache of one layer on the reference.
+  private final class Cache {
+    let device = ReferenceDevice()
+    let layout: KVLayout
+    private let pool: Operand
+    private let bounds: Operand
+    private var next = 0
+
+    init(_ element: KVLayout.Element) throws {
+      layout = KVLayout(headCount: kvHeads, headWidth: width, element: element)
+      let (poolRegion, boundsRegion) = (
+        Region(buffer: BufferID(index: 1000)), Region(buffer: BufferID(index: 1001))
+      )
+      try device.allocate(poolRegion.buffer, bytes: pageCount * layout.pageBytes, label: "pool")
+      try device.allocate(
+        boundsRegion.buffer, bytes: pageCount * layout.boundsBytes, label: "bounds")
+      pool = Operand(
+        region: poolRegion, rows: .fixed(pageCount), width: 1, format: .pages(layout))
+      bounds = Operand(
+        region: boundsRegion, rows: .fixed(pageCount), width: 1, format: .pageBounds(layout))
+    }
+
+    private func place<T: BitwiseCopyable>(
+      _ values: [T], rows: Int, _ format: Format
+    ) throws -> Operand {
+      let region = Region(buffer: BufferID(index: next))
+      next += 1
+      let bytes = values.withUnsafeBytes { Array($0) }
+      try device.allocate(region.buffer, bytes: bytes.count, label: "test")
+      try bytes.withUnsafeBytes { try device.write($0, to: region) }
+      return Operand(region: region, rows: .fixed(rows), width: values.count / rows, format: format)
+    }
+
+    private func integers(_ values: [Int]) throws -> Operand {
+      try place(values.map { Int32($0) }, rows: values.count, .i32)
+    }
+
+    private func run(
+      _ operation: Operation, _ inputs: [Operand], into output: Operand
+    ) throws {
+      try device.run(
+        [Instruction(operation, inputs: inputs, output: output, label: "test")],
+        sizes: SymbolSizes(rows: 1, outputs: 1))
+    }
+
+    private func read<T: BitwiseCopyable>(_ operand: Operand, _ zero: T, _ count: Int) throws -> [T]
+    {
+      var result = [T](repeating: zero, count: count)
+      try result.withUnsafeMutableBytes { try device.read(operand.region, into: $0) }
+      return result
+    }
+
+    /// Writes a token's key and value, as one step does.
+    func write(_ keys: [Float], _ values: [Float], slot: Int) throws {
+      let slots = try integers([slot])
+      try run(
+        .writeKV(layout),
+        [try place(keys, rows: 1, .f32), try place(values, rows: 1, .f32), slots], into: pool)
+      try run(.boundPages(layout), [slots, pool], into: bounds)
+    }
+
+    /// The bounds of a page as numbers: for each kv head the least, then the largest.
+    func bounds(of page: Int) throws -> [Float] {
+      let count = kvHeads * 2 * layout.boundsWidth
+      guard layout.element == .f16 else {
+        return Array(
+          try read(bounds, Float(0), pageCount * count)[page * count..<(page + 1) * count])
+      }
+      return try read(bounds, Float16(0), pageCount * count)[page * count..<(page + 1) * count]
+        .map { Float($0) }
+    }
+
+    /// Scores, chosen pages and attended values of a query that sees `end` tokens.
+    func attend(
+      _ query: [Float], table: [Int], end: Int, count: Int
+    ) throws -> (scores: [Float], chosen: [Int], values: [Float]) {
+      let attention = Attention(
+        headCount: heads, kvHeadCount: kvHeads, headWidth: width, scale: 0.4,
+        pages: ChosenPages(count: count, areApart: true))
+      let q = try place(query, rows: 1, .f32)
+      let (ends, zero, tables) = (try integers([end]), try integers([0]), try integers(table))
+      let scores = try place([Float](repeating: 0, count: kvHeads * 16), rows: 1, .f32)
+      try run(.scorePages(attention, layout), [q, bounds, ends, zero, tables], into: scores)
+      let chosen = try place([Int32](repeating: 0, count: kvHeads * count), rows: 1, .i32)
+      try run(.choosePages(attention), [scores, ends, zero, tables], into: chosen)
+      let seen = end > count * 16 ? (count - 1) * 16 + (end - 1) % 16 + 1 : end
+      let output = try place([Float](repeating: 0, count: heads * width), rows: 1, .f32)
+      try run(
+        .attend(attention, layout), [q, pool, zero, try integers([seen]), zero, chosen],
+        into: output)
+      return (
+        try read(scores, Float(0), kvHeads * 16),
+        try read(chosen, Int32(0), kvHeads * count).map { Int($0) },
+        try read(output, Float(0), heads * width)
+      )
+    }
+  }
+
+  private func stored(_ number: Float, _ element: KVLayout.Element) -> Float {
+    element == .f16 ? Float(Float16(number)) : number
+  }
+
+  /// No product of a query with a key exceeds the score of the key's page, and for a page of equal keys
+  /// one reaches it; the choice is that of the best scores; and attention over the chosen pages is
+  /// attention with the others masked.
+  @Test(arguments: KVLayout.Element.allCases, 0..<12)
+  func scoresAreBoundsAndChoicesAreTheBest(element: KVLayout.Element, seed: Int) throws {
+    var numbers = Numbers(state: UInt32(seed + 1))
+    let cache = try Cache(element)
+    let end = 16 * 9 + 1 + seed
+    let table = (0..<pagesOf(end)).map { ($0 * 5 + 3) % Self.pageCount }
+    var keys: [[Float]] = []
+    var values: [[Float]] = []
+    for token in 0..<end {
+      // All keys of page 4 are the same.
+      keys.append(
+        token / 16 == 4 && token % 16 > 0 ? keys[64] : numbers.next(Self.kvHeads * Self.width))
+      values.append(numbers.next(Self.kvHeads * Self.width))
+      try cache.write(keys[token], values[token], slot: table[token / 16] * 16 + token % 16)
+    }
+    let query = numbers.next(Self.heads * Self.width)
+    let count = 4
+    let (scores, chosen, attended) = try cache.attend(
+      query, table: table, end: end, count: count)
+
+    func product(_ head: Int, _ token: Int) -> Double {
+      (0..<Self.width).reduce(0) { sum, d in
+        let key = keys[token][head / 3 * Self.width + d]
+        return sum + Double(query[head * Self.width + d] * 0.4) * Double(stored(key, element))
+      }
+    }
+    for kvHead in 0..<Self.kvHeads {
+      let own = kvHead * 3..<kvHead * 3 + 3
+      let row = Array(scores[kvHead * 16..<kvHead * 16 + table.count - 1])
+      for page in row.indices {
+        let most =
+          own.map { head in
+            (page * 16..<page * 16 + 16).map { product(head, $0) }.max() ?? 0
+          }.max() ?? 0
+        #expect(Double(row[page]) >= most - 1e-4, "page \(page)")
+        if page == 4 { #expect(abs(Double(row[page]) - most) < 1e-4) }
+      }
+      let ranked = row.indices.sorted { row[$0] > row[$1] }.prefix(count - 1).sorted()
+      let pages = ranked + [table.count - 1]
+      #expect(Array(chosen[kvHead * count..<(kvHead + 1) * count]) == pages.map { table[$0] })
+
+      for head in own {
+        var total = 0.0
+        var sums = [Double](repeating: 0, count: Self.width)
+        for token in 0..<end where pages.contains(token / 16) {
+          let weight = exp(product(head, token))
+          total += weight
+          for d in 0..<Self.width {
+            sums[d] += weight * Double(stored(values[token][kvHead * Self.width + d], element))
+          }
+        }
+        for d in 0..<Self.width {
+          #expect(abs(Double(attended[head * Self.width + d]) - sums[d] / total) < 1e-4)
+        }
+      }
+    }
+  }
+
+  private func pagesOf(_ tokens: Int) -> Int { KVLayout.pages(tokens) }
+
+  /// Bounds after tokens were appended, taken back, written anew, and in pages that another sequence
+  /// shares or had before, are those of the keys that are there.
+  @Test(arguments: KVLayout.Element.allCases)
+  func boundsAreThoseOfTheKeysThatAreThere(element: KVLayout.Element) throws {
+    var numbers = Numbers(state: 9)
+    let cache = try Cache(element)
+    var keys = [[Float]](repeating: [], count: Self.pageCount * 16)
+    func write(_ slots: Range<Int>, scale: Float) throws {
+      for slot in slots {
+        keys[slot] = numbers.next(Self.kvHeads * Self.width).map { $0 * scale }
+        try cache.write(keys[slot], keys[slot], slot: slot)
+      }
+    }
+    func expectFresh(_ page: Int) throws {
+      let bounds = try cache.bounds(of: page)
+      let side = cache.layout.boundsWidth
+      for head in 0..<Self.kvHeads {
+        for d in 0..<side {
+          let own = (page * 16..<page * 16 + 16).map {
+            d < Self.width ? stored(keys[$0][head * Self.width + d], element) : 0
+          }
+          #expect(bounds[head * 2 * side + d] == own.min())
+          #expect(bounds[head * 2 * side + side + d] == own.max())
+        }
+      }
+    }
+    // Large keys, of which the last go and smaller ones come.
+    try write(0..<80, scale: 100)
+    for page in 0..<5 { try expectFresh(page) }
+    try write(37..<64, scale: 1)
+    for page in 0..<5 { try expectFresh(page) }
+    // Another sequence goes on behind two shared pages, in pages that the first gave back.
+    try write(64..<80, scale: 0.1)
+    try expectFresh(4)
+    try expectFresh(0)
+  }
+}
