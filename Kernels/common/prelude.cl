@@ -184,7 +184,7 @@ static inline float sum16(float16 v)
   return sum4(a.lo + a.hi);
 }
 
-// The larger; a if it is a number, else b.
+// The larger; b where either is no number.
 #define LARGER(a, b) ((a) > (b) ? (a) : (b))
 
 static inline float max16(float16 v)

@@ -78,7 +78,8 @@ struct RunShape {
     planner.mapsWeights = mode == .mmap
     planner.reading = policy.pages.map {
       PageReading(
-        pages: $0, chooser: policy.method == .quest ? .scores : .step,
+        // A row holds no more.
+        pages: min($0, planner.pageCount), chooser: policy.method == .quest ? .scores : .step,
         firstLayer: policy.denseLayers)
     }
     return planner

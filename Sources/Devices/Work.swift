@@ -88,16 +88,18 @@ extension Operation {
       work.bytesWritten = tokens * layout.tokenBytes
     case .boundPages(let layout):
       // At most one page of each row, and of a prompt every sixteenth.
-      let pages = (sizes[inputs[0].rows] + KVLayout.pageTokens - 1) / KVLayout.pageTokens
+      let pages =
+        sizes.fillsPages == false
+        ? 0 : (sizes[inputs[0].rows] + KVLayout.pageTokens - 1) / KVLayout.pageTokens
       work.bytesRead = inputs[0].bytes(sizes) + pages * layout.pageBytes / 2
       work.bytesWritten = pages * layout.boundsBytes
     case .scorePages(let attention, let layout):
-      let scored = sight.tokens / KVLayout.pageTokens
+      let scored = attention.scoredPages(sight)
       work.bytesRead = inputs[0].bytes(sizes) + scored * layout.boundsBytes
       work.bytesWritten = scored * layout.headCount * 4
       work.flops = 2 * attention.headCount * attention.headWidth * scored
     case .choosePages(let attention):
-      work.bytesRead = sight.tokens / KVLayout.pageTokens * attention.kvHeadCount * 4
+      work.bytesRead = attention.scoredPages(sight) * attention.kvHeadCount * 4
     case .attend(let attention, let layout):
       work.bytesRead = inputs[0].bytes(sizes) + sight.tokens * layout.tokenBytes
       work.flops = 4 * attention.headCount * attention.headWidth * sight.pairs
@@ -105,6 +107,14 @@ extension Operation {
       preconditionFailure("a fused operation costs what the parts of its instruction cost")
     }
     return work
+  }
+}
+
+extension Attention {
+  /// Pages that are scored for a row: those that it sees but for the last, and none where it reads all.
+  fileprivate func scoredPages(_ sight: Sight) -> Int {
+    let seen = KVLayout.pages(sight.tokens)
+    return seen > (pages?.count ?? 0) ? seen - 1 : 0
   }
 }
 

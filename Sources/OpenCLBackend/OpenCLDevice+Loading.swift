@@ -70,11 +70,15 @@ extension OpenCLDevice {
   /// Gives buffers back to the device that the host has written into; to be called before any other
   /// command.
   func closeBuffers() throws(DeviceError) {
+    var failure: DeviceError?
     while let last = open.popLast() {
       isBusy = true
-      try calls.check(
-        apus_cl_unmap_buffer(queue.raw, buffer(last.id).raw, last.bytes.baseAddress),
-        "clEnqueueUnmapMemObject", "buffer \(last.id.index)")
+      do throws(DeviceError) {
+        try calls.check(
+          apus_cl_unmap_buffer(queue.raw, buffer(last.id).raw, last.bytes.baseAddress),
+          "clEnqueueUnmapMemObject", "buffer \(last.id.index)")
+      } catch { failure = failure ?? error }
     }
+    if let failure { throw failure }
   }
 }

@@ -43,29 +43,38 @@ extension OpenCLDevice {
   func runAsOne(
     _ instructions: [Instruction], of list: PreparedList, _ sizes: SymbolSizes
   ) throws(DeviceError) -> Bool {
-    guard stepObstacle == nil, recorder == nil, sizes.rows == 1, sizes.outputs == 1,
+    guard recorder == nil, sizes.rows == 1, sizes.outputs == 1,
       instructions.count >= StepLaunch.fewestInstructions
     else { return false }
+    if let stepObstacle { return try runByLaunches(stepObstacle) }
     switch list.step {
-    case .launches: return false
+    case .launches(let reason): return try runByLaunches(reason)
     case .oneLaunch(let step):
-      if step.sizes != StepLaunch.relevant(sizes) {
+      if step.sizes != step.relevant(sizes) {
         let launches = try launches(of: instructions, list, sizes)
-        guard try step.resize(launches, sizes, on: queue.raw) else { return false }
+        guard try step.resize(launches, sizes, on: queue.raw) else {
+          return try runByLaunches("there are launches in the way")
+        }
       }
       isBusy = true
       try step.enqueue(on: queue.raw)
     case nil:
       let state = try tryAsOne(instructions, of: list, sizes)
       list.step = state
-      if case .oneLaunch(let step) = state { account(for: step) }
-      if case .launches(let reason) = state, stepMode == .oneLaunch {
-        throw DeviceError(
-          device: traits.name, call: "a step as one launch", status: "not possible",
-          detail: "\(reason); leave out --persistent on")
+      switch state {
+      case .oneLaunch(let step): account(for: step)
+      case .launches(let reason): _ = try runByLaunches(reason)
       }
     }
     return true
+  }
+
+  /// False, for launches are to run a step; an error where that is not wanted.
+  private func runByLaunches(_ reason: String) throws(DeviceError) -> Bool {
+    guard stepMode == .oneLaunch, description.isCPU else { return false }
+    throw DeviceError(
+      device: traits.name, call: "a step as one launch", status: "not possible",
+      detail: "\(reason); leave out --persistent on")
   }
 
   /// Whether a worker that waits may ask Linux to run others meanwhile.
@@ -81,7 +90,11 @@ extension OpenCLDevice {
   private func tryAsOne(
     _ instructions: [Instruction], of list: PreparedList, _ sizes: SymbolSizes
   ) throws(DeviceError) -> StepState {
-    let launches = try launches(of: instructions, list, sizes)
+    // Few steps fill a page of the cache, and those have a launch more.
+    var filling = sizes
+    filling.fillsPages = true
+    let most = try self.launches(of: instructions, list, filling)
+    let launches = try self.launches(of: instructions, list, sizes)
     try submit(launches)
     guard let output = instructions.last?.output, instructions.canRunTwice(sizes) else {
       return .launches("a step cannot be repeated")
@@ -90,7 +103,7 @@ extension OpenCLDevice {
     let reason: String
     do throws(DeviceError) {
       let step = try StepLaunch(
-        parts(of: launches, sizes), phases: launches.count + instructions.count,
+        parts(of: most, filling), phases: most.count + instructions.count,
         buffers: instructions.buffers.map { ($0, buffer($0).raw) },
         workers: min(computeUnits, Int(apus_cl_host_processors())), yields: yields, kernels: kernels
       )
@@ -141,7 +154,7 @@ extension OpenCLDevice {
     var known: Set<StepProgram.Part> = []
     for launch in launches {
       let measures = Measures(instruction: launch.instruction, sizes: sizes)
-      for number in alternatives(launch.row.kind) {
+      for number in [launch.number] + alternatives(launch.row.kind) {
         let part = StepProgram.Part(number, row(number), measures)
         if known.insert(part).inserted { parts.append(part) }
       }
@@ -152,7 +165,7 @@ extension OpenCLDevice {
   /// The rows that serve one token.
   private func alternatives(_ kind: OperationKind) -> [Int] {
     var found: [Int] = []
-    for number in rows[kind] ?? [] {
+    for number in rows[kind] ?? [] where row(number).leastRows <= 1 {
       found.append(number)
       guard let sequel = row(number).then else { break }
       found += alternatives(sequel)

@@ -125,7 +125,8 @@ package final class OpenCLDevice: Device {
       driver: "\(description.platform) \(description.driver)",
       largestAllocation: description.largestAllocation, alignment: 128, readsMappedWeights: false,
       ownMemory: description.sharesHostMemory ? nil : description.memory, units: computeUnits,
-      steps: stepObstacle.map { "by a launch for each operation: \($0)" } ?? "by one launch")
+      steps: stepObstacle.map { "by a launch for each operation: \($0)" }
+        ?? "by one launch, if its first one has the same bits as launches for each operation")
   }
 
   let calls: CallCheck

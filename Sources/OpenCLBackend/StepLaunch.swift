@@ -12,6 +12,8 @@ final class StepLaunch {
   private let slabs: [BufferID: Int]
   private let workers: Int
   private let calls: CallCheck
+  /// Whether a step that fills a page has a launch more.
+  private let boundsPages: Bool
   private let work: OwnedBuffer
   private let meters: OwnedBuffer
   /// Which set of meters the next step takes.
@@ -31,6 +33,7 @@ final class StepLaunch {
     let program = StepProgram(parts, slabs: buffers.count, yields: yields)
     opcodes = program.opcodes
     self.workers = workers
+    boundsPages = parts.contains { if case .boundPages = $0.row.kind { true } else { false } }
     calls = kernels.calls
     slabs = Dictionary(
       uniqueKeysWithValues: buffers.enumerated().map { ($1.id, $0) })
@@ -47,8 +50,9 @@ final class StepLaunch {
   }
 
   /// What matters of the sizes of a step: phases count in spans what rows see, to the end of the last.
-  static func relevant(_ sizes: SymbolSizes) -> SymbolSizes {
+  func relevant(_ sizes: SymbolSizes) -> SymbolSizes {
     var sizes = sizes
+    if !boundsPages { sizes.fillsPages = nil }
     sizes.depth = sizes.depth.map { AttentionParts.spans(tokens: $0) * KVLayout.spanTokens }
     return sizes
   }
@@ -58,7 +62,7 @@ final class StepLaunch {
     _ launches: [PreparedLaunch], _ sizes: SymbolSizes, on queue: cl_command_queue
   ) throws(DeviceError) -> Bool {
     self.sizes = nil
-    let sizes = Self.relevant(sizes)
+    let sizes = relevant(sizes)
     var words: [UInt64] = []
     for launch in launches {
       let measures = Measures(instruction: launch.instruction, sizes: sizes)

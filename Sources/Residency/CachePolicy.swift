@@ -73,17 +73,22 @@ package enum PageChoice {
   /// Others by chance beside the last (Floyd's algorithm for samples, Bentley & Floyd, 1987).
   package static func random(_ count: Int, of held: Int, seed: Int) -> [Int] {
     guard held > count else { return Array(0..<held) }
-    var state = UInt64(truncatingIfNeeded: seed) &* 0x9E37_79B9_7F4A_7C15
+    // The seeds of neighbouring tokens are neighbours; what is drawn from them must not be.
+    var state = mixed(UInt64(truncatingIfNeeded: seed))
     var chosen: Set<Int> = [held - 1]
     for limit in held - count..<held - 1 {
-      // SplitMix64 (Steele, Lea & Flood, 2014).
       state &+= 0x9E37_79B9_7F4A_7C15
-      var z = (state ^ (state >> 30)) &* 0xBF58_476D_1CE4_E5B9
-      z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-      let page = Int((z ^ (z >> 31)) % UInt64(limit + 1))
+      let page = Int(mixed(state) % UInt64(limit + 1))
       if !chosen.insert(page).inserted { chosen.insert(limit) }
     }
     return chosen.sorted()
+  }
+
+  /// SplitMix64 (Steele, Lea & Flood, 2014).
+  private static func mixed(_ state: UInt64) -> UInt64 {
+    var z = (state ^ (state >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+    return z ^ (z >> 31)
   }
 
   /// The last page and those with the best scores of the others; of equal ones the first. It says what
@@ -122,7 +127,7 @@ package enum PolicyError: Error, Sendable, Hashable, CustomStringConvertible {
       "--kv-budget \(budget) is too small: \(least) tokens are the least, three pages"
     case .partOfPage(let budget, let pageTokens):
       "--kv-budget \(budget) is no whole number of pages of \(pageTokens) tokens: "
-        + "\(budget / pageTokens * pageTokens) and \((budget / pageTokens + 1) * pageTokens) are"
+        + "\(budget / pageTokens * pageTokens) is one"
     }
   }
 }

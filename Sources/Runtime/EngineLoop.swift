@@ -164,7 +164,7 @@ package final class EngineLoop {
   private func begin(_ tokens: [Int32]) -> Sequence {
     var sequence = kept ?? Sequence(id: 0, tokens: [], pageTokens: KVLayout.pageTokens)
     kept = nil
-    sequence.become(tokens, pool: &pool)
+    sequence.become(tokens, pool: &pool, keepsGenerated: plan.chosen == nil)
     return sequence
   }
 

@@ -177,10 +177,12 @@ extension EngineLoop {
   /// Stops, and hands over what was noted.
   package func stopRecording() throws(EngineError) -> Recording {
     defer { executor.recorder = nil }
+    let noted = Result { () throws(DeviceError) in
+      try executor.recorder?.finish(executor.devices) ?? Recording()
+    }
     do throws(DeviceError) {
-      let recording = try executor.recorder?.finish(executor.devices)
       for device in executor.devices { try device.stopRecording() }
-      return recording ?? Recording()
+      return try noted.get()
     } catch { throw .device(error) }
   }
 }

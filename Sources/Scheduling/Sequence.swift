@@ -34,8 +34,17 @@ package struct Sequence: Sendable {
 
   /// Becomes the sequence of other tokens and keeps what is computed of those with which both
   /// begin. The last token is computed anew: its logits are wanted.
-  package mutating func become(_ other: [Int32], pool: inout PagePool) {
-    computed = zip(other.dropLast(), tokens.prefix(computed)).prefix { $0 == $1 }.count
+  ///
+  /// - Parameters:
+  ///   - other: Its tokens.
+  ///   - pool: Where its pages are from.
+  ///   - keepsGenerated: Whether generated tokens count as computed; where they have read a part of the
+  ///     cache only, a prompt may not.
+  package mutating func become(
+    _ other: [Int32], pool: inout PagePool, keepsGenerated: Bool = true
+  ) {
+    let kept = keepsGenerated ? computed : min(computed, generatedFrom)
+    computed = zip(other.dropLast(), tokens.prefix(kept)).prefix { $0 == $1 }.count
     table.shrink(to: computed, pool: &pool)
     tokens = other
     wantedFrom = max(0, other.count - 1)

@@ -81,7 +81,8 @@ import Testing
       (["--kv-policy", "quest"], "needs --kv-budget"),
       (["--kv-budget", "64"], "full reads all tokens"),
       (["--kv-policy", "sinks", "--kv-budget", "32"], "48 tokens are the least"),
-      (["--kv-policy", "random", "--kv-budget", "50"], "48 and 64 are"),
+      (["--kv-policy", "random", "--kv-budget", "50"], "48 is one"),
+      (["--kv-policy", "quest", "--kv-budget", "\(Int.max)"], "no whole number of pages"),
       (["--kv-policy", "best", "--kv-budget", "64"], "--kv-policy"),
       (["--kv-policy", "quest", "--kv-budget", "many"], "--kv-budget"),
     ]
@@ -92,6 +93,11 @@ import Testing
     }
     let quest = ["--kv-policy", "quest", "--kv-budget", "48"]
     #expect(try run(start + quest).status == 0)
+    // More than there can be is all.
+    for policy in ["quest", "sinks"] {
+      let most = ["--kv-policy", policy, "--kv-budget", "\(Int.max / 16 * 16)"]
+      #expect(try run(start + most).output == run(start).output)
+    }
     let report = try run(start + quest + ["--placement"]).output.split(separator: "\n")
     func line(_ words: String...) -> Bool {
       report.contains { line in words.allSatisfy { line.contains($0) } }

@@ -30,6 +30,23 @@ import Testing
     #expect(pool.freeCount == 10)
   }
 
+  /// Generated tokens may have read a part of the cache: a prompt that goes on behind them has them anew.
+  @Test(arguments: [true, false])
+  func generatedTokensAreKeptWhereTheyReadAll(_ keepsGenerated: Bool) throws {
+    var pool = PagePool(pageCount: 10, pageTokens: 4)
+    var sequences = [sequence(10)]
+    let scheduler = Scheduler(rowBudget: 16, outputBudget: 1)
+    _ = try scheduler.next(&sequences, pool: &pool)
+    for token in 0..<3 {
+      sequences[0].append(Int32(token))
+      _ = try scheduler.next(&sequences, pool: &pool)
+    }
+    let tokens = sequences[0].tokens
+    #expect(sequences[0].computed == 13)
+    sequences[0].become(tokens + [7, 8], pool: &pool, keepsGenerated: keepsGenerated)
+    #expect(sequences[0].computed == (keepsGenerated ? 13 : 10))
+  }
+
   @Test func wantedRowsKeepWithinTheOutputBudget() throws {
     var pool = PagePool(pageCount: 10, pageTokens: 4)
     var sequences = [sequence(12)]
