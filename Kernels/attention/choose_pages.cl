@@ -118,11 +118,13 @@ static inline float of_rank(uint rank)
   return as_float(rank >> 31 ? rank & 0x7FFFFFFFu : ~rank);
 }
 
-// How many scores are at least `least`.
+// How many scores are at least `least`. They are picked, not taken off as the -1 that a comparison gives: Oclgrind
+// counts that wrongly.
 static inline uint count_from(global const float *scores, int scored, float least)
 {
   int16 counts = (int16)(0);
-  for (int i = 0; i < scored; i += 16) counts -= vload16(0, scores + i) >= least;
+  for (int i = 0; i < scored; i += 16)
+    counts += select((int16)(0), (int16)(1), vload16(0, scores + i) >= (float16)(least));
   const int8 a = counts.lo + counts.hi;
   const int4 b = a.lo + a.hi;
   return b.x + b.y + b.z + b.w;
