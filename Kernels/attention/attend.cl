@@ -10,7 +10,7 @@ kernel void attend(
     global const uchar *begin_buffer, ulong begin_offset,
     global const uchar *end_buffer, ulong end_offset,
     global const uchar *table_buffer, ulong table_offset,
-    global const uchar *tables_buffer, ulong tables_offset, uint head_stride,
+    global const uchar *tables_buffer, ulong tables_offset, uint head_stride, uint pool_pages,
     global uchar *y_buffer, ulong y_offset, uint heads, uint kv_heads, float scale)
 {
   const uint head = get_global_id(0) * HEADS, t = get_global_id(1);
@@ -38,7 +38,7 @@ kernel void attend(
         for (uint j = 0; j < REST; j++) rest[h][j] = 0.0f;
       }
     global const element *keys[PAGES];
-    find_pages(pool, table, kv_heads, kv_head, w + begin, w + end, keys);
+    find_pages(pool, table, pool_pages, kv_head, w + begin, w + end, keys);
 
     float16 score[HEADS][PAGES];
     float shrink[HEADS];

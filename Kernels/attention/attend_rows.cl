@@ -17,10 +17,10 @@ typedef struct {
   float rest[HEADS][REST + 1];
 } gathering;
 
-// Gathers what a row sees of one span: the tokens first ..< last.
+// Gathers what a row sees of one span: the tokens first ..< last. The row sees those up to `row_end`.
 static inline void gather_span(
-    gathering *g, const float *q, global const element *pool, global const int *table, uint kv_heads,
-    uint kv_head, int first, int last)
+    gathering *g, const float *q, global const element *pool, global const int *table, uint pool_pages,
+    uint kv_head, int first, int last, int row_end)
 {
   global const element *keys[PAGES];
   global const element *next[PAGES];
@@ -31,28 +31,24 @@ static inline void gather_span(
     for (uint j = 0; j < VECTORS; j++) g->sum[h][j] = (float16)(0.0f);
     for (uint j = 0; j < REST; j++) g->rest[h][j] = 0.0f;
   }
-  find_pages(pool, table, kv_heads, kv_head, first, min(last, first / WINDOW * WINDOW + WINDOW), keys);
+  find_pages(pool, table, pool_pages, kv_head, first, min(last, first / WINDOW * WINDOW + WINDOW), keys);
   for (int w = first / WINDOW * WINDOW; w < last; w += WINDOW) {
     const int begin = max(first - w, 0), end = min(last - w, WINDOW);
     // Of the next window half is fetched with the keys and half with the values.
-    if (w + WINDOW < last)
-      find_pages(pool, table, kv_heads, kv_head, w + WINDOW, min(last, w + 2 * WINDOW), next);
+    if (w + WINDOW < row_end)
+      find_pages(pool, table, pool_pages, kv_head, w + WINDOW, min(row_end, w + 2 * WINDOW), next);
     else
       for (int p = 0; p < PAGES; p++) next[p] = keys[p];
-#define LINES (sizeof(element) / 2)
-#define ASK(page, line)                                                                          \
-  for (uint n = 0; n < LINES; n++)                                                               \
-  ask_for((global const uchar *)next[page] + ((size_t)(line) + n * HEAD_WIDTH) * 64)
-#define WITH_KEYS(line)                                                                          \
+// Part `step` of HEAD_WIDTH of two pages, the first page first: pages side by side are one stream.
+#define ASK(first_page, step)                                                                    \
   do {                                                                                           \
-    ASK(0, line);                                                                                \
-    ASK(1, line);                                                                                \
+    const uint second = (step) >= HEAD_WIDTH / 2;                                                \
+    global const uchar *from = (global const uchar *)next[first_page + second]                   \
+        + ((step) - second * (HEAD_WIDTH / 2)) * sizeof(element) * 64;                           \
+    for (uint n = 0; n < sizeof(element); n++) ask_for(from + n * 64);                           \
   } while (0)
-#define WITH_VALUES(line)                                                                        \
-  do {                                                                                           \
-    ASK(2, line);                                                                                \
-    ASK(3, line);                                                                                \
-  } while (0)
+#define WITH_KEYS(step) ASK(0, step)
+#define WITH_VALUES(step) ASK(2, step)
 #define HEAD(h) min(turn + (h), (uint)(HEADS - 1))
 #define KEY(p, d) load_elements(keys[p] + (d) * PAGE)
 #define QUERY(h, d) q[HEAD(h) * HEAD_WIDTH + (d)]
@@ -127,7 +123,7 @@ kernel void attend_rows(
     global const uchar *begin_buffer, ulong begin_offset,
     global const uchar *end_buffer, ulong end_offset,
     global const uchar *table_buffer, ulong table_offset,
-    global const uchar *tables_buffer, ulong tables_offset, uint head_stride,
+    global const uchar *tables_buffer, ulong tables_offset, uint head_stride, uint pool_pages,
     global uchar *y_buffer, ulong y_offset, uint kv_heads, float scale, uint each)
 {
   const size_t t = get_global_id(1);
@@ -150,7 +146,7 @@ kernel void attend_rows(
     for (int span = begin / SPAN; span * SPAN < end; span++) {
       const int first = max(begin, span * SPAN), last = min(end, span * SPAN + SPAN);
       if (first >= last) break;
-      gather_span(&g, q, pool, table + kv_head * head_stride, kv_heads, kv_head, first, last);
+      gather_span(&g, q, pool, table + kv_head * head_stride, pool_pages, kv_head, first, last, end);
       for (uint h = 0; h < HEADS; h++) {
         float *sums = y + h * HEAD_WIDTH;
         if (first == begin) {
@@ -182,7 +178,7 @@ kernel void attend_parts(
     global const uchar *begin_buffer, ulong begin_offset,
     global const uchar *end_buffer, ulong end_offset,
     global const uchar *table_buffer, ulong table_offset,
-    global const uchar *tables_buffer, ulong tables_offset, uint head_stride,
+    global const uchar *tables_buffer, ulong tables_offset, uint head_stride, uint pool_pages,
     global uchar *parts_buffer, ulong parts_offset, uint spans, uint kv_heads, float scale,
     uint each)
 {
@@ -194,14 +190,14 @@ kernel void attend_parts(
   const int begin = ((global const int *)(begin_buffer + begin_offset))[t];
   const int end = ((global const int *)(end_buffer + end_offset))[t];
   for (uint pair = start; pair < limit; pair++) {
-    const uint kv_head = pair % kv_heads, span = pair / kv_heads;
+    const uint kv_head = pair / spans, span = pair % spans;
     const int first = max(begin, (int)span * SPAN), last = min(end, (int)span * SPAN + SPAN);
     if (first >= last) continue;
     const size_t place = (t * kv_heads + kv_head) * HEADS;
     float q[HEADS * HEAD_WIDTH];
     scale_queries((global const float *)(q_buffer + q_offset) + place * HEAD_WIDTH, scale, q);
     gathering g;
-    gather_span(&g, q, pool, table + kv_head * head_stride, kv_heads, kv_head, first, last);
+    gather_span(&g, q, pool, table + kv_head * head_stride, pool_pages, kv_head, first, last, end);
     for (uint h = 0; h < HEADS; h++) {
       global float *part =
           (global float *)(parts_buffer + parts_offset) + ((place + h) * spans + span) * PART;

@@ -69,7 +69,7 @@ kernel void attend_tiles(
     global const uchar *begin_buffer, ulong begin_offset,
     global const uchar *end_buffer, ulong end_offset,
     global const uchar *table_buffer, ulong table_offset,
-    global const uchar *tables_buffer, ulong tables_offset, uint head_stride,
+    global const uchar *tables_buffer, ulong tables_offset, uint head_stride, uint pool_pages,
     global uchar *y_buffer, ulong y_offset, uint rows, uint heads, uint kv_heads, float scale)
 {
   const uint kv_head = get_global_id(0), turn_of = get_global_id(1), tiles = get_global_size(1);
@@ -129,7 +129,7 @@ kernel void attend_tiles(
       for (int w = span_begin / WINDOW * WINDOW; w < span_end; w += WINDOW) {
         const int first = max(span_begin, w), last = min(span_end, w + WINDOW);
         global const element *pages[PAGES];
-        find_pages(pool, pages_of, kv_heads, kv_head, first, last, pages);
+        find_pages(pool, pages_of, pool_pages, kv_head, first, last, pages);
         for (uint d = 0; d < HEAD_WIDTH; d++)
 #pragma unroll
           for (int p = 0; p < PAGES; p++)

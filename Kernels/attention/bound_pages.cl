@@ -20,15 +20,15 @@
 kernel void bound_pages(
     global const uchar *slots_buffer, ulong slots_offset,
     global const uchar *pool_buffer, ulong pool_offset,
-    global uchar *bounds_buffer, ulong bounds_offset, uint kv_heads, uint each)
+    global uchar *bounds_buffer, ulong bounds_offset, uint kv_heads, uint pool_pages, uint each)
 {
   const int slot = ((global const int *)(slots_buffer + slots_offset))[get_global_id(1)];
   if (slot < 0 || slot % PAGE != PAGE - 1) return;
   const uint first = get_global_id(0) * each, limit = min(first + each, kv_heads);
   for (uint kv_head = first; kv_head < limit; kv_head++) {
-    const size_t place = (size_t)(slot / PAGE) * kv_heads + kv_head;
-    global const element *keys =
-        (global const element *)(pool_buffer + pool_offset) + place * 2 * PAGE * HEAD_WIDTH;
+    const size_t page = slot / PAGE, place = page * kv_heads + kv_head;
+    global const element *keys = (global const element *)(pool_buffer + pool_offset)
+        + ((size_t)kv_head * pool_pages + page) * 2 * PAGE * HEAD_WIDTH;
     global element *bounds = (global element *)(bounds_buffer + bounds_offset) + place * 2 * SIDE;
     for (uint d = 0; d < SIDE; d++) {
       float least = 0.0f, largest = 0.0f;

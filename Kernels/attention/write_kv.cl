@@ -1,8 +1,8 @@
 // Keys and values of the step's rows → the page pool.
 //
-//   pool      page 0                       page 1 …
-//   page      kv head 0 | kv head 1 | …
-//   kv head   keys [width][16 tokens] | values [16 tokens][width]
+//   pool      kv head 0          kv head 1 …
+//   kv head   page 0 | page 1 | …                                    (pool_pages of them)
+//   page      keys [width][16 tokens] | values [16 tokens][width]
 //
 //   k, v  f32 [t * heads * width + head * width + d];  slots i32 [t]: token slot % 16 of page
 //   slot / 16. A row with a negative slot is not kept.
@@ -29,7 +29,7 @@ typedef float element;
 kernel void write_kv(
     global const uchar *k_buffer, ulong k_offset, global const uchar *v_buffer, ulong v_offset,
     global const uchar *slots_buffer, ulong slots_offset,
-    global uchar *pool_buffer, ulong pool_offset, uint heads, uint width)
+    global uchar *pool_buffer, ulong pool_offset, uint pool_pages, uint heads, uint width)
 {
   const uint head = get_global_id(0);
   const size_t t = get_global_id(1);
@@ -43,7 +43,7 @@ kernel void write_kv(
   const uint token = slot % PAGE;
   const size_t half_block = PAGE * (size_t)width;
   global element *keys = (global element *)(pool_buffer + pool_offset)
-      + ((size_t)(slot / PAGE) * heads + head) * 2 * half_block;
+      + ((size_t)head * pool_pages + slot / PAGE) * 2 * half_block;
   global element *values = keys + half_block;
   uint d = 0;
 #if VNNI && ELEMENT == F16

@@ -1,9 +1,9 @@
 // Paged attention: what its kernels share. The host puts this text after the prelude where a program
 // asks for it.
 //
-//   pool      page 0                       page 1 …
-//   page      kv head 0 | kv head 1 | …
-//   kv head   keys [width][16 tokens] | values [16 tokens][width]
+//   pool      kv head 0          kv head 1 …
+//   kv head   page 0 | page 1 | …                                    (pool_pages of them)
+//   page      keys [width][16 tokens] | values [16 tokens][width]
 //
 //   q, y   f32 [t * heads * width + head * width + d]
 //   row t sees the tokens [begin[t], end[t]) of its sequence; token p lies in page
@@ -94,14 +94,14 @@ static inline void ask_for(global const void *line)
 
 // Where the pages of a window begin for a kv head. Those that nobody sees stand for their neighbours.
 static inline void find_pages(
-    global const element *pool, global const int *table, uint kv_heads, uint kv_head, int first,
+    global const element *pool, global const int *table, uint pool_pages, uint kv_head, int first,
     int last, global const element **pages)
 {
   const int start = first / WINDOW * PAGES;
 UNROLL
   for (int p = 0; p < PAGES; p++) {
     const int page = table[clamp(start + p, first / PAGE, (last - 1) / PAGE)];
-    pages[p] = pool + ((size_t)page * kv_heads + kv_head) * (2 * PAGE * HEAD_WIDTH);
+    pages[p] = pool + ((size_t)kv_head * pool_pages + page) * (2 * PAGE * HEAD_WIDTH);
   }
 }
 

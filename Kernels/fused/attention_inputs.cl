@@ -68,7 +68,7 @@ kernel void attention_inputs(
     global const uchar *frequencies_buffer, ulong frequencies_offset,
     global uchar *pool_buffer, ulong pool_offset,
     global uchar *y_buffer, ulong y_offset,
-    uint heads, uint kv_heads, uint dimensions, float magnitude, uint units_each)
+    uint heads, uint kv_heads, uint pool_pages, uint dimensions, float magnitude, uint units_each)
 {
   X_ROW(x, x_buffer + x_offset, norm_buffer + norm_offset, epsilon);
   const float position = (float)((global const int *)(positions_buffer + positions_offset))[0];
@@ -102,7 +102,7 @@ kernel void attention_inputs(
     } else if (slot >= 0) {
       const uint token = slot % PAGE;
       global element *block = (global element *)(pool_buffer + pool_offset)
-          + ((size_t)(slot / PAGE) * kv_heads + head) * 2 * PAGE * HEAD_WIDTH;
+          + ((size_t)head * pool_pages + slot / PAGE) * 2 * PAGE * HEAD_WIDTH;
       for (uint d = 0; d < HEAD_WIDTH; d++)
         STORE(numbers[d], kind == 1 ? d * PAGE + token : (PAGE + token) * HEAD_WIDTH + d, block);
     }

@@ -7,7 +7,7 @@ extension CPUDevice {
   func writeKV(_ layout: KVLayout, _ bound: borrowing BoundInstruction) {
     var arguments = cpu_write_kv_arguments(
       k: bound.floats(input: 0), v: bound.floats(input: 1), slots: bound.integers(input: 2),
-      rows: bound.rows, pool: layout.pool(at: bound.outputAddress))
+      rows: bound.rows, pool: bound.pool(layout, at: bound.outputAddress, bound.output))
     cpu_write_kv(instructions.kernels, threads.handle, &arguments)
   }
 
@@ -22,7 +22,8 @@ extension CPUDevice {
   ) {
     let parts = bound.workspace
     var arguments = cpu_attend_arguments(
-      q: bound.floats(input: 0), pool: layout.pool(at: bound.bytes(input: 1)),
+      q: bound.floats(input: 0),
+      pool: bound.pool(layout, at: bound.bytes(input: 1), bound.inputs[1]),
       begin: bound.integers(input: 2), end: bound.integers(input: 3),
       table: bound.integers(input: 4), tables: bound.integers(input: 5),
       head_stride: attention.tableStride, rows: bound.rows, heads: attention.headCount,
@@ -34,8 +35,13 @@ extension CPUDevice {
   }
 }
 
-extension KVLayout {
-  func pool(at pages: UnsafeMutableRawPointer?) -> cpu_kv_pool {
-    cpu_kv_pool(pages: pages, half: element == .f16, heads: headCount, head_width: headWidth)
+extension BoundInstruction {
+  /// A page pool whose pages `operand` counts, or their bounds.
+  func pool(
+    _ layout: KVLayout, at pages: UnsafeMutableRawPointer?, _ operand: Operand
+  ) -> cpu_kv_pool {
+    cpu_kv_pool(
+      pages: pages, page_count: rows(operand), half: layout.element == .f16,
+      heads: layout.headCount, head_width: layout.headWidth)
   }
 }

@@ -51,7 +51,9 @@ struct BoundInstruction: ~Copyable {
     sizes[output.format.countsPages ? inputs[0].rows : output.rows]
   }
 
-  func rows(input index: Int) -> Int { sizes[inputs[index].rows] }
+  func rows(input index: Int) -> Int { rows(inputs[index]) }
+
+  func rows(_ operand: Operand) -> Int { sizes[operand.rows] }
 
   func bytes(input index: Int) -> UnsafeMutableRawPointer? { inputBytes[index].baseAddress }
 

@@ -7,7 +7,8 @@ extension CPUDevice {
   func boundPages(_ layout: KVLayout, _ bound: borrowing BoundInstruction) {
     var arguments = cpu_bound_pages_arguments(
       slots: bound.integers(input: 0), rows: bound.rows,
-      pool: layout.pool(at: bound.bytes(input: 1)), bounds: bound.outputAddress)
+      pool: bound.pool(layout, at: bound.bytes(input: 1), bound.inputs[1]),
+      bounds: bound.outputAddress)
     cpu_bound_pages(instructions.kernels, threads.handle, &arguments)
   }
 
@@ -16,7 +17,8 @@ extension CPUDevice {
     _ attention: Attention, _ layout: KVLayout, _ bound: borrowing BoundInstruction
   ) {
     var arguments = cpu_score_pages_arguments(
-      q: bound.floats(input: 0), pool: layout.pool(at: nil), bounds: bound.bytes(input: 1),
+      q: bound.floats(input: 0), pool: bound.pool(layout, at: nil, bound.inputs[1]),
+      bounds: bound.bytes(input: 1),
       end: bound.integers(input: 2), table: bound.integers(input: 3),
       tables: bound.integers(input: 4), rows: bound.rows, heads: attention.headCount,
       scale: attention.scale, count: attention.pages?.count ?? 0,

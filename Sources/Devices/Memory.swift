@@ -72,12 +72,13 @@ package struct Operand: Sendable, Hashable {
 /// How keys and values of one layer lie in a page pool.
 ///
 /// ```
-/// pool      page 0                       page 1 …
-/// page      kv head 0 | kv head 1 | …
-/// kv head   keys [headWidth][16 tokens] | values [16 tokens][headWidth]
+/// pool      kv head 0          kv head 1 …
+/// kv head   page 0 | page 1 | …
+/// page      keys [headWidth][16 tokens] | values [16 tokens][headWidth]
 /// ```
 ///
-/// Keys are transposed inside a page, so that one vector holds one element of 16 tokens.
+/// Keys are transposed inside a page, so that one vector holds one element of 16 tokens. Attention goes
+/// through one kv head after the other, so a head's pages lie side by side: a run of pages is one stream.
 package struct KVLayout: Sendable, Hashable {
   /// The element type of keys and values.
   package enum Element: String, Sendable, Hashable, CaseIterable {

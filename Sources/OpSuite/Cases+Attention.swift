@@ -154,7 +154,7 @@ extension OpSuite {
       let page = Int(table[token / KVLayout.pageTokens])
       let lane = token % KVLayout.pageTokens
       for head in 0..<layout.headCount {
-        let block = (page * layout.headCount + head) * 2 * half
+        let block = (head * pages + page) * 2 * half
         for (d, value) in data.floats(layout.headWidth).enumerated() {
           elements[block + d * KVLayout.pageTokens + lane] = value
         }

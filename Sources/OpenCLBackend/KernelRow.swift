@@ -114,6 +114,8 @@ package enum Measure: Sendable {
   /// Spans of tokens that rows may see, and those of all kv heads.
   case spans
   case kvHeadSpans
+  /// Pages of the pool.
+  case poolPages
   /// Pages that a row reads at most, and how far the page tables of kv heads are apart.
   case chosenPages
   case tableStride

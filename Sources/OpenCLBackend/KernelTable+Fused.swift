@@ -96,7 +96,7 @@ extension KernelTable {
           ],
           arguments: [.input(0)] + norm(inputs.norms) + layers + [
             .input(1), .input(2), .part(rope, .weight(0)), .input(3), .output, .count(.heads),
-            .count(.kvHeads), .part(rope, .count(.ropeDimensions)),
+            .count(.kvHeads), .count(.poolPages), .part(rope, .count(.ropeDimensions)),
             .part(rope, .number(.magnitude)), .each,
           ],
           x: Extent(.headUnits, spreads: true), rowLimit: 1)

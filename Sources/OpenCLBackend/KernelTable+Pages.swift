@@ -28,7 +28,9 @@ extension KernelTable {
       kind: .boundPages(element), variant: "row", program: "attention/bound_pages",
       entry: "bound_pages", shared: ["common/attention"],
       defines: [type, Define("HEAD_WIDTH", .headWidth), Define("UNROLLED", 0)],
-      arguments: [.input(0), .input(1), .output, .count(.kvHeads), .each],
+      arguments: [
+        .input(0), .input(1), .output, .count(.kvHeads), .count(.poolPages), .each,
+      ],
       x: Extent(.kvHeads, spreads: true), y: Extent(.rows))
   }
 

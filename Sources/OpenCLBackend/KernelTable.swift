@@ -158,7 +158,8 @@ package enum KernelTable {
       kind: .writeKV(element), variant: "row", program: "attention/write_kv", entry: "write_kv",
       defines: [type],
       arguments: [
-        .input(0), .input(1), .input(2), .output, .count(.kvHeads), .count(.headWidth),
+        .input(0), .input(1), .input(2), .output, .count(.poolPages), .count(.kvHeads),
+        .count(.headWidth),
       ],
       x: Extent(.kvHeads), y: Extent(.rows))
     var writeOnCPU = write
@@ -179,7 +180,9 @@ package enum KernelTable {
   }
 
   /// What attention reads.
-  private static let seen: [Argument] = (0..<6).map { .input($0) } + [.count(.tableStride)]
+  private static let seen: [Argument] = (0..<6).map { .input($0) } + [
+    .count(.tableStride), .count(.poolPages),
+  ]
 
   /// Attention where private memory is cheap: spans of few rows apart, one row whole, tiles of many.
   private static func attendOnCPU(

@@ -23,6 +23,7 @@ struct Measures {
     case .headsShared: heads.count / heads.kv
     case .spans: spans
     case .kvHeadSpans: heads.kv * spans
+    case .poolPages: poolPages
     case .chosenPages: attention?.pages?.count ?? 0
     case .tableStride: attention?.tableStride ?? 0
     case .scoreStride: scoreStride
@@ -118,6 +119,12 @@ struct Measures {
       (attention.headCount, attention.kvHeadCount, attention.headWidth)
     default: preconditionFailure("\(operation.name) has no heads")
     }
+  }
+
+  private var poolPages: Int {
+    (instruction.inputs + [instruction.output]).first {
+      if case .pages = $0.format { true } else { false }
+    }.map { sizes[$0.rows] } ?? 0
   }
 
   /// Spans that the step's rows may see: those of the pool where nobody has counted.

@@ -26,15 +26,15 @@ struct VisibleTokens {
 }
 
 extension KVLayout {
-  /// Byte offset of element `d` of the key of `slot` in the pool.
-  func keyOffset(slot: Int, head: Int, _ d: Int) -> Int {
-    let block = slot / Self.pageTokens * headCount + head
+  /// Byte offset of element `d` of the key of `slot` in a pool of `pages` pages.
+  func keyOffset(slot: Int, head: Int, _ d: Int, pages: Int) -> Int {
+    let block = head * pages + slot / Self.pageTokens
     return (block * 2 * halfBlock + d * Self.pageTokens + slot % Self.pageTokens) * element.bytes
   }
 
-  /// Byte offset of element `d` of the value of `slot` in the pool.
-  func valueOffset(slot: Int, head: Int, _ d: Int) -> Int {
-    let block = slot / Self.pageTokens * headCount + head
+  /// Byte offset of element `d` of the value of `slot` in a pool of `pages` pages.
+  func valueOffset(slot: Int, head: Int, _ d: Int, pages: Int) -> Int {
+    let block = head * pages + slot / Self.pageTokens
     return (block * 2 * halfBlock + halfBlock + slot % Self.pageTokens * headWidth + d)
       * element.bytes
   }
@@ -57,7 +57,7 @@ extension KVLayout {
 /// Stores each row's key and value at its slot.
 func writeKV(
   _ layout: KVLayout, keys: Matrix<Float>, values: Matrix<Float>, slots: Matrix<Int32>,
-  into pool: UnsafeMutableRawBufferPointer
+  into pool: UnsafeMutableRawBufferPointer, pages: Int
 ) {
   for row in 0..<keys.rows {
     let slot = Int(slots[row][0])
@@ -65,8 +65,10 @@ func writeKV(
     for head in 0..<layout.headCount {
       for d in 0..<layout.headWidth {
         let column = head * layout.headWidth + d
-        layout.store(keys[row][column], pool, layout.keyOffset(slot: slot, head: head, d))
-        layout.store(values[row][column], pool, layout.valueOffset(slot: slot, head: head, d))
+        layout.store(
+          keys[row][column], pool, layout.keyOffset(slot: slot, head: head, d, pages: pages))
+        layout.store(
+          values[row][column], pool, layout.valueOffset(slot: slot, head: head, d, pages: pages))
       }
     }
   }
@@ -81,7 +83,8 @@ func writeKV(
 /// wherever there is time for it.
 func attend(
   _ attention: Attention, _ layout: KVLayout, queries: Matrix<Float>,
-  pool: UnsafeRawBufferPointer, _ visible: VisibleTokens, into output: Matrix<Float>
+  pool: UnsafeRawBufferPointer, pages: Int, _ visible: VisibleTokens,
+  into output: Matrix<Float>
 ) {
   let width = attention.headWidth
   let group = attention.headCount / attention.kvHeadCount
@@ -96,14 +99,16 @@ func attend(
           let slots = seen.map { visible.slot(row, $0, kvHead: head / group) }
           let scores = slots.map { slot in
             query.indices.reduce(into: Float(0)) { sum, d in
-              let key = layout.load(pool, layout.keyOffset(slot: slot, head: head / group, d))
+              let key = layout.load(
+                pool, layout.keyOffset(slot: slot, head: head / group, d, pages: pages))
               sum = PortableMath.fma(key, query[d], sum)
             }
           }
           let weights = part.weigh(scores, firstLane: seen.lowerBound)
           for (weight, slot) in zip(weights, slots) {
             part.add(weight) { d in
-              layout.load(pool, layout.valueOffset(slot: slot, head: head / group, d))
+              layout.load(
+                pool, layout.valueOffset(slot: slot, head: head / group, d, pages: pages))
             }
           }
         }

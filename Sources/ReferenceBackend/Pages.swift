@@ -11,7 +11,7 @@ extension KVLayout {
 
 /// Bounds of each page whose last token is among the rows.
 func boundPages(
-  _ layout: KVLayout, slots: Matrix<Int32>, pool: UnsafeRawBufferPointer,
+  _ layout: KVLayout, slots: Matrix<Int32>, pool: UnsafeRawBufferPointer, pages: Int,
   into bounds: UnsafeMutableRawBufferPointer
 ) {
   for row in 0..<slots.rows {
@@ -24,7 +24,7 @@ func boundPages(
           d < layout.headWidth
           ? (0..<KVLayout.pageTokens).map { token in
             let slot = page * KVLayout.pageTokens + token
-            return layout.load(pool, layout.keyOffset(slot: slot, head: head, d))
+            return layout.load(pool, layout.keyOffset(slot: slot, head: head, d, pages: pages))
           } : [0]
         for (largest, bound) in [(false, keys.min()), (true, keys.max())] {
           let offset = layout.boundOffset(page: page, head: head, largest: largest, d)

@@ -126,11 +126,11 @@ package final class ReferenceDevice: Device {
     case .writeKV(let layout):
       writeKV(
         layout, keys: floats(inputs[0]), values: floats(inputs[1]), slots: integers(inputs[2]),
-        into: memory.bytes(output.region))
+        into: memory.bytes(output.region), pages: sizes[output.rows])
     case .boundPages(let layout):
       boundPages(
         layout, slots: integers(inputs[0]),
-        pool: UnsafeRawBufferPointer(memory.bytes(inputs[1].region)),
+        pool: UnsafeRawBufferPointer(memory.bytes(inputs[1].region)), pages: sizes[inputs[1].rows],
         into: memory.bytes(output.region))
     case .scorePages(let attention, let layout):
       scorePages(
@@ -147,7 +147,8 @@ package final class ReferenceDevice: Device {
         tables: list(inputs[5]), headStride: attention.tableStride)
       attend(
         attention, layout, queries: floats(inputs[0]),
-        pool: UnsafeRawBufferPointer(memory.bytes(inputs[1].region)), visible,
+        pool: UnsafeRawBufferPointer(memory.bytes(inputs[1].region)), pages: sizes[inputs[1].rows],
+        visible,
         into: floats(output))
     case .fused:
       for part in instruction.expansion { run(part, sizes) }

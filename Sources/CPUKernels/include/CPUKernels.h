@@ -200,10 +200,12 @@ void cpu_quantize(const cpu_kernels *kernels, cpu_pool *pool,
 
 // Pages of 16 tokens:
 //
-//   page      kv head 0 | kv head 1 | ...
-//   kv head   keys [head_width][16] | values [16][head_width]
+//   pool      kv head 0          kv head 1 ...
+//   kv head   page 0 | page 1 | ...
+//   page      keys [head_width][16] | values [16][head_width]
 typedef struct {
   void *pages;
+  size_t page_count;
   bool half; // f16, or else f32
   size_t heads;
   size_t head_width;

@@ -48,7 +48,7 @@ static void write_kv(const void *arguments, size_t first, size_t last) {
     for (size_t h = 0; h < pool->heads; h++) {
       const float *k = a->k + (r * pool->heads + h) * width;
       const float *v = a->v + (r * pool->heads + h) * width;
-      uint8_t *keys = (uint8_t *)pool->pages + (page * pool->heads + h) * block;
+      uint8_t *keys = (uint8_t *)pool->pages + (h * pool->page_count + page) * block;
       uint8_t *values = keys + block / 2;
       for (size_t i = 0; i < width; i += LANES) {
         size_t n = width - i < LANES ? width - i : LANES;
@@ -99,12 +99,12 @@ typedef struct {
   const uint8_t *next[WINDOW_PAGES];
 } window;
 
-// One line of two pages; a page of floats has twice as many as one of halves.
-INLINE void fetch(bool half, const uint8_t *const next[2], size_t line, size_t width) {
-  for (int p = 0; p < 2; p++) {
-    __builtin_prefetch(next[p] + line * 64);
-    if (!half) __builtin_prefetch(next[p] + (width + line) * 64);
-  }
+// Part `step` of `width` of two pages, the first page first: pages that lie side by side are one stream,
+// which is what memory does best. A page of floats has twice as many lines as one of halves.
+INLINE void fetch(bool half, const uint8_t *const next[2], size_t step, size_t width) {
+  size_t lines = half ? 2 : 4, page = step >= width / 2;
+  const uint8_t *from = next[page] + (step - page * (width / 2)) * lines * 64;
+  for (size_t n = 0; n < lines; n++) __builtin_prefetch(from + n * 64);
 }
 
 // The scores of `queries` queries against `pages` pages (both constants); element d + 1 of a page is
@@ -150,8 +150,7 @@ INLINE void gather_tile(bool half, int queries, int vectors, gathering *s, size_
     for (; t < end; t++, value += width * size) {
       vf v[TILE_VECTORS];
       if (next) {
-        size_t line = d + t * (size_t)vectors * LANES / WINDOW;
-        fetch(half, next, line, width);
+        fetch(half, next, d + t * (size_t)vectors * LANES / WINDOW, width);
       }
       for (int c = 0; c < vectors; c++) v[c] = kv_load(half, value, (size_t)(c * LANES));
       for (int j = 0; j < queries; j++) {
@@ -301,11 +300,11 @@ INLINE int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
 INLINE void find_pages(const cpu_attend_arguments *a, const int32_t *table, size_t kv_head,
                        int32_t first, int32_t last, const uint8_t *pages[WINDOW_PAGES]) {
   size_t block = head_bytes(&a->pool);
-  const uint8_t *base = (const uint8_t *)a->pool.pages + kv_head * block;
+  const uint8_t *base = (const uint8_t *)a->pool.pages + kv_head * a->pool.page_count * block;
   int32_t start = first / WINDOW * WINDOW_PAGES;
   for (int32_t p = 0; p < WINDOW_PAGES; p++) {
     int32_t page = least(most(start + p, first / PAGE), (last - 1) / PAGE);
-    pages[p] = base + (size_t)table[page] * a->pool.heads * block;
+    pages[p] = base + (size_t)table[page] * block;
   }
 }
 

@@ -16,7 +16,7 @@ static void bound_pages(const void *arguments, size_t first, size_t last) {
     if (a->slots[r] < 0 || a->slots[r] % PAGE != PAGE - 1) continue;
     size_t page = (size_t)a->slots[r] / PAGE;
     for (size_t h = 0; h < pool->heads; h++) {
-      const uint8_t *keys = (const uint8_t *)pool->pages + (page * pool->heads + h) * block;
+      const uint8_t *keys = (const uint8_t *)pool->pages + (h * pool->page_count + page) * block;
       uint8_t *least_of = (uint8_t *)a->bounds + (page * pool->heads + h) * 2 * side * size;
       for (size_t d = 0; d < side; d++) {
         float low = 0, high = 0;
