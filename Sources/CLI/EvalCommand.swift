@@ -14,8 +14,8 @@ struct EvalCommand: AsyncParsableCommand {
       passkey: a question for a number that is hidden in the prompt, window by window further behind.
       recall: a question for one of eight numbers that are hidden in the prompt.
 
-      'beside full' is the difference to the policy full on the same windows with the standard error of the \
-      pairs. With --json that error is standard_error, but where there is no full it is the mean's own.
+      The column 'beside full' has the difference to the policy full on the same windows, with the standard \
+      error of the pairs. With --json that error is standard_error, but where there is no full it is the mean's own.
 
       Examples:
         apus eval continuation model.gguf -f wiki.txt --policies full,quest,sinks --budgets 256,1024
