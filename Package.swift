@@ -75,6 +75,7 @@ let package = Package(
     room("Residency"),
     room("Scheduling", "Residency"),
     room("Sampling"),
+    room("Evaluation"),
     room(
       "Runtime", "Planning", "Devices", "Residency", "Scheduling", "Sampling", "ModelGraph",
       "Tensors"),
@@ -84,7 +85,7 @@ let package = Package(
       "Apus", "Runtime", "Models", "GGUF", "Tokenization", "OpSuite", "ReferenceBackend",
       "CPUBackend", "OpenCLBackend", "DiskCache", "Planning", "Profiling", "Scheduling",
       "Residency",
-      "Sampling", "Devices", "ModelGraph", "Tensors"),
+      "Sampling", "Evaluation", "Devices", "ModelGraph", "Tensors"),
     .executableTarget(
       name: "CLI",
       dependencies: [
@@ -119,6 +120,7 @@ let package = Package(
     tests("ResidencyTests", "Residency"),
     tests("SchedulingTests", "Scheduling", "Residency"),
     tests("SamplingTests", "Sampling", "TestSupport"),
+    tests("EvaluationTests", "Evaluation"),
     tests(
       "RuntimeTests", "Runtime", "ReferenceBackend", "Models", "Planning", "Devices", "GGUF",
       "Scheduling", "Sampling", "ModelGraph", "Tensors", "TestSupport"),

@@ -13,6 +13,7 @@ extension Activations: ExpressibleByArgument {}
 extension LoadMode: ExpressibleByArgument {}
 extension PersistentKernel: ExpressibleByArgument {}
 extension KVPolicy: ExpressibleByArgument {}
+extension EvaluationTask: ExpressibleByArgument {}
 
 /// Which tokens of the cache a new token reads.
 struct PolicyArguments: ParsableArguments {

@@ -226,6 +226,10 @@ import Testing
       ["plan", path, "--device", "cpu"], ["devices"], ["devices", "--json"],
       ["devices", "--check", "--tiny", "--device", "cpu"],
       ["perplexity", path, "-f", path, "-c", "4", "--windows", "1", "--device", "cpu"],
+      [
+        "eval", "copy", path, "-f", path, "-c", "32", "--score", "4", "--windows", "2",
+        "--policies", "full", "--device", "cpu",
+      ],
       ["chat", path, "-n", "1", "--device", "cpu"], ["--help"], ["help", "run"], ["--version"],
       ["--generate-completion-script", "bash"],
     ]

@@ -13,6 +13,7 @@ enum House {
     ("Tokenization", everythingButItself, "it knows text, nothing else"),
     ("Sampling", everythingButItself, "it is values in, values out"),
     ("Residency", everythingButItself, "it is values in, values out"),
+    ("Evaluation", everythingButItself, "it is values in, values out"),
     ("DiskCache", everythingButItself, "it keeps bytes, whatever they mean"),
     ("Scheduling", everythingButItself.subtracting(["Residency"]), "it cannot see a tensor"),
     ("GGUF", everythingButItself.subtracting(["Tensors"]), "it knows nothing of models"),
@@ -43,7 +44,7 @@ enum House {
     "Tensors", "GGUF", "Tokenization", "ModelGraph", "Models", "Devices", "ReferenceBackend",
     "CPUBackend", "CPUKernels", "WeightTiles", "COpenBLAS", "OpenCLBackend", "COpenCL", "Kernels",
     "DiskCache", "OpSuite", "Planning", "Profiling", "Residency", "Scheduling", "Sampling",
-    "Runtime", "Apus", "CLI",
+    "Evaluation", "Runtime", "Apus", "CLI",
   ]
 
   /// Words that only some rooms may say, in code or in a comment.
