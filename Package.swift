@@ -123,7 +123,7 @@ let package = Package(
     tests("EvaluationTests", "Evaluation"),
     tests(
       "RuntimeTests", "Runtime", "ReferenceBackend", "Models", "Planning", "Devices", "GGUF",
-      "Scheduling", "Sampling", "ModelGraph", "Tensors", "TestSupport"),
+      "Scheduling", "Sampling", "Residency", "ModelGraph", "Tensors", "TestSupport"),
     tests(
       "ArchitectureTests", "Runtime", "ReferenceBackend", "CPUBackend", "OpenCLBackend", "COpenCL",
       "Models", "Planning", "Devices", "DiskCache", "GGUF", "ModelGraph", "Residency", "Sampling",

@@ -32,6 +32,11 @@ public struct GenerationSummary: Sendable {
   public var timeToFirstToken: Duration
   /// From the first token to the last.
   public var decodeTime: Duration
+  /// Tokens that were proposed from the text and computed along, where
+  /// ``GenerationOptions/speculation`` asks for it.
+  public var proposedTokens = 0
+  /// Those of them that the model picked.
+  public var acceptedTokens = 0
 
   /// Tokens per second after the first, or nil where there are too few.
   public var tokensPerSecond: Double? {
@@ -141,7 +146,8 @@ extension LanguageModel {
     if sampling.dry.isActive { sampling.dry.breakers = sequenceBreakers(options.dryBreakers) }
     return GenerationRequest(
       prompt: try tokens(of: prompt), sampling: sampling, limit: options.limit,
-      endTokens: text.tokenizer.endOfGeneration, keepsCache: prompt.keepsCache)
+      endTokens: text.tokenizer.endOfGeneration, keepsCache: prompt.keepsCache,
+      speculation: options.speculation)
   }
 
   /// Breakers in tokens, found once for each set of texts.
@@ -224,5 +230,7 @@ extension GenerationSummary {
     tokens = report.generatedTokens
     timeToFirstToken = report.timeToFirstToken
     decodeTime = report.decodeTime
+    proposedTokens = report.proposedTokens
+    acceptedTokens = report.acceptedTokens
   }
 }

@@ -46,6 +46,14 @@ public struct GenerationOptions: Sendable {
   public var logitBias: [Int32: Float] = [:]
   /// The same seed gives the same text on the same device.
   public var seed: UInt64 = 0
+  /// Tokens at most that are proposed at once by what followed the last tokens where they occurred before, and
+  /// computed along with the one that was picked (prompt lookup); 0 is off. Those that are picked then take no
+  /// step of their own, which is faster where a reply repeats its prompt.
+  ///
+  /// Each token is picked as it is without, by the same random numbers, so a reply is distributed as it is without;
+  /// with ``Activations/int8`` it is the same reply. The model has to be loaded with
+  /// ``LoadOptions/outputRows`` of one more, and with ``KVPolicy/full``.
+  public var speculation = 0
 
   /// The defaults.
   public init() {}
@@ -77,6 +85,9 @@ public struct GenerationOptions: Sendable {
   /// A sentence about the first value that makes no sense, or nil.
   public var complaint: String? {
     if limit < 0 { return "the number of tokens (-n) must be 0 or more" }
+    if speculation < 0 {
+      return "the number of proposed tokens (--speculate) must be 0 (off) or more"
+    }
     if dryBreakers.contains(where: { $0.isEmpty || $0.utf8.count > 40 }) {
       return "a DRY sequence breaker has at least one byte and at most 40"
     }

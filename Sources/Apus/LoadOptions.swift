@@ -94,7 +94,8 @@ public struct LoadOptions: Sendable {
   public var threads: Int?
   /// Arithmetic of quantised layers.
   public var activations: Activations = .int8
-  /// Rows with logits in one step at most; scoring wants many, generation one.
+  /// Rows with logits in one step at most; scoring wants many, generation one, and with
+  /// ``GenerationOptions/speculation`` one more than are proposed.
   public var outputRows = 1
 
   /// Tokens of a prompt that are computed at once, at most: more need more scratch memory, and a

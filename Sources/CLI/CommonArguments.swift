@@ -72,10 +72,13 @@ struct ReplyArguments: ParsableArguments {
   }
 
   /// Options of sampling, with these.
-  func options(_ sampling: SamplingArguments, limit standard: Int) -> GenerationOptions {
+  func options(
+    _ sampling: SamplingArguments, _ speculation: SpeculationArguments, limit standard: Int
+  ) -> GenerationOptions {
     var options = sampling.options
     options.limit = limit == -1 ? .max : limit ?? standard
     options.stops = stop
+    options.speculation = speculation.speculate
     return options
   }
 }

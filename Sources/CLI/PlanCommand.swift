@@ -32,12 +32,15 @@ struct PlanCommand: AsyncParsableCommand {
 
   @OptionGroup var output: OutputArguments
 
+  @OptionGroup var speculation: SpeculationArguments
+
   @OptionGroup var load: LoadArguments
 
   func run() async throws {
     let path = try source.path
     var options = load.options
     options.contextLength = context.context
+    try speculation.set(&options)
     let plan = try MemoryPlan(path: path, options: options)
     let checks = check ? try await checks(of: plan, path, options) : []
     if output.json {

@@ -40,6 +40,8 @@ struct RunCommand: AsyncParsableCommand {
 
   @OptionGroup(title: "Sampling") var sampling: SamplingArguments
 
+  @OptionGroup var speculation: SpeculationArguments
+
   @OptionGroup var load: LoadArguments
 
   func validate() throws {
@@ -53,6 +55,7 @@ struct RunCommand: AsyncParsableCommand {
     let path = try source.path
     var loadOptions = load.options
     loadOptions.contextLength = context.context
+    try speculation.set(&loadOptions)
     if placement {
       let model = try await LanguageModel.load(path, options: loadOptions)
       printPlacement(model)
@@ -91,7 +94,7 @@ struct RunCommand: AsyncParsableCommand {
     let prompt: Prompt =
       isChat
       ? .chat(user: String(decoding: bytes, as: UTF8.self), system: reply.system) : .raw(bytes)
-    let options = reply.options(sampling, limit: 128)
+    let options = reply.options(sampling, speculation, limit: 128)
     var answer = ""
     var summary: GenerationSummary?
     let events = model.generate(
@@ -109,17 +112,18 @@ struct RunCommand: AsyncParsableCommand {
     Terminal.write("\n")
     if Terminal.isGone { return }
     if let remark = summary.finish.remark { Terminal.note("apus: \(remark)") }
-    Terminal.note(summaryLine(model, summary, memory))
+    Terminal.note(summaryLine(model, summary, memory, summary.acceptance(options)))
   }
 
   private func summaryLine(
-    _ model: LanguageModel, _ summary: GenerationSummary, _ memory: MemoryUsage
+    _ model: LanguageModel, _ summary: GenerationSummary, _ memory: MemoryUsage,
+    _ acceptance: String
   ) -> String {
     let mapped = memory.mapped > 0 ? " + \(ByteCount(memory.mapped)) mapped" : ""
     let speed = summary.tokensPerSecond.map { "\(tenths($0)) tokens/s" } ?? "one token"
     return "[\(model.name.inOneLine) · \(model.device.name): \(model.device.hardware) · "
       + "\(model.device.driver) · first token after "
-      + "\(tenths(summary.timeToFirstToken / .milliseconds(1))) ms · \(speed) · "
+      + "\(tenths(summary.timeToFirstToken / .milliseconds(1))) ms · \(speed)\(acceptance) · "
       + "\(ByteCount(memory.buffers))\(mapped)]"
   }
 }
@@ -144,6 +148,8 @@ private struct RunReport: Encodable {
   var tokens: Int
   var time_to_first_token_ms: Double
   var tokens_per_second: Double?
+  var proposed_tokens: Int
+  var accepted_tokens: Int
   var allocated_bytes: Int
   var mapped_bytes: Int
 
@@ -160,6 +166,8 @@ private struct RunReport: Encodable {
     tokens = summary.tokens
     time_to_first_token_ms = summary.timeToFirstToken / .milliseconds(1)
     tokens_per_second = summary.tokensPerSecond
+    proposed_tokens = summary.proposedTokens
+    accepted_tokens = summary.acceptedTokens
     allocated_bytes = memory.allocated
     mapped_bytes = memory.mapped
   }

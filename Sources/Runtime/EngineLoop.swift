@@ -2,57 +2,8 @@ package import Devices
 import ModelGraph
 package import Planning
 package import Residency
-package import Sampling
 package import Scheduling
 package import Tensors
-
-/// What to generate.
-package struct GenerationRequest: Sendable {
-  package var prompt: [Int32]
-  package var sampling: SamplingParameters
-  /// Tokens to generate at most.
-  package var limit: Int
-  /// Generation ends with any of these, which are not reported.
-  package var endTokens: Set<Int32>
-  /// Whether keys and values stay for a request that begins with the same tokens.
-  package var keepsCache: Bool
-
-  package init(
-    prompt: [Int32], sampling: SamplingParameters, limit: Int, endTokens: Set<Int32>,
-    keepsCache: Bool = false
-  ) {
-    self.prompt = prompt
-    self.sampling = sampling
-    self.limit = limit
-    self.endTokens = endTokens
-    self.keepsCache = keepsCache
-  }
-}
-
-/// Why generation ended.
-package enum FinishReason: Sendable, Hashable {
-  /// The model said so, with this token.
-  case endToken(Int32)
-  /// As many tokens as were asked for.
-  case limit
-  /// The context holds no more.
-  case contextFull(tokens: Int)
-  /// Somebody stopped it.
-  case cancelled
-}
-
-/// How a generation went.
-package struct GenerationReport: Sendable {
-  package var finish: FinishReason
-  package var promptTokens: Int
-  /// Tokens of the prompt whose keys and values an earlier request left behind.
-  package var reusedTokens: Int
-  package var generatedTokens: Int
-  /// From the request to the first token.
-  package var timeToFirstToken: Duration
-  /// From the first token to the last.
-  package var decodeTime: Duration
-}
 
 /// A request that the engine refuses, in a sentence.
 package enum EngineError: Error, Sendable, CustomStringConvertible {
@@ -64,6 +15,10 @@ package enum EngineError: Error, Sendable, CustomStringConvertible {
   case emptyPrompt
   case promptTooLong(tokens: Int, context: Int)
   case tokenOutOfRange(Int32, vocabulary: Int)
+  /// More tokens are to be proposed than a step has logits for.
+  case tooManyProposals(Int, outputs: Int)
+  /// A cache policy chooses what each row reads, one row of a sequence in a step.
+  case proposalsUnderPolicy
   /// Logits that are not numbers: a damaged model, or a device that computes wrongly.
   case notANumber(position: Int)
 
@@ -79,6 +34,11 @@ package enum EngineError: Error, Sendable, CustomStringConvertible {
         + "longer context with -c"
     case .tokenOutOfRange(let token, let vocabulary):
       "token \(token) is outside the vocabulary of \(vocabulary)"
+    case .tooManyProposals(let count, let outputs):
+      "up to \(count) tokens are to be proposed (--speculate), and a step has \(outputs) with logits: load the "
+        + "model with one more (outputRows) in batches of as many (-b)"
+    case .proposalsUnderPolicy:
+      "tokens cannot be proposed where a policy chooses what they read: leave --speculate or --kv-policy out"
     case .notANumber(let position):
       "the model's output at position \(position) is not a number: the model file is damaged, or "
         + "the device computes wrongly (see 'apus devices --check')"
@@ -97,7 +57,7 @@ package final class EngineLoop {
   private let scheduler: Scheduler
   var pool: PagePool
   /// What the last request left in the cache for the next one.
-  private var kept: Sequence?
+  var kept: Sequence?
 
   /// Makes the memory of a plan on its devices.
   package init(
@@ -161,71 +121,11 @@ package final class EngineLoop {
   }
 
   /// A sequence of these tokens, with what the cache still holds of them.
-  private func begin(_ tokens: [Int32]) -> Sequence {
+  func begin(_ tokens: [Int32]) -> Sequence {
     var sequence = kept ?? Sequence(id: 0, tokens: [], pageTokens: KVLayout.pageTokens)
     kept = nil
     sequence.become(tokens, pool: &pool, keepsGenerated: plan.chosen == nil)
     return sequence
-  }
-
-  /// Generates tokens, one after the other.
-  ///
-  /// - Parameters:
-  ///   - request: What to generate.
-  ///   - isCancelled: Asked before every step.
-  ///   - emit: Gets every token; returns whether to go on.
-  /// - Returns: How it went. Its pages are back, whatever happened, unless the request keeps them.
-  /// - Throws: ``EngineError``; the tokens emitted before stay valid.
-  package func generate(
-    _ request: GenerationRequest, isCancelled: () -> Bool, emit: (Int32) -> Bool
-  ) throws(EngineError) -> GenerationReport {
-    try check(request.prompt)
-    let clock = ContinuousClock()
-    let start = clock.now
-    executor.recorder?.begin(promptTokens: request.prompt.count)
-    defer { executor.recorder?.end() }
-    var sampler = Sampler(request.sampling)
-    var sequence = begin(request.prompt)
-    var isSound = false
-    defer {
-      if request.keepsCache, isSound { kept = sequence } else { sequence.release(to: &pool) }
-    }
-    var report = GenerationReport(
-      finish: .limit, promptTokens: request.prompt.count, reusedTokens: sequence.computed,
-      generatedTokens: 0, timeToFirstToken: .zero, decodeTime: .zero)
-    while report.generatedTokens < request.limit {
-      var picked: Int32?
-      let history = sequence.tokens
-      try advance(&sequence, isCancelled: isCancelled) { position, logits throws(EngineError) in
-        guard logits.contains(where: { !$0.isNaN }) else { throw .notANumber(position: position) }
-        picked = sampler.pick(Array(logits), history: history)
-      }
-      guard let token = picked else {
-        report.finish = .cancelled
-        break
-      }
-      executor.recorder?.token()
-      if report.generatedTokens == 0 { report.timeToFirstToken = clock.now - start }
-      report.decodeTime = clock.now - start - report.timeToFirstToken
-      if request.endTokens.contains(token) {
-        report.finish = .endToken(token)
-        break
-      }
-      report.generatedTokens += 1
-      guard emit(token) else {
-        report.finish = .cancelled
-        break
-      }
-      guard sequence.tokens.count < contextLength else {
-        if report.generatedTokens < request.limit {
-          report.finish = .contextFull(tokens: contextLength)
-        }
-        break
-      }
-      sequence.append(token)
-    }
-    isSound = true
-    return report
   }
 
   /// Logits of every token from `wantedFrom` on, in order. Where a cache policy chooses, those tokens

@@ -23,7 +23,7 @@ package struct StepRecord: Sendable {
 
   /// The request that it belongs to.
   package var request: Int
-  /// Whether it computes the prompt; the others compute a token each.
+  /// Whether it computes the prompt; the others compute a token each, and those that are proposed.
   package var isPrefill: Bool
   package var rows = 0
   package var outputs = 0

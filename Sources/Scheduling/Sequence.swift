@@ -32,6 +32,21 @@ package struct Sequence: Sendable {
     tokens.append(token)
   }
 
+  /// Appends tokens that nobody has picked yet; their logits are wanted too.
+  package mutating func propose(_ proposed: [Int32]) { tokens += proposed }
+
+  /// Takes tokens at the end back, and gives back the pages that only they are in.
+  ///
+  /// - Parameters:
+  ///   - count: Tokens that stay.
+  ///   - pool: Where the sequence's pages are from.
+  package mutating func truncate(to count: Int, pool: inout PagePool) {
+    precondition(count <= tokens.count)
+    tokens.removeLast(tokens.count - count)
+    computed = min(computed, count)
+    table.shrink(to: computed, pool: &pool)
+  }
+
   /// Becomes the sequence of other tokens and keeps what is computed of those with which both
   /// begin. The last token is computed anew: its logits are wanted.
   ///

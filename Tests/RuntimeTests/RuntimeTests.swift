@@ -12,10 +12,12 @@ import Tensors
 import TestSupport
 import Testing
 
-/// The reference, with one operation left to the next device.
-private final class PartialDevice: Device {
+/// The reference, with one operation left to the next device, or one that fails.
+final class PartialDevice: Device {
   private let whole = ReferenceDevice()
   private let declined: String
+  /// Runs until one fails, if one is to.
+  var runsLeft: Int?
   var traits: DeviceTraits { whole.traits }
   var ledger: MemoryLedger { whole.ledger }
 
@@ -46,6 +48,12 @@ private final class PartialDevice: Device {
     for instruction in instructions where instruction.operation.name == declined {
       throw DeviceError(
         device: traits.name, call: "run", status: "declined", detail: instruction.label)
+    }
+    if let runs = runsLeft {
+      runsLeft = runs - 1
+      if runs == 0 {
+        throw DeviceError(device: traits.name, call: "run", status: "gone", detail: "injected")
+      }
     }
     try whole.run(instructions, sizes: sizes)
   }

@@ -34,6 +34,8 @@ struct ChatCommand: AsyncParsableCommand {
 
   @OptionGroup(title: "Sampling") var sampling: SamplingArguments
 
+  @OptionGroup var speculation: SpeculationArguments
+
   @OptionGroup var load: LoadArguments
 
   func validate() throws {
@@ -49,6 +51,7 @@ struct ChatCommand: AsyncParsableCommand {
     let path = try source.path
     var loadOptions = load.options
     loadOptions.contextLength = context.context
+    try speculation.set(&loadOptions)
     Terminal.progress("loading \(path) …")
     let result: Result<LanguageModel, ApusError>
     do throws(ApusError) {
@@ -74,7 +77,7 @@ struct ChatCommand: AsyncParsableCommand {
     let isInteractive = TerminalMode.isInteractive && TerminalMode.prepare()
     let history = noHistory || !isInteractive ? nil : LineHistory.standard
     var session = ChatSession(
-      model, options: reply.options(sampling, limit: .max), system: reply.system,
+      model, options: reply.options(sampling, speculation, limit: .max), system: reply.system,
       showsTimings: timings)
     if let loadChat { try session.load(loadChat) }
     var reader = LineReader(isInteractive: isInteractive, history: history?.load() ?? [])

@@ -111,6 +111,7 @@ struct ChatSession {
     let speed = summary.tokensPerSecond.map { "\(tenths($0)) tokens/s" } ?? "one token"
     Terminal.note(
       "[\(summary.promptTokens) tokens, \(summary.reusedTokens) of them computed before · first "
-        + "token after \(tenths(summary.timeToFirstToken / .milliseconds(1))) ms · \(speed)]")
+        + "token after \(tenths(summary.timeToFirstToken / .milliseconds(1))) ms · \(speed)"
+        + "\(summary.acceptance(options))]")
   }
 }
