@@ -180,9 +180,10 @@ package enum KernelTable {
   }
 
   /// What attention reads.
-  private static let seen: [Argument] = (0..<6).map { .input($0) } + [
-    .count(.tableStride), .count(.poolPages),
-  ]
+  private static let seen: [Argument] =
+    (0..<6).map { .input($0) } + [
+      .count(.tableStride), .count(.poolPages),
+    ]
 
   /// Attention where private memory is cheap: spans of few rows apart, one row whole, tiles of many.
   private static func attendOnCPU(
