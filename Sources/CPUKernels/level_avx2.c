@@ -13,6 +13,8 @@
 #define INT8_VECTORS 1
 #define QUERIES 6
 #define TILE_PAGES 1
+// Units that do not multiply turn halves into floats.
+#define WIDENS_FREELY 1
 
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 

@@ -26,6 +26,8 @@
 #define TILE_PAGES 1
 #endif
 
+#define WIDENS_FREELY 0
+
 #include "levels/lanes.h"
 
 #if defined(__aarch64__)

@@ -38,13 +38,15 @@ package struct Model: Sendable {
         path: file.path, name: metadata.architecture, supported: Self.architectures.keys.sorted())
     }
     let hyperparameters = try Hyperparameters(metadata)
-    let graph = try build(
+    var graph = try build(
       GraphBuilder(
         hyperparameters, activations,
         contextLength: contextLength ?? hyperparameters.contextLength))
-    do throws(GraphError) { try graph.verify() } catch {
-      throw .graph(path: file.path, error)
-    }
+    do throws(GraphError) {
+      try graph.verify()
+      graph = try graph.selectingEarly()
+      try graph.verify()
+    } catch { throw .graph(path: file.path, error) }
     architecture = metadata.architecture
     name = (try? file.text("general.name")) ?? architecture
     self.graph = graph

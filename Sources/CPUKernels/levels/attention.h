@@ -4,7 +4,7 @@
 // sums over lanes; values are not, so one vector holds LANES elements of a token's value.
 //
 // A level says how much of both its registers hold: QUERIES queries against TILE_PAGES pages of keys, or
-// as many vectors of a value.
+// as many vectors of a value; and whether it WIDENS_FREELY: halves become floats beside multiplications.
 
 enum {
   PAGE = 16,            // tokens of a page
@@ -76,7 +76,8 @@ static void write_kv(const void *arguments, size_t first, size_t last) {
 enum {
   QUERY_TILE = 48,                          // queries that share keys and values
   TILE_NUMBERS = QUERY_TILE * 128,          // and the numbers in them
-  COPY_QUERIES = 2 * QUERIES,               // from so many on, a window is widened once for all
+  COPY_QUERIES = 2 * QUERIES,               // from so many on, a window is widened once for all, if
+                                            // widening costs anything
   TILE_VECTORS = TILE_PAGES * PAGE_VECTORS, // of the register tile
 };
 
@@ -334,7 +335,7 @@ INLINE void attend_rows(bool half, const cpu_attend_arguments *a, gathering *s, 
                         size_t rows, size_t kv_head, size_t head, size_t heads, int32_t from_span,
                         int32_t to_span, bool apart) {
   size_t width = a->pool.head_width, queries = rows * heads;
-  bool copies = queries >= COPY_QUERIES;
+  bool copies = !WIDENS_FREELY && queries >= COPY_QUERIES;
   const int32_t *table = a->tables + a->table[row] + kv_head * a->head_stride;
   int32_t begin = INT32_MAX, end = 0;
   s->width = width;
