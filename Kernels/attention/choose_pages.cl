@@ -6,8 +6,8 @@
 //            product larger; products are summed in 16 lanes by element.
 //   chosen   int [t * kv_heads * count + kv_head * count + i]: pages in order of tokens
 //
-//   pages of a row   │ 0 │ 1 │ 2 │ … │ n - 2 │ n - 1 │
-//                      scored, full            read in any case
+//   pages of a row   │ 0 │ 1 │ 2 │ … │ n - 3 │ n - 2 │ n - 1 │
+//     read             scored, full            read in any case
 //
 // A row that sees `count` pages or fewer reads all of them. Behind the scores of a head is -∞ up to a
 // multiple of 16. Whatever is no number, or below all numbers, scores as the least of them.
@@ -118,7 +118,8 @@ static inline float of_rank(uint rank)
   return as_float(rank >> 31 ? rank & 0x7FFFFFFFu : ~rank);
 }
 
-// How many scores are at least `least`. They are picked, not taken off as the -1 that a comparison gives: Oclgrind
+// How many scores are at least `least`, but for those of the first page and of the last that is scored: these
+// are read in any case. They are picked, not taken off as the -1 that a comparison gives: Oclgrind
 // counts that wrongly.
 static inline uint count_from(global const float *scores, int scored, float least)
 {
@@ -127,17 +128,17 @@ static inline uint count_from(global const float *scores, int scored, float leas
     counts += select((int16)(0), (int16)(1), vload16(0, scores + i) >= (float16)(least));
   const int8 a = counts.lo + counts.hi;
   const int4 b = a.lo + a.hi;
-  return b.x + b.y + b.z + b.w;
+  return b.x + b.y + b.z + b.w - (scores[0] >= least) - (scores[scored - 1] >= least);
 }
 
-// The best pages, and the last one: `count` of `pages` ones, which are more.
+// The first page, the best ones, and the last two: `count` of `pages` ones, which are more.
 static inline void choose(
     global const float *scores, global const int *table, int pages, uint count, global int *chosen)
 {
   const int scored = pages - 1;
   // The rank of the last score that is wanted, or of less that parts the same ones from the rest: bit by
   // bit from the highest.
-  const uint wanted = count - 1;
+  const uint wanted = count - 3;
   uint rank = 0, equal = 0, taken = 0;
   if (wanted > 0) {
     for (uint bit = 1u << 31, reached = 0; bit > 0 && reached != wanted; bit >>= 1) {
@@ -149,13 +150,15 @@ static inline void choose(
     equal = wanted - count_from(scores, scored, of_rank(rank + 1));
   }
   const float least = of_rank(rank);
-  for (int page = 0; page < scored && taken < wanted; page++) {
+  *chosen++ = table[0];
+  for (int page = 1; page < scored - 1 && taken < wanted; page++) {
     const bool same = scores[page] == least && equal > 0;
     if (same) equal--;
     chosen[taken] = table[page];
     taken += scores[page] > least || same;
   }
-  chosen[taken] = table[pages - 1];
+  chosen[taken] = table[pages - 2];
+  chosen[taken + 1] = table[pages - 1];
 }
 
 // A work-item takes `each` kv heads. Global ids: (share of the kv heads, row).

@@ -75,8 +75,8 @@ public enum KVPolicy: String, Sendable, CaseIterable {
   case full
   /// The first sixteen and the last ones (StreamingLLM, Xiao et al., 2024).
   case sinks
-  /// Those in whose pages the largest products may be, for each head (Quest, Tang et al., 2024); all in
-  /// the first two layers.
+  /// The first sixteen, the last ones of two pages, and those in whose pages the largest products may be, for
+  /// each head (Quest, Tang et al., 2024); all in the first two layers.
   case quest
   /// Pages by chance: what another policy must beat to be worth something.
   case random

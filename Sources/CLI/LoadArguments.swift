@@ -21,8 +21,8 @@ struct PolicyArguments: ParsableArguments {
     help: ArgumentHelp(
       "Which tokens of the cache a new token reads: full, sinks, quest or random.",
       discussion: """
-        full reads all. quest reads those where the largest products may be, for each head; sinks the first \
-        sixteen and the last ones; random any, to compare with. Prompts are computed with all tokens. \
+        full reads all. quest reads the first sixteen, the last ones of two pages, and those where the largest \
+        products may be, for each head; sinks the first sixteen and the last ones; random any, to compare with. Prompts are computed with all tokens. \
         Few tokens are read in less time and make another text: the page on long contexts says what it costs.
         """))
   var kvPolicy: KVPolicy = .full

@@ -25,8 +25,8 @@ package enum Operation: Sendable, Hashable {
   case scorePages(Attention, KVLayout)
   /// scores, end, table, page tables → the chosen pages of each kv head (i32, rows × kv heads × count).
   ///
-  /// They are the row's last page and those with the best scores among the others, in order of tokens; of
-  /// pages with equal scores the first ones. Where all fit, all are chosen. What is behind them means
+  /// They are the row's first page, its last two and those with the best scores among the others, in order of
+  /// tokens; of pages with equal scores the first ones. `count` is three at least. Where all fit, all are chosen. What is behind them means
   /// nothing.
   case choosePages(Attention)
   /// q, page pool, begin, end, table (i32, rows × 1 each), page tables (i32) → attended values.

@@ -86,11 +86,11 @@ func choosePages(
     for kvHead in 0..<attention.kvHeadCount {
       var list = Array(0..<pages)
       if pages > count {
-        let ranked = list.dropLast().sorted { a, b in
+        let ranked = list[1..<pages - 2].sorted { a, b in
           let (x, y) = (scores[row][kvHead * held + a], scores[row][kvHead * held + b])
           return x == y ? a < b : x > y
         }
-        list = ranked.prefix(count - 1).sorted() + [pages - 1]
+        list = [0] + ranked.prefix(count - 3).sorted() + [pages - 2, pages - 1]
       }
       for (place, page) in list.enumerated() {
         chosen[row][kvHead * count + place] = tables[Int(table[row][0]) + page][0]

@@ -7,7 +7,7 @@ package struct CachePolicy: Sendable, Hashable {
     /// The first page and the last ones (StreamingLLM, Xiao et al., 2024): the first tokens take what
     /// attention has left over.
     case sinks
-    /// The last page and those that may hold the keys with the largest products, which bounds of each
+    /// The first page, the last two, and those that may hold the keys with the largest products, which bounds of each
     /// page tell without reading it (Quest, Tang et al., 2024).
     case quest
     /// The last page and others by chance, anew for each token: what a choice must beat.
@@ -91,14 +91,15 @@ package enum PageChoice {
     return z ^ (z >> 31)
   }
 
-  /// The last page and those with the best scores of the others; of equal ones the first. It says what
-  /// devices do. There is a score for each page; that of the last is ignored.
+  /// The first page, the last two, and those with the best scores of the others; of equal ones the first. It
+  /// says what devices do. There is a score for each page.
   package static func best(_ count: Int, scores: [Float]) -> [Int] {
-    guard scores.count > count else { return Array(scores.indices) }
-    let ranked = scores.indices.dropLast().sorted {
+    let held = scores.count
+    guard held > count else { return Array(scores.indices) }
+    let ranked = (1..<held - 2).sorted {
       scores[$0] == scores[$1] ? $0 < $1 : scores[$0] > scores[$1]
     }
-    return ranked.prefix(count - 1).sorted() + [scores.count - 1]
+    return [0] + ranked.prefix(count - 3).sorted() + [held - 2, held - 1]
   }
 
   /// Where what a row reads ends, counted in chosen pages, if it sees the tokens before `end`.

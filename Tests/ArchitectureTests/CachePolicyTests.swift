@@ -73,7 +73,7 @@ import Testing
     let full = try logits(Setting(method: .full, budget: nil), on: reference)
     #expect(full.count == Self.tokens.count - Self.prompt)
     let wanted = try Self.policies.map {
-      try logits(Setting(method: $0, budget: 48), on: reference)
+      try logits(Setting(method: $0, budget: 64), on: reference)
     }
     // They do choose, each in its way.
     #expect(Set(wanted + [full]).count == Self.policies.count + 1)
@@ -87,7 +87,7 @@ import Testing
       for (method, wanted) in zip(Self.policies, wanted) where !isSlow || method == .quest {
         let all = Setting(method: method, budget: 112)
         #expect(try logits(all, on: device) == full, "\(all) on \(device.traits.name)")
-        let some = Setting(method: method, budget: 48)
+        let some = Setting(method: method, budget: 64)
         #expect(try logits(some, on: device) == wanted, "\(some) on \(device.traits.name)")
       }
     }

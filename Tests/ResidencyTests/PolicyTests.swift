@@ -2,11 +2,11 @@ import Residency
 import Testing
 
 @Suite struct PolicyTests {
-  /// All ways to choose `count` of `held` pages with the last among them, in order.
+  /// All ways to choose `count` of `held` pages with the first and the last two among them, in order.
   private func subsets(_ count: Int, of held: Int) -> [[Int]] {
-    (0..<1 << (held - 1)).filter { $0.nonzeroBitCount == count - 1 }.map { bits in
-      (0..<held - 1).filter { bits >> $0 & 1 == 1 } + [held - 1]
-    }
+    (0..<1 << held).filter { bits in
+      bits.nonzeroBitCount == count && [0, held - 2, held - 1].allSatisfy { bits >> $0 & 1 == 1 }
+    }.map { bits in (0..<held).filter { bits >> $0 & 1 == 1 } }
   }
 
   /// Of all subsets the one whose scores are the largest, and among those the first pages.
@@ -21,7 +21,7 @@ import Testing
       #expect(chosen == Array(0..<held))
       return
     }
-    func sum(_ pages: [Int]) -> Float { pages.dropLast().reduce(0) { $0 + scores[$1] } }
+    func sum(_ pages: [Int]) -> Float { pages.reduce(0) { $0 + scores[$1] } }
     let most = subsets(count, of: held).map(sum).max()
     #expect(sum(chosen) == most)
     let first = subsets(count, of: held).filter { sum($0) == most }.min {

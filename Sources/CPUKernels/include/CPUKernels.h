@@ -261,8 +261,8 @@ typedef struct {
 void cpu_score_pages(const cpu_kernels *kernels, cpu_pool *pool,
                      const cpu_score_pages_arguments *arguments);
 
-// chosen[row][kv head]: `count` pages or, where a row sees fewer, all. The last page that it sees, and the
-// others by their scores; in order of tokens.
+// chosen[row][kv head]: `count` pages (3 at least) or, where a row sees fewer, all. The first page that it sees
+// and the last two, and the others by their scores; in order of tokens.
 typedef struct {
   const float *scores;
   const int32_t *end;
