@@ -24,7 +24,8 @@ public struct GenerationSummary: Sendable {
   public var finish: Finish
   /// Tokens of the prompt.
   public var promptTokens: Int
-  /// Those of them that were in the cache from the turn before.
+  /// Those of them that were in the cache from prompts and replies before
+  /// (``LoadOptions/sharesPrefixes``).
   public var reusedTokens: Int
   /// Tokens of the reply.
   public var tokens: Int
@@ -63,14 +64,11 @@ public struct Message: Sendable, Hashable, Codable {
 public enum Prompt: Sendable {
   /// The user's words, put into the model's chat template, with an optional system message.
   case chat(user: String, system: String?)
-  /// A conversation up to the user's latest message. What it shares with the conversation before
-  /// is not computed again.
+  /// A conversation up to the user's latest message. The turns before are not computed again, as long as they
+  /// are in the cache.
   case conversation([Message])
   /// Bytes as they are; special tokens in them are plain text.
   case raw([UInt8])
-
-  /// Whether the cache is worth keeping: another turn is likely to follow.
-  fileprivate var keepsCache: Bool { if case .conversation = self { true } else { false } }
 }
 
 /// A part of a reply.
@@ -146,7 +144,7 @@ extension LanguageModel {
     if sampling.dry.isActive { sampling.dry.breakers = sequenceBreakers(options.dryBreakers) }
     return GenerationRequest(
       prompt: try tokens(of: prompt), sampling: sampling, limit: options.limit,
-      endTokens: text.tokenizer.endOfGeneration, keepsCache: prompt.keepsCache,
+      endTokens: text.tokenizer.endOfGeneration, keepsCache: sharesPrefixes,
       speculation: options.speculation)
   }
 

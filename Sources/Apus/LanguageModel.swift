@@ -34,14 +34,17 @@ public final class LanguageModel: Sendable {
   package let devices: [DeviceTraits]
   /// Which tokens of the cache a new token reads.
   public let policy: KVPolicy
+  /// Whether prompts that begin alike share what is computed of them.
+  public let sharesPrefixes: Bool
   /// DRY's breakers in tokens, as they were last asked for.
   let breakers = Mutex<[[String]: [Int32: [[Int32]]]]>([:])
 
   private init(
     _ model: Model, _ text: ModelText, _ started: StartedEngine, contextLength: Int,
-    policy: KVPolicy
+    _ options: LoadOptions
   ) {
-    self.policy = policy
+    policy = options.kvPolicy
+    sharesPrefixes = options.sharesPrefixes
     name = model.name
     self.contextLength = contextLength
     notices = started.notices
@@ -79,8 +82,7 @@ public final class LanguageModel: Sendable {
       await started.engine.shutDown()
     }
     return LanguageModel(
-      model, try text.get(), try started.get(), contextLength: shape.context,
-      policy: options.kvPolicy)
+      model, try text.get(), try started.get(), contextLength: shape.context, options)
   }
 
   /// Whether the file brings a chat template.

@@ -108,6 +108,9 @@ public struct LoadOptions: Sendable {
   /// Tokens of the cache that a new token reads at most, in whole pages of 16 and three of them at least;
   /// nil where the policy is ``KVPolicy/full``.
   public var kvBudget: Int?
+  /// Whether keys and values of a prompt, and of the reply to it, stay for prompts that begin with the same tokens,
+  /// until the cache needs their place: they are not computed again. Replies do not depend on it.
+  public var sharesPrefixes = true
   /// Where weights lie.
   public var mode: LoadMode = .mmap
   /// Bytes that the model may take on all devices together, mapped weights included, or nil for

@@ -1,5 +1,10 @@
 /// Hands out pages of a fixed number; which memory a page means is the backend's affair.
 ///
+/// A page may be published: then whoever begins with the same tokens finds it, and nobody writes into it any more.
+/// Published pages that no sequence uses rest, and are taken, those that rest for longest first, when no
+/// other page is free. A sequence gives its pages back from the last to the first, so a page never goes before
+/// the pages behind it.
+///
 /// Taking and giving back are O(1). Freed pages are reused last in, first out, so that a run of
 /// requests touches little memory.
 package struct PagePool: Sendable {
@@ -7,62 +12,95 @@ package struct PagePool: Sendable {
   package let pageTokens: Int
   package let pageCount: Int
   private var free: [Int32]
+  /// For each page, the sequences that use it.
+  private var users: [Int32]
+  private var index = PrefixIndex()
+  private var resting: RestingPages
 
   package init(pageCount: Int, pageTokens: Int) {
     precondition(pageCount >= 0 && pageTokens > 0)
     self.pageCount = pageCount
     self.pageTokens = pageTokens
     free = (0..<Int32(pageCount)).reversed()
+    users = [Int32](repeating: 0, count: pageCount)
+    resting = RestingPages(pageCount: pageCount)
   }
 
-  package var freeCount: Int { free.count }
+  /// Pages that no sequence uses.
+  package var freeCount: Int { free.count + resting.count }
+
+  /// Those of them that hold a prefix.
+  package var restingCount: Int { resting.count }
 
   /// A page, or nil where none is left.
-  package mutating func take() -> Int32? { free.popLast() }
+  package mutating func take() -> Int32? {
+    if free.isEmpty, let oldest = resting.oldest { forget(oldest) }
+    guard let page = free.popLast() else { return nil }
+    users[Int(page)] = 1
+    return page
+  }
 
   /// Takes a page back.
   package mutating func giveBack(_ page: Int32) {
-    precondition(free.count < pageCount, "more pages given back than taken")
+    precondition(users[Int(page)] > 0, "more pages given back than taken")
+    users[Int(page)] -= 1
+    guard users[Int(page)] == 0 else { return }
+    if index.contains(page) { resting.append(page) } else { free.append(page) }
+  }
+
+  /// Frees all pages that rest.
+  package mutating func forgetResting() { while let page = resting.oldest { forget(page) } }
+
+  private mutating func forget(_ page: Int32) {
+    resting.remove(page)
+    index.remove(page)
     free.append(page)
   }
-}
 
-/// The pages of one sequence, in order of tokens.
-///
-/// A table only grows while its tokens stay, so page numbers that went to a device stay valid.
-package struct PageTable: Sendable, Hashable {
-  package private(set) var pages: [Int32] = []
-  package let pageTokens: Int
-
-  package init(pageTokens: Int) { self.pageTokens = pageTokens }
-
-  /// Makes room for `tokens` tokens.
+  /// Publishes a full page behind another one, or behind none.
   ///
-  /// - Returns: Whether there is room now; where the pool runs out the table stays as it was.
-  package mutating func reserve(_ tokens: Int, from pool: inout PagePool) -> Bool {
-    let needed = (tokens + pageTokens - 1) / pageTokens - pages.count
-    guard needed <= pool.freeCount else { return false }
-    for _ in 0..<max(0, needed) {
-      guard let page = pool.take() else { return false }
-      pages.append(page)
+  /// - Returns: The page to use from now on: where the same tokens were published before, that one, and
+  ///   the one at hand is given back.
+  mutating func publish(
+    _ page: Int32, behind parent: Int32?, _ tokens: ArraySlice<Int32>
+  ) -> Int32 {
+    precondition(tokens.count == pageTokens && users[Int(page)] == 1 && !index.contains(page))
+    if let known = share(behind: parent, tokens) {
+      giveBack(page)
+      return known
     }
-    return true
+    index.add(page, behind: parent ?? -1, tokens, isFull: true)
+    return page
   }
 
-  /// Gives back the pages that no token before `tokens` is in.
-  package mutating func shrink(to tokens: Int, pool: inout PagePool) {
-    let needed = (tokens + pageTokens - 1) / pageTokens
-    while pages.count > needed, let page = pages.popLast() { pool.giveBack(page) }
+  /// The published page of these tokens behind another one, for one more user.
+  mutating func share(behind parent: Int32?, _ tokens: ArraySlice<Int32>) -> Int32? {
+    guard let page = index.page(behind: parent ?? -1, tokens) else { return nil }
+    if users[Int(page)] == 0 { resting.remove(page) }
+    users[Int(page)] += 1
+    return page
   }
 
-  /// The slot of a token: page × pageTokens + place in the page.
-  package func slot(of token: Int) -> Int32 {
-    pages[token / pageTokens] * Int32(pageTokens) + Int32(token % pageTokens)
+  /// Takes a half-filled page back with what is in it: the next one that goes on like that gets it.
+  mutating func giveBack(_ page: Int32, behind parent: Int32?, holding tokens: ArraySlice<Int32>) {
+    precondition(tokens.count < pageTokens && users[Int(page)] == 1 && !index.contains(page))
+    // One is enough: the latest is the likeliest to be gone on with.
+    if let older = index.openPage(behind: parent ?? -1) { forget(older.page) }
+    if !tokens.isEmpty { index.add(page, behind: parent ?? -1, tokens, isFull: false) }
+    giveBack(page)
   }
 
-  /// Gives all pages back.
-  package mutating func release(to pool: inout PagePool) {
-    for page in pages { pool.giveBack(page) }
-    pages = []
+  /// Hands out the half-filled page behind another one, to be written by its only user from where its tokens and
+  /// these part.
+  mutating func takeOpen(
+    behind parent: Int32?, _ tokens: ArraySlice<Int32>
+  ) -> (page: Int32, tokens: Int)? {
+    guard let open = index.openPage(behind: parent ?? -1) else { return nil }
+    let common = zip(open.tokens, tokens).prefix { $0 == $1 }.count
+    guard common > 0 else { return nil }
+    resting.remove(open.page)
+    index.remove(open.page)
+    users[Int(open.page)] = 1
+    return (open.page, common)
   }
 }

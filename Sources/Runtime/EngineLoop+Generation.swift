@@ -11,7 +11,7 @@ package struct GenerationRequest: Sendable {
   package var limit: Int
   /// Generation ends with any of these, which are not reported.
   package var endTokens: Set<Int32>
-  /// Whether keys and values stay for a request that begins with the same tokens.
+  /// Whether keys and values are taken from requests that began with the same tokens, and left for others.
   package var keepsCache: Bool
   /// Tokens at most that are guessed from the text and computed along with a picked one; those that are picked
   /// then need no step of their own. What is picked does not depend on it.
@@ -46,7 +46,7 @@ package enum FinishReason: Sendable, Hashable {
 package struct GenerationReport: Sendable {
   package var finish: FinishReason
   package var promptTokens: Int
-  /// Tokens of the prompt whose keys and values an earlier request left behind.
+  /// Tokens of the prompt whose keys and values earlier requests left behind.
   package var reusedTokens: Int
   package var generatedTokens: Int
   /// Tokens that were guessed and computed.
@@ -66,7 +66,7 @@ extension EngineLoop {
   ///   - request: What to generate.
   ///   - isCancelled: Asked before every step.
   ///   - emit: Gets every token; returns whether to go on.
-  /// - Returns: How it went. Its pages are back, whatever happened, unless the request keeps them.
+  /// - Returns: How it went. Its pages are back, whatever happened.
   /// - Throws: ``EngineError``; the tokens emitted before stay valid.
   package func generate(
     _ request: GenerationRequest, isCancelled: () -> Bool, emit: (Int32) -> Bool
@@ -78,11 +78,9 @@ extension EngineLoop {
     executor.recorder?.begin(promptTokens: request.prompt.count)
     defer { executor.recorder?.end() }
     var sampler = Sampler(request.sampling)
-    var sequence = begin(request.prompt)
+    var sequence = begin(request.prompt, shares: request.keepsCache)
     var isSound = false
-    defer {
-      if request.keepsCache, isSound { kept = sequence } else { sequence.release(to: &pool) }
-    }
+    defer { end(&sequence, shares: request.keepsCache, isSound: isSound) }
     var report = GenerationReport(
       finish: .limit, promptTokens: request.prompt.count, reusedTokens: sequence.computed,
       generatedTokens: 0, timeToFirstToken: .zero, decodeTime: .zero)
@@ -115,7 +113,8 @@ extension EngineLoop {
       }
       let proposed = sequence.tokens.count - count
       let began = clock.now
-      let picked = try pick(&sequence, behind: count, &sampler, isCancelled: isCancelled)
+      let picked = try pick(
+        &sequence, behind: count, &sampler, publishes: request.keepsCache, isCancelled: isCancelled)
       let took = clock.now - began
       var accepted = 0
       var isOver = picked.isEmpty
@@ -157,11 +156,12 @@ extension EngineLoop {
   /// - Returns: At least one token, or none where it was cancelled. All but the last are in the sequence.
   private func pick(
     _ sequence: inout Sequence, behind count: Int, _ sampler: inout Sampler,
-    isCancelled: () -> Bool
+    publishes: Bool, isCancelled: () -> Bool
   ) throws(EngineError) -> [Int32] {
     let tokens = sequence.tokens
     var picked: [Int32] = []
-    try advance(&sequence, isCancelled: isCancelled) { position, logits throws(EngineError) in
+    try advance(&sequence, publishes: publishes, isCancelled: isCancelled) {
+      position, logits throws(EngineError) in
       // Logits behind a token that was not picked are of another text.
       guard tokens[count..<position + 1].elementsEqual(picked) else { return }
       guard logits.contains(where: { !$0.isNaN }) else { throw .notANumber(position: position) }

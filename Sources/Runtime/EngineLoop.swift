@@ -56,8 +56,8 @@ package final class EngineLoop {
   let executor: Executor
   private let scheduler: Scheduler
   var pool: PagePool
-  /// What the last request left in the cache for the next one.
-  var kept: Sequence?
+  /// Whether generated tokens have read all that came before them, as a prompt does.
+  private var readsAll: Bool { plan.chosen == nil }
 
   /// Makes the memory of a plan on its devices.
   package init(
@@ -76,8 +76,11 @@ package final class EngineLoop {
 
   var vocabularySize: Int { plan.logits.operand.width }
 
-  /// Pages that nobody uses; all of them between requests, but for what a request was to keep.
+  /// Pages that no request uses: all of them between requests.
   package var freePages: Int { pool.freeCount }
+
+  /// Those of them that hold what a request left for others.
+  package var keptPages: Int { pool.restingCount }
 
   /// What was allocated so far.
   package var memory: MemoryUse { executor.memory }
@@ -95,7 +98,7 @@ package final class EngineLoop {
 
   /// Runs what is pending of a sequence and hands over the wanted logits, step by step.
   func advance(
-    _ sequence: inout Sequence, isCancelled: () -> Bool,
+    _ sequence: inout Sequence, publishes: Bool = false, isCancelled: () -> Bool,
     _ body: (_ token: Int, ArraySlice<Float>) throws(EngineError) -> Void
   ) throws(EngineError) {
     while sequence.pending > 0, !isCancelled() {
@@ -109,40 +112,49 @@ package final class EngineLoop {
       executor.recorder?.mark(.schedule)
       let logits: Logits
       do throws(DeviceError) { logits = try executor.run(step) } catch { throw .device(error) }
+      if publishes { sequence.publish(pool: &pool, generated: readsAll) }
       for (row, output) in step.outputs.enumerated() { try body(output.token, logits[row]) }
       executor.recorder?.mark(.sample)
     }
   }
 
-  /// Gives back what the last request left in the cache.
-  func forget() {
-    kept?.release(to: &pool)
-    kept = nil
+  /// Frees what requests have left in the cache.
+  package func forget() { pool.forgetResting() }
+
+  /// A sequence of these tokens; if it may share, with what the cache holds of them.
+  func begin(_ tokens: [Int32], shares: Bool) -> Sequence {
+    var sequence = Sequence(id: 0, tokens: tokens, pageTokens: KVLayout.pageTokens)
+    if shares { sequence.adopt(from: &pool) }
+    return sequence
   }
 
-  /// A sequence of these tokens, with what the cache still holds of them.
-  func begin(_ tokens: [Int32]) -> Sequence {
-    var sequence = kept ?? Sequence(id: 0, tokens: [], pageTokens: KVLayout.pageTokens)
-    kept = nil
-    sequence.become(tokens, pool: &pool, keepsGenerated: plan.chosen == nil)
-    return sequence
+  /// Gives a sequence's pages back, and leaves them to other requests if it may share. Behind an error nobody knows
+  /// which steps have written what they should: then nothing stays for others.
+  func end(_ sequence: inout Sequence, shares: Bool, isSound: Bool) {
+    if shares, isSound { return sequence.leave(to: &pool, generated: readsAll) }
+    sequence.release(to: &pool)
+    if !isSound { forget() }
   }
 
   /// Logits of every token from `wantedFrom` on, in order. Where a cache policy chooses, those tokens
   /// come one by one, as if they were generated.
+  ///
+  /// - Parameter shares: Whether tokens before those are taken from what other requests left, and left to them.
   package func evaluate(
-    _ tokens: [Int32], wantedFrom: Int, isCancelled: () -> Bool = { false },
+    _ tokens: [Int32], wantedFrom: Int, shares: Bool = false, isCancelled: () -> Bool = { false },
     _ body: (_ token: Int, ArraySlice<Float>) -> Void
   ) throws(EngineError) {
     try check(tokens)
-    forget()
-    var sequence = begin(tokens)
-    defer { sequence.release(to: &pool) }
-    sequence.wantedFrom = wantedFrom
-    sequence.generatedFrom = wantedFrom
-    try advance(&sequence, isCancelled: isCancelled) { token, logits throws(EngineError) in
+    var sequence = Sequence(id: 0, tokens: tokens, pageTokens: pool.pageTokens)
+    (sequence.wantedFrom, sequence.generatedFrom) = (wantedFrom, wantedFrom)
+    var isSound = false
+    if shares { sequence.adopt(from: &pool) }
+    defer { end(&sequence, shares: shares, isSound: isSound) }
+    try advance(&sequence, publishes: shares, isCancelled: isCancelled) {
+      token, logits throws(EngineError) in
       if logits.contains(where: \.isNaN) { throw .notANumber(position: token) }
       body(token, logits)
     }
+    isSound = true
   }
 }

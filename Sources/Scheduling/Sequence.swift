@@ -35,7 +35,7 @@ package struct Sequence: Sendable {
   /// Appends tokens that nobody has picked yet; their logits are wanted too.
   package mutating func propose(_ proposed: [Int32]) { tokens += proposed }
 
-  /// Takes tokens at the end back, and gives back the pages that only they are in.
+  /// Takes tokens at the end back, and gives back the pages that only they are in; what is left stays.
   ///
   /// - Parameters:
   ///   - count: Tokens that stay.
@@ -43,27 +43,44 @@ package struct Sequence: Sendable {
   package mutating func truncate(to count: Int, pool: inout PagePool) {
     precondition(count <= tokens.count)
     tokens.removeLast(tokens.count - count)
-    computed = min(computed, count)
-    table.shrink(to: computed, pool: &pool)
+    computed = table.shrink(to: min(computed, count), pool: &pool)
+    wantedFrom = max(0, count - 1)
   }
 
   /// Becomes the sequence of other tokens and keeps what is computed of those with which both
   /// begin. The last token is computed anew: its logits are wanted.
-  ///
-  /// - Parameters:
-  ///   - other: Its tokens.
-  ///   - pool: Where its pages are from.
-  ///   - keepsGenerated: Whether generated tokens count as computed; where they have read a part of the
-  ///     cache only, a prompt may not.
-  package mutating func become(
-    _ other: [Int32], pool: inout PagePool, keepsGenerated: Bool = true
-  ) {
-    let kept = keepsGenerated ? computed : min(computed, generatedFrom)
-    computed = zip(other.dropLast(), tokens.prefix(kept)).prefix { $0 == $1 }.count
-    table.shrink(to: computed, pool: &pool)
+  package mutating func become(_ other: [Int32], pool: inout PagePool) {
+    let common = zip(other.dropLast(), tokens.prefix(computed)).prefix { $0 == $1 }.count
+    computed = table.shrink(to: common, pool: &pool)
     tokens = other
     wantedFrom = max(0, other.count - 1)
     generatedFrom = other.count
+  }
+
+  /// Takes over what the pool has of its first tokens, but for those whose logits are wanted.
+  package mutating func adopt(from pool: inout PagePool) {
+    precondition(computed == 0 && table.pages.isEmpty)
+    computed = table.adopt(tokens.prefix(wantedFrom), from: &pool)
+  }
+
+  /// Lets other sequences that begin alike read the full pages that it has computed, as far as its tokens are
+  /// there to stay. To be called when the steps that compute them have run.
+  ///
+  /// - Parameter generated: Whether that is so of generated tokens too; where they have read a part of the cache
+  ///   only, they are not what a prompt would be.
+  package mutating func publish(pool: inout PagePool, generated: Bool = true) {
+    table.publish(settled(generated), pool: &pool)
+  }
+
+  /// Publishes the same, leaves the page at its end to whoever goes on from there, and gives the pages back.
+  package mutating func leave(to pool: inout PagePool, generated: Bool = true) {
+    table.leave(settled(generated), to: &pool)
+    computed = 0
+  }
+
+  /// Computed tokens that nobody will take back: behind the one whose logits are wanted there are proposed ones.
+  private func settled(_ generated: Bool) -> ArraySlice<Int32> {
+    tokens.prefix(min(computed, wantedFrom + 1, generated ? .max : generatedFrom))
   }
 
   /// Gives the sequence's pages back.

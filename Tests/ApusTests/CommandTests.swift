@@ -440,7 +440,7 @@ import Testing
       arguments, input: "HELLO\n\n/save \(saved.path)\nAND \\\nMORE\r\n/exit\nNEVER\n")
     #expect(answer.status == 0 && answer.output.split(separator: "\n").count == 2)
     #expect(!answer.output.contains("\u{1B}") && !answer.output.contains("> "))
-    #expect(answer.notes.contains("saved 2 messages") && answer.notes.contains("computed before"))
+    #expect(answer.notes.contains("saved 2 messages") && answer.notes.contains("from the cache"))
     // What was saved goes on as if it had not been interrupted.
     let again = try run(arguments + ["--load-chat", saved.path], input: "AND \\\nMORE\n")
     #expect(again.status == 0)

@@ -169,12 +169,12 @@ final class PartialDevice: Device {
     var first = request(Array(text.prefix(9)), limit: 5)
     first.keepsCache = true
     let begun = try generate(loop, first)
-    #expect(begun.report.reusedTokens == 0 && loop.freePages == 3)
+    #expect(begun.report.reusedTokens == 0 && loop.freePages == 4 && loop.keptPages == 1)
     // A continuation, one that parts ways, the same again, and one that is shorter.
     let longer = first.prompt + begun.tokens + text.suffix(4)
     let cases: [(prompt: [Int32], reused: Int)] = [
-      (longer, 13), (Array(longer.prefix(11)) + [60, 61, 62], 11), (longer, 11),
-      (longer, 17), (Array(longer.prefix(3)), 2), ([64, 63], 0),
+      (longer, 13), (Array(longer.prefix(11)) + [60, 61, 62], 0), (longer, 17),
+      (longer, 17), (Array(longer.prefix(3)), 0), ([64, 63], 0), (Array(longer.prefix(17)), 16),
     ]
     for (prompt, reused) in cases {
       var next = request(prompt, limit: 5)
@@ -183,7 +183,7 @@ final class PartialDevice: Device {
       let fresh = try generate(self.loop(rows: 4), request(prompt, limit: 5))
       #expect(continued.tokens == fresh.tokens && continued.report.reusedTokens == reused)
     }
-    // Scoring and requests that do not keep give the pages back.
+    // Scoring takes nothing from there, and neither do requests that keep nothing.
     #expect(try logits(loop, text) == logits(self.loop(), text))
     #expect(loop.freePages == 4)
     _ = try generate(loop, first)

@@ -52,6 +52,7 @@ import Testing
     var finish: FinishReason?
     var reused = 0
     var pages = 0
+    var kept = 0
     var again: [Int32] = []
   }
 
@@ -66,9 +67,9 @@ import Testing
       return outcome.tokens.count < stopsAfter
     }
     outcome.finish = report.finish
-    outcome.pages = loop.freePages
+    (outcome.pages, outcome.kept) = (loop.freePages, loop.keptPages)
     var next = request
-    (next.prompt, next.keepsCache) = (request.prompt + outcome.tokens.prefix(20), false)
+    next.prompt = request.prompt + outcome.tokens.prefix(20)
     next.limit = 4
     outcome.reused = try loop.generate(next, isCancelled: { false }) {
       outcome.again.append($0)

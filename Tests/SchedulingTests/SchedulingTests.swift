@@ -43,8 +43,13 @@ import Testing
     }
     let tokens = sequences[0].tokens
     #expect(sequences[0].computed == 13)
-    sequences[0].become(tokens + [7, 8], pool: &pool, keepsGenerated: keepsGenerated)
-    #expect(sequences[0].computed == (keepsGenerated ? 13 : 10))
+    sequences[0].leave(to: &pool, generated: keepsGenerated)
+    #expect(pool.freeCount == 10 && pool.restingCount == (keepsGenerated ? 4 : 3))
+    var next = Sequence(id: 0, tokens: tokens + [7, 8], pageTokens: 4)
+    next.adopt(from: &pool)
+    #expect(next.computed == (keepsGenerated ? 13 : 10))
+    next.release(to: &pool)
+    #expect(pool.freeCount == 10)
   }
 
   @Test func wantedRowsKeepWithinTheOutputBudget() throws {

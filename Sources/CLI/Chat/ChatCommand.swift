@@ -29,6 +29,12 @@ struct ChatCommand: AsyncParsableCommand {
   @Flag(help: "Neither read nor write the file of earlier entries.")
   var noHistory = false
 
+  @Flag(
+    help:
+      "Compute the whole conversation again with each message, and keep nothing of it in the cache."
+  )
+  var noPrefixCache = false
+
   @Flag(help: "Say after each answer how long it took.")
   var timings = false
 
@@ -51,6 +57,7 @@ struct ChatCommand: AsyncParsableCommand {
     let path = try source.path
     var loadOptions = load.options
     loadOptions.contextLength = context.context
+    loadOptions.sharesPrefixes = !noPrefixCache
     try speculation.set(&loadOptions)
     Terminal.progress("loading \(path) …")
     let result: Result<LanguageModel, ApusError>

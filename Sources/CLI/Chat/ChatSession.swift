@@ -110,7 +110,7 @@ struct ChatSession {
     guard showsTimings else { return }
     let speed = summary.tokensPerSecond.map { "\(tenths($0)) tokens/s" } ?? "one token"
     Terminal.note(
-      "[\(summary.promptTokens) tokens, \(summary.reusedTokens) of them computed before · first "
+      "[\(summary.promptTokens) tokens, \(summary.reusedTokens) of them from the cache · first "
         + "token after \(tenths(summary.timeToFirstToken / .milliseconds(1))) ms · \(speed)"
         + "\(summary.acceptance(options))]")
   }

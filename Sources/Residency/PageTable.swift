@@ -1,0 +1,91 @@
+/// The pages of one sequence, in order of tokens.
+///
+/// The first ones may be published, which several sequences read; only pages behind them are written. A table only
+/// grows while its tokens stay.
+package struct PageTable: Sendable, Hashable {
+  package private(set) var pages: [Int32] = []
+  /// Pages from the first on that are published.
+  package private(set) var publishedCount = 0
+  package let pageTokens: Int
+
+  package init(pageTokens: Int) { self.pageTokens = pageTokens }
+
+  /// Makes room for `tokens` tokens.
+  ///
+  /// - Returns: Whether there is room now; where the pool runs out the table stays as it was.
+  package mutating func reserve(_ tokens: Int, from pool: inout PagePool) -> Bool {
+    let needed = (tokens + pageTokens - 1) / pageTokens - pages.count
+    guard needed <= pool.freeCount else { return false }
+    for _ in 0..<max(0, needed) {
+      guard let page = pool.take() else { return false }
+      pages.append(page)
+    }
+    return true
+  }
+
+  /// Gives back the pages that no token before `tokens` is in, and a published one that would be written behind them.
+  ///
+  /// - Returns: Tokens that are left, which are fewer where that was so.
+  @discardableResult
+  package mutating func shrink(to tokens: Int, pool: inout PagePool) -> Int {
+    let left =
+      tokens < publishedCount * pageTokens ? tokens / pageTokens * pageTokens : tokens
+    let needed = (left + pageTokens - 1) / pageTokens
+    while pages.count > needed, let page = pages.popLast() { pool.giveBack(page) }
+    publishedCount = min(publishedCount, pages.count)
+    return left
+  }
+
+  /// The slot of a token: page × pageTokens + place in the page.
+  package func slot(of token: Int) -> Int32 {
+    precondition(token / pageTokens >= publishedCount, "nobody writes into a published page")
+    return pages[token / pageTokens] * Int32(pageTokens) + Int32(token % pageTokens)
+  }
+
+  /// Gives all pages back, the last one first.
+  package mutating func release(to pool: inout PagePool) { shrink(to: 0, pool: &pool) }
+
+  // MARK: Prefixes
+
+  /// Fills an empty table with pages that others have published, or left half-filled, of these tokens.
+  ///
+  /// - Returns: Tokens that they hold.
+  package mutating func adopt(_ tokens: ArraySlice<Int32>, from pool: inout PagePool) -> Int {
+    precondition(pages.isEmpty)
+    var rest = tokens
+    while rest.count >= pageTokens,
+      let page = pool.share(behind: pages.last, rest.prefix(pageTokens))
+    {
+      pages.append(page)
+      rest = rest.dropFirst(pageTokens)
+    }
+    publishedCount = pages.count
+    guard let (page, common) = pool.takeOpen(behind: pages.last, rest) else {
+      return tokens.count - rest.count
+    }
+    pages.append(page)
+    return tokens.count - rest.count + common
+  }
+
+  /// Publishes the full pages of these tokens, all of which are computed.
+  package mutating func publish(_ tokens: ArraySlice<Int32>, pool: inout PagePool) {
+    while (publishedCount + 1) * pageTokens <= tokens.count {
+      let parent = publishedCount == 0 ? nil : pages[publishedCount - 1]
+      let held = tokens.dropFirst(publishedCount * pageTokens).prefix(pageTokens)
+      pages[publishedCount] = pool.publish(pages[publishedCount], behind: parent, held)
+      publishedCount += 1
+    }
+  }
+
+  /// Publishes what these tokens fill, leaves the page that they half fill to whoever goes on from there, and
+  /// gives all pages back.
+  package mutating func leave(_ tokens: ArraySlice<Int32>, to pool: inout PagePool) {
+    shrink(to: max(tokens.count, publishedCount * pageTokens), pool: &pool)
+    publish(tokens, pool: &pool)
+    if pages.count > publishedCount, let page = pages.popLast() {
+      pool.giveBack(
+        page, behind: pages.last, holding: tokens.dropFirst(publishedCount * pageTokens))
+    }
+    release(to: &pool)
+  }
+}
