@@ -62,11 +62,11 @@ import Testing
         loop.forget()
         let prefix = Array(tokens.prefix(held))
         try loop.evaluate(prefix, wantedFrom: held - 1, shares: true) { _, _ in }
-        #expect(loop.freePages == context / 16 && loop.keptPages == (held + 15) / 16)
-        try loop.startRecording()
-        let found = try logits(shares: true)
         // A policy takes what was generated to be no part of a prompt, and the last token here was.
         let reused = policy.pages == nil ? held : held - 1
+        #expect(loop.freePages == context / 16 && loop.keptPages == (reused + 15) / 16)
+        try loop.startRecording()
+        let found = try logits(shares: true)
         #expect(try rows(loop) == length - reused)
         #expect(found == wanted, "\(flavour), \(policy.method), \(held) on \(device.traits.name)")
       }
