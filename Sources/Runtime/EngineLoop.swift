@@ -137,9 +137,8 @@ package final class EngineLoop {
   }
 
   /// Logits of every token from `wantedFrom` on, in order. Where a cache policy chooses, those tokens
-  /// come one by one, as if they were generated.
-  ///
-  /// - Parameter shares: Whether tokens before those are taken from what other requests left, and left to them.
+  /// come one by one, as if they were generated. Where it `shares`, tokens before those are taken from what other
+  /// requests left, and left to them.
   package func evaluate(
     _ tokens: [Int32], wantedFrom: Int, shares: Bool = false, isCancelled: () -> Bool = { false },
     _ body: (_ token: Int, ArraySlice<Float>) -> Void

@@ -64,10 +64,8 @@ package struct Sequence: Sendable {
   }
 
   /// Lets other sequences that begin alike read the full pages that it has computed, as far as its tokens are
-  /// there to stay. To be called when the steps that compute them have run.
-  ///
-  /// - Parameter generated: Whether that is so of generated tokens too; where they have read a part of the cache
-  ///   only, they are not what a prompt would be.
+  /// there to stay. To be called when the steps that compute them have run. Generated tokens that have read a part of
+  /// the cache only are not what a prompt would be: then `generated` is false.
   package mutating func publish(pool: inout PagePool, generated: Bool = true) {
     table.publish(settled(generated), pool: &pool)
   }
