@@ -92,6 +92,8 @@ public final class Benchmark: Sendable {
   public let contextLength: Int
   /// Tokens of a prompt that are computed at once, at most.
   public let batch: Int
+  /// How keys and values are kept.
+  public let kvType: KVType
   /// Which tokens of the cache a new token reads, and how many at most.
   public let kvPolicy: KVPolicy
   /// Nil where it reads all.
@@ -103,6 +105,7 @@ public final class Benchmark: Sendable {
     _ model: Model, _ shape: RunShape, _ started: StartedEngine, _ options: LoadOptions
   ) {
     (kvPolicy, kvBudget) = (options.kvPolicy, options.kvBudget)
+    kvType = options.storedAs
     name = model.name
     architecture = model.architecture
     parameterCount = model.parameterCount

@@ -82,6 +82,14 @@ public enum KVPolicy: String, Sendable, CaseIterable {
   case random
 }
 
+/// How keys and values are kept.
+public enum KVType: String, Sendable, CaseIterable {
+  /// Half precision.
+  case f16
+  /// Single precision: twice as many bytes.
+  case f32
+}
+
 /// How a model is loaded.
 public struct LoadOptions: Sendable {
   /// The device to run on.
@@ -103,6 +111,9 @@ public struct LoadOptions: Sendable {
   public var batch = 256
   /// Whether CPU devices of OpenCL generate a token by one launch.
   public var persistentKernel: PersistentKernel = .auto
+  /// How keys and values are kept, or nil for what goes with ``activations``: ``KVType/f16`` with int8,
+  /// ``KVType/f32`` with f32.
+  public var kvType: KVType?
   /// Which tokens of the cache a new token reads.
   public var kvPolicy: KVPolicy = .full
   /// Tokens of the cache that a new token reads at most, in whole pages of 16 and three of them at least;

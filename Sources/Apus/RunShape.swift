@@ -46,8 +46,7 @@ struct RunShape {
     context = try Self.context(options.contextLength, trained)
     batch = options.batch
     outputs = options.outputRows
-    // Half-precision keys and values would be the one coarse rounding left in f32 arithmetic.
-    element = options.activations == .f32 ? .f32 : .f16
+    element = KVLayout.Element(options.storedAs)
     mode = options.mode
     policy = try CachePolicy(options)
   }
@@ -104,6 +103,21 @@ struct RunShape {
     self.element = element
     self.mode = mode
     self.policy = policy
+  }
+}
+
+extension LoadOptions {
+  /// How keys and values are kept. Half precision would be the one coarse rounding left in f32 arithmetic, so
+  /// it takes somebody who asks for it.
+  var storedAs: KVType { kvType ?? (activations == .f32 ? .f32 : .f16) }
+}
+
+extension KVLayout.Element {
+  fileprivate init(_ type: KVType) {
+    switch type {
+    case .f16: self = .f16
+    case .f32: self = .f32
+    }
   }
 }
 

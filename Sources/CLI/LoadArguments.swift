@@ -12,11 +12,20 @@ extension DeviceChoice: ExpressibleByArgument {
 extension Activations: ExpressibleByArgument {}
 extension LoadMode: ExpressibleByArgument {}
 extension PersistentKernel: ExpressibleByArgument {}
+extension KVType: ExpressibleByArgument {}
 extension KVPolicy: ExpressibleByArgument {}
 extension EvaluationTask: ExpressibleByArgument {}
 
-/// Which tokens of the cache a new token reads.
+/// How the cache is kept, and which of its tokens a new token reads.
 struct PolicyArguments: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "How keys and values are kept: f16 or f32 (default: f16, with --activations f32 f32).",
+      discussion: """
+        f32 takes twice the memory of f16, and is read more slowly. 'apus plan' says how much a context takes.
+        """))
+  var kvType: KVType?
+
   @Option(
     help: ArgumentHelp(
       "Which tokens of the cache a new token reads: full, sinks, quest or random.",
@@ -34,6 +43,7 @@ struct PolicyArguments: ParsableArguments {
   var kvBudget: Int?
 
   func set(_ options: inout LoadOptions) {
+    options.kvType = kvType
     options.kvPolicy = kvPolicy
     options.kvBudget = kvBudget
   }

@@ -90,6 +90,7 @@ package enum Fusion: Sendable, Hashable {
       unit.gate.weight.type.name + (unit.norm == nil ? " × int8" : " × norm")
     case .attentionInputs(let inputs):
       inputs.queries.weight.type.name + (inputs.norm == nil ? " × int8" : " × norm")
+        + (inputs.layout.element == .f16 ? "" : " to \(inputs.layout.element)")
     }
   }
 }

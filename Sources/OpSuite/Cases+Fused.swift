@@ -21,6 +21,9 @@ extension OpSuite {
             inputsCase(type, rows: rows, heads: (2, 1, 64), .adjacent, hasNorm: true),
             inputsCase(type, rows: rows, heads: (3, 3, 32), .halves, hasNorm: false),
             inputsCase(type, rows: rows, heads: (2, 2, 80), .halves, hasNorm: true),
+            inputsCase(type, rows: rows, heads: (2, 1, 64), .halves, hasNorm: true, element: .f32),
+            inputsCase(
+              type, rows: rows, heads: (3, 3, 32), .adjacent, hasNorm: false, element: .f32),
           ]
         }
       } + attendQuantizeCases()
@@ -182,7 +185,7 @@ extension OpSuite {
 
   private static func inputsCase(
     _ type: ElementType, rows: Int, heads: (query: Int, kv: Int, width: Int),
-    _ pairing: Rope.Pairing, hasNorm: Bool
+    _ pairing: Rope.Pairing, hasNorm: Bool, element: KVLayout.Element = .f16
   ) -> OpCase {
     var data = CaseData(seed: rows + heads.query + heads.width)
     let inputs = width(type, 2)
@@ -208,7 +211,7 @@ extension OpSuite {
       frequencies: ConstantID(index: 0), magnitude: hasBias ? 1.19 : 1)
     var keyRope = rope
     keyRope.headCount = heads.kv
-    let layout = KVLayout(headCount: heads.kv, headWidth: heads.width, element: .f16)
+    let layout = KVLayout(headCount: heads.kv, headWidth: heads.width, element: element)
     let whole = Fusion.AttentionInputs(
       norm: hasNorm ? norm(parameters[0]) : nil, queries: layers[0].layer, keys: layers[1].layer,
       values: layers[2].layer, rope: rope, layout: layout)
@@ -230,7 +233,9 @@ extension OpSuite {
         integers((0..<rows).map { $0 == 1 ? -1 : Int32(46 - 15 * $0) }),
         OpCase.Input(
           rows: .fixed(pages), width: 1, format: .pages(layout),
-          bytes: rawBytes([Float16](repeating: 7, count: pages * layout.pageBytes / 2))),
+          bytes: element == .f32
+            ? rawBytes([Float](repeating: 7, count: pages * layout.pageBytes / 4))
+            : rawBytes([Float16](repeating: 7, count: pages * layout.pageBytes / 2))),
       ],
       parameters: parameters, output: shape(queries, .f32), written: 3,
       parts: (whole.norm.map { [normed($0, into: x)] } ?? [])

@@ -89,6 +89,22 @@ import Testing
     #expect(caches[0] == 16 * plans[0].cacheBytesPerToken)
   }
 
+  /// The type of keys and values decides over the cache, whatever the arithmetic.
+  @Test func theCacheTakesWhatItsTypeTakes() throws {
+    let disk = tiny.write()
+    func caches(_ activations: Activations) throws -> [Int] {
+      try [nil, KVType.f16, .f32].map { type in
+        var options = options(.cpu, context: 64)
+        (options.kvType, options.activations) = (type, activations)
+        return try #require(
+          MemoryPlan(path: disk.path, options: options).choices.first?.devices.first?.cache)
+      }
+    }
+    let (int8, float) = (try caches(.int8), try caches(.f32))
+    #expect(int8[0] == int8[1] && int8[2] == 2 * int8[1])
+    #expect(float == [int8[2], int8[1], int8[2]])
+  }
+
   @Test func bothModesAndAllBatchesWriteTheSameText() async throws {
     let disk = tiny.write()
     var texts: Set<String> = []

@@ -45,7 +45,7 @@ package struct BenchRow: Sendable {
     processor = .current
     self.threads = threads ?? processor.usableCPUs
     batch = benchmark.batch
-    cacheType = activations == .f32 ? "f32" : "f16"
+    cacheType = benchmark.kvType.rawValue
     self.activations = activations
     (policy, budget) = (benchmark.kvPolicy, benchmark.kvBudget)
     time = Date()
