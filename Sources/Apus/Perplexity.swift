@@ -85,33 +85,43 @@ extension LanguageModel {
     of bytes: [UInt8], window: Int = 512, windows: Int? = nil,
     progress: @escaping @Sendable (Int, Int, Double) -> Void = { _, _, _ in }
   ) async throws(ApusError) -> PerplexityResult {
-    guard window >= 4, window <= contextLength else {
-      throw ApusError(
-        .request, "windows (-c) have 4 to \(contextLength) tokens with this model, not \(window)")
-    }
-    if let windows, windows < 1 { throw ApusError(.request, "--windows must be 1 or more") }
-    let tokenizer = text.tokenizer
-    let tokens = tokenizer.encode(bytes, parseSpecial: false, addBOS: tokenizer.addsBOS)
-    let available = tokens.count / window
-    let count = min(windows ?? available, available)
-    guard count > 0 else {
-      throw ApusError(
-        .request, "the text has \(tokens.count) tokens, which do not fill a window of \(window)")
-    }
+    let parts = try self.windows(of: bytes, window, limit: windows)
     var total = LikelihoodSum()
     var windowNats: [Double] = []
-    for index in 0..<count {
-      var part = Array(tokens[index * window..<(index + 1) * window])
-      if tokenizer.addsBOS, let bos = tokenizer.bos { part[0] = bos }
+    for (index, part) in parts.enumerated() {
       let scored = try await score(part, from: window / 2)
       total.add(scored)
       windowNats.append(scored.mean)
-      progress(index + 1, count, exp(total.mean))
+      progress(index + 1, parts.count, exp(total.mean))
     }
     return PerplexityResult(
       perplexity: exp(total.mean), perplexityError: exp(total.mean) * total.standardError,
       natsPerToken: total.mean, natsPerTokenError: total.standardError, tokens: total.count,
-      windows: count, windowNats: windowNats)
+      windows: parts.count, windowNats: windowNats)
+  }
+
+  /// The windows of a text, each of `window` tokens and with BOS for its first where the model says so.
+  func windows(
+    of bytes: [UInt8], _ window: Int, limit: Int?
+  ) throws(ApusError) -> [[Int32]] {
+    guard window >= 4, window <= contextLength else {
+      throw ApusError(
+        .request, "windows (-c) have 4 to \(contextLength) tokens with this model, not \(window)")
+    }
+    if let limit, limit < 1 { throw ApusError(.request, "--windows must be 1 or more") }
+    let tokenizer = text.tokenizer
+    let tokens = tokenizer.encode(bytes, parseSpecial: false, addBOS: tokenizer.addsBOS)
+    let available = tokens.count / window
+    let count = min(limit ?? available, available)
+    guard count > 0 else {
+      throw ApusError(
+        .request, "the text has \(tokens.count) tokens, which do not fill a window of \(window)")
+    }
+    return (0..<count).map { index in
+      var part = Array(tokens[index * window..<(index + 1) * window])
+      if tokenizer.addsBOS, let bos = tokenizer.bos { part[0] = bos }
+      return part
+    }
   }
 
   /// Scores the tokens behind `start`: the logits of token t score token t + 1.

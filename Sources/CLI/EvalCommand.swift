@@ -1,10 +1,23 @@
 import Apus
 import ArgumentParser
 
-/// `apus eval`: what policies of the cache cost and gain.
+/// `apus eval`: what choices cost and gain. A task that is no subcommand is one of policies.
 struct EvalCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "eval", abstract: "Compare policies of the cache: quality and speed.",
+    commandName: "eval", abstract: "Compare policies of the cache, or two runs.",
+    usage: """
+      apus eval continuation|copy|passkey|recall [<model>] -f <file> [<options>]
+      apus eval kl [<model>] -f <file> [<options>]
+      """,
+    discussion: "'apus eval policies --help' explains the tasks that compare policies.",
+    subcommands: [PolicyCommand.self, KLCommand.self], defaultSubcommand: PolicyCommand.self)
+}
+
+/// `apus eval continuation|copy|passkey|recall`: what policies of the cache cost and gain.
+struct PolicyCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "policies", abstract: "Compare policies of the cache: quality and speed.",
+    usage: "apus eval <task> [<model>] -f <file> [<options>]",
     discussion: """
       A prompt of c tokens is computed with all that it sees; the tokens behind it are fed one by one, so that \
       each reads what the policy gives it, and what they predict is scored. All policies get the same windows.

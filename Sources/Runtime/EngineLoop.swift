@@ -74,7 +74,8 @@ package final class EngineLoop {
     pool = PagePool(pageCount: plan.stepLayout.tableCapacity, pageTokens: KVLayout.pageTokens)
   }
 
-  var vocabularySize: Int { plan.logits.operand.width }
+  /// Logits of a token.
+  package var vocabularySize: Int { plan.logits.operand.width }
 
   /// Pages that no request uses: all of them between requests.
   package var freePages: Int { pool.freeCount }
