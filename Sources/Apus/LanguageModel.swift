@@ -27,6 +27,8 @@ public final class LanguageModel: Sendable {
   public let notices: [String]
   /// Where the model runs.
   public let device: DeviceDescription
+  /// The file.
+  let path: String
   package let model: Model
   package let text: ModelText
   package let engine: Engine
@@ -40,9 +42,10 @@ public final class LanguageModel: Sendable {
   let breakers = Mutex<[[String]: [Int32: [[Int32]]]]>([:])
 
   private init(
-    _ model: Model, _ text: ModelText, _ started: StartedEngine, contextLength: Int,
-    _ options: LoadOptions
+    _ path: String, _ model: Model, _ text: ModelText, _ started: StartedEngine,
+    contextLength: Int, _ options: LoadOptions
   ) {
+    self.path = path
     policy = options.kvPolicy
     sharesPrefixes = options.sharesPrefixes
     name = model.name
@@ -82,7 +85,7 @@ public final class LanguageModel: Sendable {
       await started.engine.shutDown()
     }
     return LanguageModel(
-      model, try text.get(), try started.get(), contextLength: shape.context, options)
+      path, model, try text.get(), try started.get(), contextLength: shape.context, options)
   }
 
   /// Whether the file brings a chat template.

@@ -26,6 +26,8 @@ struct RunCommand: AsyncParsableCommand {
   @Flag(help: "Continue the prompt as it is, without the chat template.")
   var raw = false
 
+  @OptionGroup var session: SessionArguments
+
   @Flag(help: "Print where each operation runs, and why, and stop.")
   var placement = false
 
@@ -72,8 +74,10 @@ struct RunCommand: AsyncParsableCommand {
     let model = try result.get()
     for notice in model.notices { Terminal.note("apus: \(notice)") }
     do {
+      let notes = try await session.restore(into: model)
       if trace != nil { try await model.startRecording() }
       try await answer(model, bytes)
+      try await session.save(model, notes: notes ?? [])
       if let trace {
         let report = try await model.stopRecording(measuresDevices: false)
         try Output.replace(trace, with: Array(report.trace.utf8), mode: 0o644)

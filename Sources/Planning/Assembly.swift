@@ -163,8 +163,10 @@ struct Assembly {
     try reserve(
       id, overflow ? .max : bytes, on: device, .keyValueCache, label,
       advice: "a shorter context (-c) needs less")
-    return Operand(
+    let operand = Operand(
       region: Region(buffer: id), rows: .fixed(planner.pageCount), width: 1, format: format)
+    plan.caches.append(ExecutionPlan.Cache(device: device, operand: operand))
+    return operand
   }
 
   /// A step buffer for each device that has something to do.

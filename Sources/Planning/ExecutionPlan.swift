@@ -57,7 +57,16 @@ package struct ExecutionPlan: Sendable {
     case transfer(Operand, from: Int, Operand, to: Int)
   }
 
+  /// What keeps keys and values, or bounds of them, of the pages of all sequences.
+  package struct Cache: Sendable {
+    package var device: Int
+    /// `rows` counts pages.
+    package var operand: Operand
+  }
+
   package internal(set) var buffers: [Buffer] = []
+  /// In the order of the layers.
+  package internal(set) var caches: [Cache] = []
   package internal(set) var loads: [Load] = []
   package internal(set) var maps: [Map] = []
   package internal(set) var fills: [Fill] = []

@@ -56,6 +56,8 @@ package final class EngineLoop {
   let executor: Executor
   private let scheduler: Scheduler
   var pool: PagePool
+  /// Tokens of the latest request that it left in the cache.
+  package internal(set) var latest: [Int32] = []
   /// Whether generated tokens have read all that came before them, as a prompt does.
   private var readsAll: Bool { plan.chosen == nil }
 
@@ -132,7 +134,10 @@ package final class EngineLoop {
   /// Gives a sequence's pages back, and leaves them to other requests if it may share. Behind an error nobody knows
   /// which steps have written what they should: then nothing stays for others.
   func end(_ sequence: inout Sequence, shares: Bool, isSound: Bool) {
-    if shares, isSound { return sequence.leave(to: &pool, generated: readsAll) }
+    if shares, isSound {
+      latest = Array(sequence.settled(generated: readsAll))
+      return sequence.leave(to: &pool, generated: readsAll)
+    }
     sequence.release(to: &pool)
     if !isSound { forget() }
   }

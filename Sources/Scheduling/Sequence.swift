@@ -67,17 +67,17 @@ package struct Sequence: Sendable {
   /// there to stay. To be called when the steps that compute them have run. Generated tokens that have read a part of
   /// the cache only are not what a prompt would be: then `generated` is false.
   package mutating func publish(pool: inout PagePool, generated: Bool = true) {
-    table.publish(settled(generated), pool: &pool)
+    table.publish(settled(generated: generated), pool: &pool)
   }
 
   /// Publishes the same, leaves the page at its end to whoever goes on from there, and gives the pages back.
   package mutating func leave(to pool: inout PagePool, generated: Bool = true) {
-    table.leave(settled(generated), to: &pool)
+    table.leave(settled(generated: generated), to: &pool)
     computed = 0
   }
 
   /// Computed tokens that nobody will take back: behind the one whose logits are wanted there are proposed ones.
-  private func settled(_ generated: Bool) -> ArraySlice<Int32> {
+  package func settled(generated: Bool) -> ArraySlice<Int32> {
     tokens.prefix(min(computed, wantedFrom + 1, generated ? .max : generatedFrom))
   }
 

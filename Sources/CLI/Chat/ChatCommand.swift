@@ -26,6 +26,8 @@ struct ChatCommand: AsyncParsableCommand {
   @Option(help: "Go on with a conversation that '/save' wrote.")
   var loadChat: String?
 
+  @OptionGroup var session: SessionArguments
+
   @Flag(help: "Neither read nor write the file of earlier entries.")
   var noHistory = false
 
@@ -49,6 +51,12 @@ struct ChatCommand: AsyncParsableCommand {
       throw ValidationError(
         "a conversation that is loaded has its own system message: leave "
           + "--system or --load-chat out")
+    }
+    if session.session != nil && loadChat != nil {
+      throw ValidationError("a session is a conversation: leave --session or --load-chat out")
+    }
+    if session.session != nil && noPrefixCache {
+      throw ValidationError("--no-prefix-cache keeps nothing that --session could write")
     }
   }
 
@@ -87,6 +95,27 @@ struct ChatCommand: AsyncParsableCommand {
       model, options: reply.options(sampling, speculation, limit: .max), system: reply.system,
       showsTimings: timings)
     if let loadChat { try session.load(loadChat) }
+    if let notes = try await self.session.restore(into: model) {
+      guard reply.system == nil else {
+        throw ApusError(
+          .request, "the session has its own system message: leave --system out to go on with it")
+      }
+      try session.resume(notes)
+    }
+    let outcome: Result<Void, any Error>
+    do { outcome = .success(try await take(&session, isInteractive, history, model)) } catch {
+      outcome = .failure(error)
+    }
+    // Whatever ended it, what was said stays.
+    try await self.session.save(model, notes: session.transcript)
+    try outcome.get()
+  }
+
+  /// Takes entries until there are no more.
+  private func take(
+    _ session: inout ChatSession, _ isInteractive: Bool, _ history: LineHistory?,
+    _ model: LanguageModel
+  ) async throws {
     var reader = LineReader(isInteractive: isInteractive, history: history?.load() ?? [])
     if isInteractive {
       Terminal.note(

@@ -38,10 +38,18 @@ struct ChatSession {
     return true
   }
 
+  /// The messages, as a file has them.
+  var transcript: [UInt8] { Transcript(model: model.name, messages: messages).bytes }
+
+  /// Goes on with such messages; where there are none, nothing has been said yet.
+  mutating func resume(_ transcript: [UInt8]) throws(ApusError) {
+    if transcript.isEmpty { return }
+    messages = try Transcript(transcript, path: "the session's conversation").messages
+  }
+
   private func save(_ path: String) throws(ApusError) {
     let path = Input.expanded(path)
-    try Output.replace(
-      path, with: Transcript(model: model.name, messages: messages).bytes, mode: 0o666)
+    try Output.replace(path, with: transcript, mode: 0o666)
     Terminal.note("apus: saved \(count) to \(path)")
   }
 

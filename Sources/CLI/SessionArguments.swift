@@ -1,0 +1,43 @@
+import Apus
+import ArgumentParser
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
+/// The file that keeps a conversation's keys and values, for commands that go on with one.
+struct SessionArguments: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "Go on with the session in this file, if there is one, and keep this one there.",
+      discussion: """
+        Keys and values are kept along with the text, so nothing of it is computed again; replies are what they \
+        would have been. It goes with one model file and one way to compute, and takes the bytes of the cache: 'apus plan' \
+        says how many for a token.
+        """, valueName: "file"))
+  var session: String?
+
+  /// Restores the session, where the file exists.
+  ///
+  /// - Returns: What was kept along with it, or nil.
+  func restore(into model: LanguageModel) async throws(ApusError) -> [UInt8]? {
+    guard let session else { return nil }
+    let path = Input.expanded(session)
+    guard access(path, F_OK) == 0 else { return nil }
+    let (notes, tokens) = try await model.restoreSession(try Input.bytes(path), path: path)
+    Terminal.note("apus: \(path) goes on: \(tokens) tokens are in the cache")
+    return notes
+  }
+
+  /// Writes the session, whole or not at all.
+  func save(_ model: LanguageModel, notes: [UInt8]) async throws(ApusError) {
+    guard let session else { return }
+    // A conversation is nobody else's business.
+    try Output.replace(
+      Input.expanded(session), with: try await model.session(notes: notes), mode: 0o600)
+  }
+}
