@@ -38,24 +38,20 @@ private struct LogitRows: Sendable {
 
 /// Sums over tokens.
 package struct DivergenceSum: Sendable {
-  package private(set) var sum = 0.0
-  fileprivate private(set) var squares = 0.0
+  package private(set) var divergence = TokenSum()
   package private(set) var largest = 0.0
-  /// Tokens for which both hold the same next token for the likeliest.
-  package private(set) var same = 0
-  package private(set) var count = 0
-  fileprivate private(set) var (run, base) = (LikelihoodSum(), LikelihoodSum())
+  /// One where both hold the same next token for the likeliest, else nothing.
+  package private(set) var same = TokenSum()
+  fileprivate private(set) var (run, base) = (TokenSum(), TokenSum())
 
   package init() {}
 
   /// Adds what both predict behind a token, and the token that the text has there.
   package mutating func add(run logits: ArraySlice<Float>, base: ArraySlice<Float>, token: Int32) {
     let divergence = Self.divergence(of: base, from: logits)
-    sum += divergence
-    squares += divergence * divergence
+    self.divergence.add(divergence)
     largest = max(largest, divergence)
-    count += 1
-    if Self.top(logits) == Self.top(base) { same += 1 }
+    same.add(Self.top(logits) == Self.top(base) ? 1 : 0)
     run.add(logits, token: token)
     self.base.add(base, token: token)
   }
@@ -110,17 +106,13 @@ extension LanguageModel {
     var total = DivergenceSum()
     for (index, part) in parts.enumerated() {
       total = try await compare(part, from: window / 2, base, adding: total)
-      progress(index + 1, parts.count, total.sum / Double(total.count))
-    }
-    let count = Double(total.count)
-    let (mean, same) = (total.sum / count, Double(total.same) / count)
-    func error(_ variance: Double) -> Double {
-      total.count > 1 ? (max(0, variance) / (count - 1)).squareRoot() : 0
+      progress(index + 1, parts.count, total.divergence.mean)
     }
     return DivergenceResult(
-      mean: mean, standardError: error(total.squares / count - mean * mean),
-      largest: total.largest, sameTop: same, sameTopError: error(same * (1 - same)),
-      natsPerToken: (total.run.mean, total.base.mean), tokens: total.count, windows: parts.count)
+      mean: total.divergence.mean, standardError: total.divergence.standardError,
+      largest: total.largest, sameTop: total.same.mean, sameTopError: total.same.standardError,
+      natsPerToken: (total.run.mean, total.base.mean), tokens: total.divergence.count,
+      windows: parts.count)
   }
 
   /// Logits of a token.

@@ -31,18 +31,23 @@ public struct PerplexityResult: Sendable {
   public var windowNats: [Double]
 }
 
-/// Sums of negative log-likelihoods.
-struct LikelihoodSum: Sendable {
-  private(set) var sum = 0.0
-  private(set) var squares = 0.0
-  private(set) var count = 0
+/// Sums of a number for each token, such as its negative log-likelihood.
+package struct TokenSum: Sendable {
+  package private(set) var sum = 0.0
+  private var squares = 0.0
+  package private(set) var count = 0
+
+  package init() {}
+
+  mutating func add(_ number: Double) {
+    sum += number
+    squares += number * number
+    count += 1
+  }
 
   /// Adds −log p of `token` under `logits`.
   mutating func add(_ logits: ArraySlice<Float>, token: Int32) {
-    let nats = Self.nats(logits, token: token)
-    sum += nats
-    squares += nats * nats
-    count += 1
+    add(Self.nats(logits, token: token))
   }
 
   /// −log softmax(logits)[token], in double precision.
@@ -54,7 +59,7 @@ struct LikelihoodSum: Sendable {
   }
 
   /// Adds all that another sum holds.
-  mutating func add(_ other: LikelihoodSum) {
+  mutating func add(_ other: TokenSum) {
     sum += other.sum
     squares += other.squares
     count += other.count
@@ -86,7 +91,7 @@ extension LanguageModel {
     progress: @escaping @Sendable (Int, Int, Double) -> Void = { _, _, _ in }
   ) async throws(ApusError) -> PerplexityResult {
     let parts = try self.windows(of: bytes, window, limit: windows)
-    var total = LikelihoodSum()
+    var total = TokenSum()
     var windowNats: [Double] = []
     for (index, part) in parts.enumerated() {
       let scored = try await score(part, from: window / 2)
@@ -125,10 +130,10 @@ extension LanguageModel {
   }
 
   /// Scores the tokens behind `start`: the logits of token t score token t + 1.
-  private func score(_ tokens: [Int32], from start: Int) async throws(ApusError) -> LikelihoodSum {
+  private func score(_ tokens: [Int32], from start: Int) async throws(ApusError) -> TokenSum {
     do throws(EngineError) {
       return try await engine.perform { loop throws(EngineError) in
-        var sum = LikelihoodSum()
+        var sum = TokenSum()
         try loop.evaluate(tokens, wantedFrom: start) { token, logits in
           if token + 1 < tokens.count { sum.add(logits, token: tokens[token + 1]) }
         }

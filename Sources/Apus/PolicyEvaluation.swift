@@ -267,7 +267,7 @@ extension LanguageModel {
           }
           if sample.scored.contains(token + 1) {
             let truth = sample.tokens[token + 1]
-            score.nats += LikelihoodSum.nats(logits, token: truth)
+            score.nats += TokenSum.nats(logits, token: truth)
             score.tokens += 1
             let own = logits[logits.startIndex + Int(truth)]
             let before = logits.prefix(Int(truth))

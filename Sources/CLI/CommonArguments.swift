@@ -33,6 +33,26 @@ struct TextArguments: ParsableArguments {
   }
 }
 
+/// How a text is cut, for commands that score all of it.
+struct WindowArguments: ParsableArguments {
+  @Option(name: [.customShort("c"), .customLong("context")], help: "Tokens of a window.")
+  var window = 512
+
+  @Option(help: "Windows at most (default: all).")
+  var windows: Int?
+
+  func validate() throws {
+    if window < 4 { throw ValidationError("windows (-c) have at least 4 tokens") }
+    if let windows, windows < 1 { throw ValidationError("--windows must be 1 or more") }
+  }
+
+  /// A window is all the context that is needed, and half of its logits are.
+  func set(_ options: inout LoadOptions) {
+    options.contextLength = window
+    options.outputRows = window
+  }
+}
+
 /// The length of the context, for commands that may choose it.
 struct ContextArgument: ParsableArguments {
   @Option(

@@ -37,19 +37,13 @@ struct KLCommand: AsyncParsableCommand {
       "How the base keeps keys and values (default: as --kv-type).", valueName: "type"))
   var againstKvType: KVType?
 
-  @Option(name: [.customShort("c"), .customLong("context")], help: "Tokens of a window.")
-  var window = 512
-
-  @Option(help: "Windows at most (default: all).")
-  var windows: Int?
+  @OptionGroup var cut: WindowArguments
 
   @OptionGroup var output: OutputArguments
 
   @OptionGroup var load: LoadArguments
 
   func validate() throws {
-    if window < 4 { throw ValidationError("windows (-c) have at least 4 tokens") }
-    if let windows, windows < 1 { throw ValidationError("--windows must be 1 or more") }
     let others: [Any?] = [against, againstDevice, againstActivations, againstKvType]
     if others.allSatisfy({ $0 == nil }), load.policy.kvPolicy == .full {
       throw ValidationError(
@@ -62,8 +56,7 @@ struct KLCommand: AsyncParsableCommand {
     let bytes = try Input.bytes(file)
     let path = try source.path
     var options = load.options
-    options.contextLength = window
-    options.outputRows = window
+    cut.set(&options)
     let model = try await Self.load(path, options)
     options.kvPolicy = .full
     options.kvBudget = nil
@@ -78,7 +71,8 @@ struct KLCommand: AsyncParsableCommand {
     let result: Result<DivergenceResult, ApusError>
     do throws(ApusError) {
       result = .success(
-        try await model.divergence(from: base, on: bytes, window: window, windows: windows) {
+        try await model.divergence(from: base, on: bytes, window: cut.window, windows: cut.windows)
+        {
           Terminal.progress("window \($0) of \($1), KL \(decimals($2, 5))")
         })
     } catch { result = .failure(error) }
@@ -92,7 +86,7 @@ struct KLCommand: AsyncParsableCommand {
       "KL \(decimals(found.mean, 5)) ± \(decimals(found.standardError, 5)) nats per token, at most "
         + "\(decimals(found.largest, 4)); same likeliest token \(decimals(share, 2)) ± "
         + "\(decimals(found.sameTopError * 100, 2)) %; nats per token \(decimals(nats.run, 4)), base "
-        + "\(decimals(nats.base, 4)); \(found.tokens) tokens in \(found.windows) windows of \(window)\n"
+        + "\(decimals(nats.base, 4)); \(found.tokens) tokens in \(found.windows) windows of \(cut.window)\n"
     )
   }
 

@@ -18,32 +18,22 @@ struct PerplexityCommand: AsyncParsableCommand {
   @Option(name: .shortAndLong, help: "The text ('-': standard input).")
   var file: String
 
-  @Option(name: [.customShort("c"), .customLong("context")], help: "Tokens of a window.")
-  var window = 512
-
-  @Option(help: "Windows at most (default: all).")
-  var windows: Int?
+  @OptionGroup var cut: WindowArguments
 
   @OptionGroup var output: OutputArguments
 
   @OptionGroup var load: LoadArguments
 
-  func validate() throws {
-    if window < 4 { throw ValidationError("windows (-c) have at least 4 tokens") }
-    if let windows, windows < 1 { throw ValidationError("--windows must be 1 or more") }
-  }
-
   func run() async throws {
     let bytes = try Input.bytes(file)
     var options = load.options
-    options.contextLength = window
-    options.outputRows = window
+    cut.set(&options)
     let model = try await LanguageModel.load(source.path, options: options)
     for notice in model.notices { Terminal.note("apus: \(notice)") }
     let result: Result<PerplexityResult, ApusError>
     do throws(ApusError) {
       result = .success(
-        try await model.perplexity(of: bytes, window: window, windows: windows) {
+        try await model.perplexity(of: bytes, window: cut.window, windows: cut.windows) {
           done, count, perplexity in
           Terminal.progress("window \(done) of \(count), perplexity \(thousandths(perplexity))")
         })
@@ -55,7 +45,7 @@ struct PerplexityCommand: AsyncParsableCommand {
     Terminal.write(
       "perplexity \(thousandths(score.perplexity)) ± \(thousandths(score.perplexityError)), "
         + "\(thousandths(score.natsPerToken)) ± \(thousandths(score.natsPerTokenError)) nats per "
-        + "token over \(score.tokens) tokens in \(score.windows) windows of \(window)\n")
+        + "token over \(score.tokens) tokens in \(score.windows) windows of \(cut.window)\n")
   }
 }
 
