@@ -20,11 +20,15 @@
 // What lies in a page outside the interval may be NaN: keys there are masked by select, values there
 // are not used. A row that sees nothing yields zeros.
 //
-// VNNI 0 is plain OpenCL C. VNNI 1 is for a CPU that has AVX-512, under a driver that takes inline
-// assembly: halves are widened by an instruction, and the next window is fetched meanwhile.
+// VNNI 0 and AVX2 0 are plain OpenCL C. VNNI 1 is for a CPU that has AVX-512, AVX2 1 for one that has AVX2, under
+// a driver that takes inline assembly: halves are widened by an instruction, and the next window is fetched
+// meanwhile.
 
 #ifndef VNNI
 #define VNNI 0
+#endif
+#ifndef AVX2
+#define AVX2 0
 #endif
 #ifndef ELEMENT
 #define ELEMENT F16
@@ -53,6 +57,11 @@ static inline float16 load_elements(global const element *source)
   float16 v;
   __asm__("vcvtph2ps %1, %0" : "=v"(v) : "v"(vload16(0, (global const ushort *)source)));
   return v;
+#elif AVX2
+  float8 low, high;
+  __asm__("vcvtph2ps %1, %0" : "=x"(low) : "x"(vload8(0, (global const ushort *)source)));
+  __asm__("vcvtph2ps %1, %0" : "=x"(high) : "x"(vload8(1, (global const ushort *)source)));
+  return (float16)(low, high);
 #else
   return vload_half16(0, source);
 #endif
@@ -62,16 +71,25 @@ static inline float16 load_elements(global const element *source)
 // prefetch() is slow.
 static inline void ask_for(global const void *line)
 {
-#if VNNI
+#if VNNI || AVX2
   __asm__ volatile("prefetcht0 (%0)" : : "r"(line));
 #endif
 }
 
-// A head's values as vectors of 16, and what is left; vectors that are summed at once.
+// A head's values as vectors of 16, and what is left.
 #define VECTORS (HEAD_WIDTH / 16)
 #define REST (HEAD_WIDTH % 16)
-#define AT_ONCE                                                                                  \
+
+// Vectors of values, and pages of keys, that `count` queries meet at once: as many as registers hold sums for.
+// AVX2 has sixteen, of eight lanes.
+#if AVX2
+#define AT_ONCE(count) (VECTORS % 2 == 0 && (count) <= 3 ? 2 : 1)
+#define PAGES_AT_ONCE(count) ((count) <= 3 ? 2 : 1)
+#else
+#define AT_ONCE(count)                                                                           \
   (VECTORS % 4 == 0 ? 4 : VECTORS % 5 == 0 ? 5 : VECTORS % 3 == 0 ? 3 : VECTORS % 2 == 0 ? 2 : 1)
+#define PAGES_AT_ONCE(count) PAGES
+#endif
 
 // Tokens and pages of a window, and tokens of a span.
 #define WINDOW 64
@@ -108,42 +126,43 @@ UNROLL
 // The scores of `count` queries (a constant, as many as registers hold) against a window: KEY(p, d) is
 // element d of the tokens of page p, QUERY(h, d) that of a query, scaled.
 #define SCORES(count, KEY, QUERY, AHEAD, score)                                                  \
-  do {                                                                                           \
-    UNROLL for (uint h = 0; h < count; h++)                                           \
-        UNROLL for (int p = 0; p < PAGES; p++) score[h][p] = (float16)(0.0f);         \
+  UNROLL for (int from = 0; from < PAGES; from += PAGES_AT_ONCE(count)) {                        \
+    UNROLL for (uint h = 0; h < count; h++)                                                      \
+        UNROLL for (int p = 0; p < PAGES_AT_ONCE(count); p++) score[h][from + p] =               \
+            (float16)(0.0f);                                                                     \
     for (uint d = 0; d < HEAD_WIDTH; d++) {                                                      \
-      float16 k[PAGES];                                                                          \
-      AHEAD(d);                                                                                  \
-      UNROLL for (int p = 0; p < PAGES; p++) k[p] = KEY(p, d);                        \
-      UNROLL for (uint h = 0; h < count; h++) {                                       \
+      float16 k[PAGES_AT_ONCE(count)];                                                           \
+      if (from == 0) AHEAD(d);                                                                   \
+      UNROLL for (int p = 0; p < PAGES_AT_ONCE(count); p++) k[p] = KEY(from + p, d);             \
+      UNROLL for (uint h = 0; h < count; h++) {                                                  \
         const float16 q_d = (float16)(QUERY(h, d));                                              \
-        UNROLL for (int p = 0; p < PAGES; p++)                                        \
-            score[h][p] = FUSED(k[p], q_d, score[h][p]);                                         \
+        UNROLL for (int p = 0; p < PAGES_AT_ONCE(count); p++)                                    \
+            score[h][from + p] = FUSED(k[p], q_d, score[h][from + p]);                           \
       }                                                                                          \
     }                                                                                            \
-  } while (0)
+  }
 
 // Adds the weighted values of the tokens first ..< last of a window to the sums of `count` queries:
 // VALUE(i, j) is vector j of token i, WEIGHT(h, i) that of a query for it, SUM(h, j) is where sums are,
 // which are first scaled by SHRINK(h).
 #define GATHER(count, VALUE, WEIGHT, SUM, SHRINK, AHEAD, first, last)                            \
-  for (uint j = 0; j < VECTORS; j += AT_ONCE) {                                                  \
-    float16 gathered[count][AT_ONCE];                                                            \
-    UNROLL for (uint h = 0; h < count; h++)                                           \
-        UNROLL for (uint c = 0; c < AT_ONCE; c++) gathered[h][c] =                    \
+  for (uint j = 0; j < VECTORS; j += AT_ONCE(count)) {                                           \
+    float16 gathered[count][AT_ONCE(count)];                                                     \
+    UNROLL for (uint h = 0; h < count; h++)                                                      \
+        UNROLL for (uint c = 0; c < AT_ONCE(count); c++) gathered[h][c] =                        \
             SUM(h, j + c) * SHRINK(h);                                                           \
     for (int i = first; i < last; i++) {                                                         \
-      float16 v[AT_ONCE];                                                                        \
-      AHEAD(16 * j + i * (16 * AT_ONCE) / WINDOW);                                               \
-      UNROLL for (uint c = 0; c < AT_ONCE; c++) v[c] = VALUE(i, j + c);               \
-      UNROLL for (uint h = 0; h < count; h++) {                                       \
+      float16 v[AT_ONCE(count)];                                                                 \
+      AHEAD(16 * j + i * (16 * AT_ONCE(count)) / WINDOW);                                        \
+      UNROLL for (uint c = 0; c < AT_ONCE(count); c++) v[c] = VALUE(i, j + c);                   \
+      UNROLL for (uint h = 0; h < count; h++) {                                                  \
         const float16 weight = (float16)(WEIGHT(h, i));                                          \
-        UNROLL for (uint c = 0; c < AT_ONCE; c++) gathered[h][c] =                    \
+        UNROLL for (uint c = 0; c < AT_ONCE(count); c++) gathered[h][c] =                        \
             FUSED(v[c], weight, gathered[h][c]);                                                 \
       }                                                                                          \
     }                                                                                            \
-    UNROLL for (uint h = 0; h < count; h++)                                           \
-        UNROLL for (uint c = 0; c < AT_ONCE; c++) SUM(h, j + c) = gathered[h][c];     \
+    UNROLL for (uint h = 0; h < count; h++)                                                      \
+        UNROLL for (uint c = 0; c < AT_ONCE(count); c++) SUM(h, j + c) = gathered[h][c];         \
   }
 #define NOTHING_AHEAD(line)
 

@@ -16,12 +16,17 @@
 // reference: y = fma(d s scale, Σ q x, y), then y = fma(m n, sum, y); with two groups, whose sums are
 // whole numbers, y = fma(d scale, s₀ Σ₀ q x + s₁ Σ₁ q x, y), then y = fma(m scale, n₀ Σ₀ x + n₁ Σ₁ x, y).
 //
-// VNNI 0 is plain OpenCL C: the products of a group are added as floats, which hold them exactly.
-// VNNI 1 is for a CPU that has AVX-512 VNNI, under a driver that takes inline assembly.
+// Plain OpenCL C adds the products of a group as floats, which hold them exactly. Under a driver that takes
+// inline assembly, VNNI 1 is for a CPU that has AVX-512 VNNI, and AVX2 1 for one that has AVX2.
 
 #ifndef VNNI
 #define VNNI 0
 #endif
+#ifndef AVX2
+#define AVX2 0
+#endif
+// Whether bytes are multiplied.
+#define BYTES (VNNI || AVX2)
 #ifndef PREFETCH
 #define PREFETCH 8192
 #endif
@@ -29,8 +34,15 @@
 // Bytes of a row of activations.
 #define ROW_BYTES(inputs) ((size_t)(inputs) + (inputs) / BLOCK * 8)
 
-// Bytes of weights are unsigned in VNNI's products, so ZERO Σ x of a group comes off them.
-#if VNNI && ZERO != 0
+// Products of AVX2 are 16 bits wide, so codes of more than 7 bits come as signed bytes, of which ZERO is off.
+#if AVX2 && (HAS_CODEBOOK || LOW_BITS == 8)
+#define SIGNED 1
+#else
+#define SIGNED 0
+#endif
+
+// Otherwise bytes of weights are unsigned, so ZERO Σ x of a group comes off their products.
+#if BYTES && ZERO != 0 && !SIGNED
 #define TAKES_ZERO 1
 #define TERM_FACTOR (-ZERO)
 #else
@@ -46,10 +58,18 @@
 #define HAS_TERMS 0
 #endif
 
-#if VNNI
+// Words of four elements in a group.
+#define WORDS (8 / GROUPS)
+
+#if BYTES
 #define DOT int16
 #define DOT_FLOATS(dot) convert_float16(dot)
+#else
+#define DOT float16
+#define DOT_FLOATS(dot) (dot)
+#endif
 
+#if VNNI
 // Adds four products of an unsigned and a signed byte in each lane.
 static inline int16 dot_bytes(int16 dot, uint16 codes, int16 x)
 {
@@ -64,29 +84,104 @@ static inline float16 halves16(global const uchar *p)
   __asm__("vcvtph2ps %1, %0" : "=v"(v) : "v"(bits));
   return v;
 }
+#elif AVX2
+// Sums of neighbouring products in 16 bits, of eight rows each. Those of ROOM words fit: two products of a
+// word are at most 256 times the largest code.
+#define CODE_BITS (LOW_BITS + HIGH_BITS)
+#define ROOM (SIGNED ? 1 : CODE_BITS <= 4 ? WORDS : CODE_BITS == 5 ? 4 : 2)
+typedef struct {
+  short16 low, high;
+} pair_sums;
 
-// Codes, or what a codebook has in their place; both with ZERO added.
+static inline short16 eight_pairs(uint8 codes, int8 x)
+{
+  short16 pairs;
+#if SIGNED
+  // The sign of the weight moves to x.
+  uint8 sizes;
+  __asm__("vpsignb %1, %2, %0" : "=x"(x) : "x"(codes), "x"(x));
+  __asm__("vpabsb %1, %0" : "=x"(sizes) : "x"(codes));
+  codes = sizes;
+#endif
+  __asm__("vpmaddubsw %2, %1, %0" : "=x"(pairs) : "x"(codes), "x"(x));
+  return pairs;
+}
+
+static inline pair_sums pairs_of(uint16 codes, int8 x)
+{
+  return (pair_sums){eight_pairs(codes.lo, x), eight_pairs(codes.hi, x)};
+}
+
+static inline pair_sums plus_pairs(pair_sums sums, uint16 codes, int8 x)
+{
+  return (pair_sums){sums.low + eight_pairs(codes.lo, x), sums.high + eight_pairs(codes.hi, x)};
+}
+
+static inline int16 add_pairs(int16 dot, pair_sums sums)
+{
+  int8 low, high;
+  const short16 ones = (short16)(1);
+  __asm__("vpmaddwd %1, %2, %0" : "=x"(low) : "x"(sums.low), "x"(ones));
+  __asm__("vpmaddwd %1, %2, %0" : "=x"(high) : "x"(sums.high), "x"(ones));
+  return (int16)(dot.lo + low, dot.hi + high);
+}
+
+static inline float16 halves16(global const uchar *p)
+{
+  float8 low, high;
+  __asm__("vcvtph2ps %1, %0" : "=x"(low) : "x"(vload8(0, (global const ushort *)p)));
+  __asm__("vcvtph2ps %1, %0" : "=x"(high) : "x"(vload8(1, (global const ushort *)p)));
+  return (float16)(low, high);
+}
+#else
+static inline float16 halves16(global const uchar *p) { return vload_half16(0, (global const half *)p); }
+#endif
+
+#if BYTES
+// Codes, or what a codebook has in their place; both with ZERO added, unless they are signed.
 static inline uint16 dot_words(global const uchar *block, uint i)
 {
   uint16 words = code_words(block, i);
 #if HAS_CODEBOOK
   const uint4 book = (uint4)(CODEBOOK_0, CODEBOOK_1, CODEBOOK_2, CODEBOOK_3);
+#if VNNI
   __asm__("vpshufb %1, %2, %0" : "=v"(words) : "v"(words), "v"((uint16)(book, book, book, book)));
-#endif
-  return words;
-}
 #else
-#define DOT float16
-#define DOT_FLOATS(dot) (dot)
+  uint8 low, high;
+  __asm__("vpshufb %1, %2, %0" : "=x"(low) : "x"(words.lo), "x"((uint8)(book, book)));
+  __asm__("vpshufb %1, %2, %0" : "=x"(high) : "x"(words.hi), "x"((uint8)(book, book)));
+  words = (uint16)(low, high);
+#endif
+#endif
+  return SIGNED ? words ^ 0x80808080u : words;
+}
+#endif
 
-static inline float16 halves16(global const uchar *p) { return vload_half16(0, (global const half *)p); }
+#if BYTES
+// Four bytes of activations added in each lane.
+static inline int16 sums_of_bytes(int16 x)
+{
+#if VNNI
+  return dot_bytes((int16)(0), (uint16)(0x01010101u), x);
+#else
+  const uint8 ones = (uint8)(0x01010101u);
+  const short16 pair = (short16)(1);
+  short16 low, high;
+  int8 a, b;
+  __asm__("vpmaddubsw %2, %1, %0" : "=x"(low) : "x"(ones), "x"(x.lo));
+  __asm__("vpmaddubsw %2, %1, %0" : "=x"(high) : "x"(ones), "x"(x.hi));
+  __asm__("vpmaddwd %1, %2, %0" : "=x"(a) : "x"(low), "x"(pair));
+  __asm__("vpmaddwd %1, %2, %0" : "=x"(b) : "x"(high), "x"(pair));
+  return (int16)(a, b);
+#endif
+}
 #endif
 
 // Asks memory for a line that will be read soon. Elsewhere than here the hardware may do as well, and
 // one driver's prefetch() is slow.
 static inline void ask_for(global const uchar *p)
 {
-#if VNNI
+#if BYTES
   __asm__ volatile("prefetcht0 (%0)" : : "r"(p));
 #endif
 }
@@ -165,10 +260,17 @@ static inline void block_terms(int8 words, int *terms)
   terms[GROUPS - 1] = GROUPS == 2 ? pairs.z + pairs.w : terms[0];
 }
 
-// Words of four elements in a group.
-#define WORDS (8 / GROUPS)
-
-// The products of word i of a block with one row.
+// Adds the products of a group with one row, whose words are `four`.
+#if AVX2
+#define ADD_GROUP(dot, block, g, four)                                                          \
+  _Pragma("unroll") for (uint i = (g) * WORDS; i < ((g) + 1) * WORDS; i += ROOM)                \
+  {                                                                                             \
+    pair_sums sums = pairs_of(dot_words(block, i), (int8)((four)[i]));                          \
+    _Pragma("unroll") for (uint r = 1; r < ROOM; r++)                                           \
+        sums = plus_pairs(sums, dot_words(block, i + r), (int8)((four)[i + r]));                \
+    dot = add_pairs(dot, sums);                                                                 \
+  }
+#else
 static inline DOT add_word(DOT dot, global const uchar *block, uint i, int four)
 {
 #if VNNI
@@ -181,6 +283,10 @@ static inline DOT add_word(DOT dot, global const uchar *block, uint i, int four)
   return dot;
 #endif
 }
+#define ADD_GROUP(dot, block, g, four)                                                          \
+  _Pragma("unroll") for (uint i = (g) * WORDS; i < ((g) + 1) * WORDS; i++)                      \
+      dot = add_word(dot, block, i, (four)[i]);
+#endif
 
 #define TILE_DOT(name, space)                                                                   \
   static inline float16 name(                                                                   \
@@ -203,8 +309,7 @@ static inline DOT add_word(DOT dot, global const uchar *block, uint i, int four)
         _Pragma("unroll") for (uint g = 0; g < GROUPS; g++)                                     \
         {                                                                                       \
           dot[g] = dot_start(HAS_TERMS ? terms[g] : 0);                                         \
-          _Pragma("unroll") for (uint i = g * WORDS; i < (g + 1) * WORDS; i++)                  \
-              dot[g] = add_word(dot[g], tile, i, words[8 * b + i]);                             \
+          ADD_GROUP(dot[g], tile, g, words + 8 * b)                                             \
         }                                                                                       \
         const block_factors f = factors(d, m, head, j * GROUPS);                                \
         y = add_block(y, &f, dot, scales[b], scales[blocks + b], terms);                        \

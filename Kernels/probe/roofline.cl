@@ -16,9 +16,12 @@
 #ifndef CHAINS
 #define CHAINS 12
 #endif
-// Whether bytes are multiplied by AVX-512 VNNI, as kernels do where they can: WIDTH is 16 then.
+// Whether bytes are multiplied by AVX-512 VNNI, or by AVX2, as kernels do where they can: WIDTH is 16 then.
 #ifndef VNNI
 #define VNNI 0
+#endif
+#ifndef AVX2
+#define AVX2 0
 #endif
 
 #define NAME2(name, width) name##width
@@ -76,12 +79,25 @@ kernel void floats(
   ((global uint *)(results + results_offset))[get_global_id(0)] = fold(as_words(sum));
 }
 
+#if AVX2
+static inline int8 eight_products(int8 w, int8 x)
+{
+  short16 pairs;
+  int8 fours;
+  __asm__("vpmaddubsw %2, %1, %0" : "=x"(pairs) : "x"(w), "x"(x));
+  __asm__("vpmaddwd %1, %2, %0" : "=x"(fours) : "x"(pairs), "x"((short16)(1)));
+  return fours;
+}
+#endif
+
 // Bytes of a lane, one after the other, as shifts bring them into place.
 static inline ints products(ints sum, ints w, ints x)
 {
 #if VNNI
   __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(w), "v"(x));
   return sum;
+#elif AVX2
+  return sum + (int16)(eight_products(w.lo, x.lo), eight_products(w.hi, x.hi));
 #else
   sum += ((w << 24) >> 24) * ((x << 24) >> 24);
   sum += ((w << 16) >> 24) * ((x << 16) >> 24);

@@ -78,16 +78,29 @@ unsigned long long apus_cl_build_number(void) {
 }
 
 #if defined(__x86_64__)
+// Whether the system saves these registers.
+static bool saves(unsigned registers) {
+  unsigned a, b, c, d, enabled, high;
+  if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE)) return false;
+  __asm__("xgetbv" : "=a"(enabled), "=d"(high) : "c"(0));
+  return (enabled & registers) == registers;
+}
+
 bool apus_host_has_vnni(void) {
   unsigned a, b, c, d;
-  if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE)) return false;
-  // The system saves all 512 bits of all 32 registers.
-  unsigned enabled, high;
-  __asm__("xgetbv" : "=a"(enabled), "=d"(high) : "c"(0));
-  if ((enabled & 0xE6) != 0xE6) return false;
-  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
+  // All 512 bits of all 32 registers.
+  if (!saves(0xE6) || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
   return (b & bit_AVX512F) && (b & bit_AVX512BW) && (b & bit_AVX512VL) && (c & bit_AVX512VNNI);
+}
+
+bool apus_host_has_avx2(void) {
+  unsigned a, b, c, d;
+  // 256 bits of 16 registers.
+  if (!saves(0x06) || !__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_F16C) || !(c & bit_FMA))
+    return false;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_AVX2);
 }
 #else
 bool apus_host_has_vnni(void) { return false; }
+bool apus_host_has_avx2(void) { return false; }
 #endif

@@ -10,11 +10,13 @@
 #define TILE_TOKENS 3
 #define F32_TOKENS 6
 #define INT8_TOKENS 4
-#define INT8_VECTORS 1
+#define INT8_VECTORS 2
+#define INT8_SUMS 4
 #define QUERIES 6
 #define TILE_PAGES 1
 // Units that do not multiply turn halves into floats.
 #define WIDENS_FREELY 1
+#define HAS_PAIRS 1
 
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 
@@ -26,11 +28,13 @@ INLINE vf widen(const void *p) {
 INLINE void narrow(void *p, vf v) {
   _mm_storeu_si128((__m128i_u *)p, _mm256_cvtps_ph((__m256)v, _MM_FROUND_TO_NEAREST_INT));
 }
-// Two products of a weight of up to 7 bits and an int8 activation fit 16 bits.
-INLINE vi dot4_unsigned(vi sum, vb w, vb x) {
-  __m256i pairs = _mm256_maddubs_epi16((__m256i)w, (__m256i)x);
-  return sum + (vi)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+// Sums of two products of a weight of up to 7 bits and an int8 activation, and what four add up to.
+typedef VECTOR(int16_t, 16) vp;
+INLINE vp pairs_of(vb w, vb x) { return (vp)_mm256_maddubs_epi16((__m256i)w, (__m256i)x); }
+INLINE vi add_pairs(vi sum, vp pairs) {
+  return sum + (vi)_mm256_madd_epi16((__m256i)pairs, _mm256_set1_epi16(1));
 }
+INLINE vi dot4_unsigned(vi sum, vb w, vb x) { return add_pairs(sum, pairs_of(w, x)); }
 // The weight's sign moves to the activation; 2 * 128 * 127 still fits 16 bits.
 INLINE vi dot4(vi sum, vb w, vb x) {
   __m256i moved = _mm256_sign_epi8((__m256i)x, (__m256i)w);

@@ -13,6 +13,7 @@
 #define F32_TOKENS 12
 #define INT8_TOKENS 6
 #define INT8_VECTORS 2
+#define INT8_SUMS 12
 #define QUERIES 6
 #define TILE_PAGES 4
 // Units that do not multiply turn halves into floats.
@@ -21,6 +22,8 @@
 #pragma clang attribute push(                                                                 \
     __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c"))), \
     apply_to = function)
+
+#define HAS_PAIRS 0
 
 #include "levels/lanes.h"
 

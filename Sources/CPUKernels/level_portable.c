@@ -12,6 +12,7 @@
 #endif
 #define BIAS 0
 #define INT8_VECTORS 1
+#define INT8_SUMS INT8_TOKENS
 #if defined(__aarch64__) // 32 registers, or else 16
 #define TILE_TOKENS 2
 #define F32_TOKENS 4
@@ -27,6 +28,8 @@
 #endif
 
 #define WIDENS_FREELY 0
+
+#define HAS_PAIRS 0
 
 #include "levels/lanes.h"
 

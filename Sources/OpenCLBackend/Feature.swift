@@ -6,6 +6,8 @@ package enum Feature: String, Sendable, Hashable, CaseIterable {
   /// Inline assembly for AVX-512 VNNI: the driver compiles for the host's processor and passes
   /// assembly on.
   case vnni
+  /// The same for AVX2, whose products of bytes are sums of two.
+  case avx2
   /// Private memory that is cheap, and a compiler that keeps vectors of 16 in registers: the host's
   /// processor, unless llvmpipe plays a GPU on it.
   case tiles
@@ -30,13 +32,23 @@ extension OpenCLDevices.Description {
     guard isCPU else { return multipliesWords ? [.integerDot, .lanes] : [.lanes] }
     var features: Set<Feature> = [.fused]
     if platform != "Oclgrind" { features.insert(.tiles) }
-    if compilesAVX512 && apus_host_has_vnni() { features.insert(.vnni) }
+    if compiles(for: Self.avx512Targets) && apus_host_has_vnni() {
+      features.insert(.vnni)
+    } else if multipliesPairs {
+      features.insert(.avx2)
+    }
     return features
   }
 
   /// What must work, whether or not it is fast here.
   package var testedFeatures: Set<Feature> {
-    features.union(multipliesWords ? [.integerDot, .lanes] : [.lanes])
+    var tested = features.union(multipliesWords ? [.integerDot, .lanes] : [.lanes])
+    if multipliesPairs { tested.insert(.avx2) }
+    return tested
+  }
+
+  private var multipliesPairs: Bool {
+    compiles(for: Self.avx2Targets + Self.avx512Targets) && apus_host_has_avx2()
   }
 
   /// Drivers that have the products say so by an extension, and their compiler by a macro.
@@ -47,18 +59,23 @@ extension OpenCLDevices.Description {
   /// Whether loops end after 65,535 turns, whatever is left to do: llvmpipe's way with shaders that hang.
   var endsLongLoops: Bool { platform == "rusticl" }
 
-  /// Whether this is PoCL on the host's processor, compiling for one that has AVX-512. PoCL names a
-  /// device `<driver>-<LLVM's name of the processor>-<model>`; asked for 512-bit registers on a
-  /// lesser target, it ends the process.
-  private var compilesAVX512: Bool {
+  /// Whether this is PoCL on the host's processor, compiling for one of these. PoCL names a device
+  /// `<driver>-<LLVM's name of the processor>-<model>`; asked for registers that its target lacks, it ends
+  /// the process.
+  private func compiles(for targets: [String]) -> Bool {
     guard platform == "Portable Computing Language", isCPU else { return false }
     let parts = name.split(separator: "-", maxSplits: 1)
     guard parts.count == 2, ["pthread", "cpu", "basic"].contains(parts[0]) else { return false }
-    let targets = [
-      "skylake-avx512", "cascadelake", "cooperlake", "cannonlake", "icelake", "tigerlake",
-      "rocketlake", "sapphirerapids", "emeraldrapids", "graniterapids", "znver4", "znver5",
-      "x86-64-v4",
-    ]
     return targets.contains { parts[1].hasPrefix($0) }
   }
+
+  private static let avx512Targets = [
+    "skylake-avx512", "cascadelake", "cooperlake", "cannonlake", "icelake", "tigerlake",
+    "rocketlake", "sapphirerapids", "emeraldrapids", "graniterapids", "znver4", "znver5",
+    "x86-64-v4",
+  ]
+  private static let avx2Targets = [
+    "haswell", "broadwell", "skylake", "alderlake", "raptorlake", "meteorlake", "arrowlake",
+    "lunarlake", "znver1", "znver2", "znver3", "x86-64-v3",
+  ]
 }

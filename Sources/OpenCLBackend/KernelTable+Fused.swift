@@ -27,12 +27,14 @@ extension KernelTable {
       return gatedUnits(type, layout) + attentionInputs(type, layout)
     }
 
-  /// With the instructions of AVX-512 first, then plain OpenCL C.
+  /// With the instructions of AVX-512 first, those of AVX2, then plain OpenCL C.
   private static let variants: [(needs: Feature, defines: [Define])] = [
-    (.vnni, [Define("VNNI", 1)]), (.fused, []),
+    (.vnni, [Define("VNNI", 1)]), (.avx2, [Define("AVX2", 1)]), (.fused, []),
   ]
 
-  private static func name(_ needs: Feature) -> String { needs == .vnni ? "vnni token" : "token" }
+  private static func name(_ needs: Feature) -> String {
+    needs == .fused ? "token" : "\(needs) token"
+  }
 
   private static func gatedUnits(_ type: ElementType, _ layout: ResidentLayout) -> [KernelRow] {
     GatedActivation.allCases.flatMap { activation in

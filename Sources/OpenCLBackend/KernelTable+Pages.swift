@@ -9,9 +9,7 @@ extension KernelTable {
       let type = Define(
         "ELEMENT", Int((element == .f16 ? ElementType.f16 : .f32).rawValue))
       return [bound(element, type)]
-        + [(Feature?.some(.vnni), 1, 1), (.tiles, 0, 1), (nil, 0, 0)].map {
-          score(element, type, needs: $0, vnni: $1, unrolled: $2)
-        }
+        + [Feature.vnni, .avx2, .tiles, nil].map { score(element, type, needs: $0) }
     } + [
       KernelRow(
         kind: .choosePages, variant: "row", program: "attention/choose_pages",
@@ -35,15 +33,17 @@ extension KernelTable {
   }
 
   private static func score(
-    _ element: KVLayout.Element, _ type: Define, needs: Feature?, vnni: Int, unrolled: Int
+    _ element: KVLayout.Element, _ type: Define, needs: Feature?
   ) -> KernelRow {
-    KernelRow(
-      kind: .scorePages(element), variant: needs == .vnni ? "vnni lots" : "lots",
+    let assembly = needs == .vnni || needs == .avx2 ? needs : nil
+    return KernelRow(
+      kind: .scorePages(element), variant: (assembly.map { "\($0) " } ?? "") + "lots",
       program: "attention/choose_pages", entry: "score_pages", needs: needs,
       shared: ["common/attention"],
       defines: [
         type, Define("HEAD_WIDTH", .headWidth), Define("HEADS", .headsShared),
-        Define("VNNI", vnni), Define("UNROLLED", unrolled),
+        Define("VNNI", needs == .vnni ? 1 : 0), Define("AVX2", needs == .avx2 ? 1 : 0),
+        Define("UNROLLED", needs == nil ? 0 : 1),
       ],
       arguments: (0..<5).map { .input($0) } + [
         .output, .count(.kvHeads), .number(.scale), .count(.chosenPages), .count(.scoreStride),

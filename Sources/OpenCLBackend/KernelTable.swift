@@ -56,6 +56,10 @@ package enum KernelTable {
     let vnni = [Tile.one(16), Tile(outputs: 32, tokens: 4)].flatMap {
       sums(type, needs: .vnni, $0, tiles($0) + [Define("VNNI", 1)])
     }
+    // Weights wait unpacked for all tokens of a work-item.
+    let avx2 = [Tile.one(16), Tile(outputs: 16, tokens: 64)].flatMap {
+      sums(type, needs: .avx2, $0, tiles($0) + [Define("AVX2", 1)])
+    }
     let lanes = [Feature.integerDot, .lanes].flatMap { feature in
       [Tile.one(1), Tile(outputs: 1, tokens: 8)].map {
         var row = linear(
@@ -76,7 +80,7 @@ package enum KernelTable {
     let float = [Tile.one(32), Tile(outputs: 16, tokens: 8)].map {
       linear(type, $0, program: "gemm/linear_tiles", tiles($0))
     }
-    return vnni + lanes + plain + float
+    return vnni + avx2 + lanes + plain + float
   }
 
   /// How a program learns what its weights are.
@@ -167,7 +171,7 @@ package enum KernelTable {
     writeOnCPU.needs = .vnni
     writeOnCPU.defines.append(Define("VNNI", 1))
     return [writeOnCPU, write]
-      + [Feature.vnni, .tiles].flatMap { attendOnCPU(element, type, needs: $0) } + [
+      + [Feature.vnni, .avx2, .tiles].flatMap { attendOnCPU(element, type, needs: $0) } + [
         KernelRow(
           kind: .attend(element), variant: "row", program: "attention/attend", entry: "attend",
           shared: ["common/attention"],
@@ -189,10 +193,10 @@ package enum KernelTable {
   private static func attendOnCPU(
     _ element: KVLayout.Element, _ type: Define, needs: Feature
   ) -> [KernelRow] {
-    let prefix = needs == .vnni ? "vnni " : ""
+    let prefix = needs == .tiles ? "" : "\(needs) "
     let defines = [
       type, Define("HEAD_WIDTH", .headWidth), Define("HEADS", .headsShared),
-      Define("VNNI", needs == .vnni ? 1 : 0),
+      Define("VNNI", needs == .vnni ? 1 : 0), Define("AVX2", needs == .avx2 ? 1 : 0),
     ]
     func row(
       _ kind: OperationKind, _ variant: String, _ program: String, _ entry: String,

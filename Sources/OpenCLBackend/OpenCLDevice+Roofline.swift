@@ -105,6 +105,7 @@ private final class RooflineProbe {
       defines: [
         (name: "WIDTH", value: width), (name: "CHAINS", value: Self.chains),
         (name: "VNNI", value: device.description.features.contains(.vnni) ? 1 : 0),
+        (name: "AVX2", value: device.description.features.contains(.avx2) ? 1 : 0),
       ])
     let calls = device.calls
     var status = CL_SUCCESS

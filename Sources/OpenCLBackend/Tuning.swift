@@ -99,10 +99,11 @@ extension KernelRow {
     }
     // How far ahead weights are asked for; without assembly nothing is.
     let ahead =
-      needs == .vnni
+      needs == .vnni || needs == .avx2
       ? [Tunable(name: "PREFETCH", values: [2048, 4096, 8192, 12288], standard: 8192)] : []
     switch program {
     case "gemm/linear_int8":
+      if needs == .avx2, !isForOne { return tile("TOKENS", [32, 64, 128], .y(1)) }
       return isForOne
         ? ahead : tile("TILES", [1, 2], .x(16)) + tile("TOKENS", [2, 4, 6, 8], .y(1))
     case "gemm/linear_float":

@@ -66,20 +66,20 @@ private let absence: Comment = "no OpenCL device: \(listing.reason ?? "")"
   /// follow it; and all is as before when the tuning is taken back.
   @Test(
     .enabled(if: !listing.devices.isEmpty, absence),
-    arguments: listing.devices.filter { $0.features.contains(.vnni) })
+    arguments: listing.devices.filter { !$0.features.isDisjoint(with: [.vnni, .avx2]) })
   func choicesServeTheirLaunches(_ description: OpenCLDevices.Description) throws {
     let device = try OpenCLDevice(index: description.index)
     let operation = try linear(.q4_0)
     let plain = words(device, operation, .int8Blocks)
     let name = "linear Q4_0 × int8"
+    let (one, many, tokens) = rows(description)
     device.use(
       Tuning([
-        choice(name, .one, "vnni 16×1", ("PREFETCH", 4096)),
-        choice(name, .many, "vnni 32×4", ("TILES", 1), ("TOKENS", 8)),
+        choice(name, .one, one, ("PREFETCH", 4096)), choice(name, .many, many, ("TOKENS", tokens)),
       ]))
     let tuned = words(device, operation, .int8Blocks)
-    #expect(tuned.contains("vnni 16×1 tuned PREFETCH=4096"))
-    #expect(tuned.contains("vnni 32×4 tuned TILES=1 TOKENS=8"))
+    #expect(tuned.contains("\(one) tuned PREFETCH=4096"))
+    #expect(tuned.contains("\(many) tuned TOKENS=\(tokens)"))
     #expect(OpSuite.cases.contains { $0.key.description == "gated_unit Q4_0 × norm" })
     for test in OpSuite.cases where test.key.type.hasPrefix("Q4_0 ") && test.isTiny {
       if ["gated_unit", "attention_inputs", "linear_add"].contains(test.key.name) {
@@ -88,11 +88,20 @@ private let absence: Comment = "no OpenCL device: \(listing.reason ?? "")"
       }
     }
     // Rows of a launch decide: records name the kernel that ran.
-    for (rows, part) in [(1, "PREFETCH=4096"), (3, "TOKENS=8")] {
+    for (rows, part) in [(1, "PREFETCH=4096"), (3, "TOKENS=\(tokens)")] {
       #expect(try variants(device, operation, rows: rows).allSatisfy { $0.contains(part) })
     }
     device.use(Tuning())
     #expect(words(device, operation, .int8Blocks) == plain)
+  }
+
+  /// The rows with assembly that a device prefers, for one token and for many, and a number of tokens that is
+  /// not the standard of the second.
+  private func rows(
+    _ description: OpenCLDevices.Description
+  ) -> (one: String, many: String, tokens: Int) {
+    description.features.contains(.vnni)
+      ? ("vnni 16×1", "vnni 32×4", 8) : ("avx2 16×1", "avx2 16×64", 32)
   }
 
   /// Names of the kernels that a launch of so many rows took.
@@ -117,13 +126,16 @@ private let absence: Comment = "no OpenCL device: \(listing.reason ?? "")"
   /// A tuned kernel that is wrong gives way to the one that is built in.
   @Test(
     .enabled(if: !listing.devices.isEmpty, absence),
-    arguments: listing.devices.filter { $0.features.contains(.vnni) })
+    arguments: listing.devices.filter { !$0.features.isDisjoint(with: [.vnni, .avx2]) })
   func fallsBackToWhatIsBuiltIn(_ description: OpenCLDevices.Description) throws {
     let device = try OpenCLDevice(index: description.index)
     let operation = try linear(.q4_0)
     let plain = words(device, operation, .int8Blocks)
     device.use(
-      Tuning([choice("linear Q4_0 × int8", .many, "vnni 32×4", ("TOKENS", 8))]))
+      Tuning([
+        choice(
+          "linear Q4_0 × int8", .many, rows(description).many, ("TOKENS", rows(description).tokens))
+      ]))
     #expect(device.fallBack(operation, input: .int8Blocks, reason: "it is wrong"))
     let after = words(device, operation, .int8Blocks)
     #expect(after == plain + "; without tuning: it is wrong")

@@ -45,6 +45,9 @@ unsigned long long apus_cl_build_number(void);
 // widths.
 bool apus_host_has_vnni(void);
 
+// Whether they have AVX2, with fused multiply-add and conversion of halves.
+bool apus_host_has_avx2(void);
+
 // --- Counting and fault injection ---------------------------------------------------------------
 
 // Kinds of objects that are counted.

@@ -1,11 +1,12 @@
 // Vectors of LANES floats, and what can be said of them without an instruction set.
 //
-// A level defines LANES (8 or 16) and HAS_FMA (whether `fused` is an instruction) and includes this
-// under its target attribute; it then adds
+// A level defines LANES (8 or 16) and HAS_FMA (whether `fused` is an instruction), the shapes of its register
+// tiles, and includes this under its target attribute; it then adds
 //
 //   widen       LANES halves in memory -> vf
 //   narrow      vf -> LANES halves in memory
 //   dot4        int32 lane += four bytes of w times four signed bytes of x
+//   pairs_of    sums of two such products in 16 bits, where HAS_PAIRS is 1; add_pairs adds them to int32 lanes
 //   look_up     bytes below 16 -> the bytes of that index in a table
 #include <stddef.h>
 #include <stdint.h>

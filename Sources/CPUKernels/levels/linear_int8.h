@@ -6,7 +6,7 @@
 //
 //   few rows of x    codes come straight from the tiles, as one stream from front to back
 //   many rows of x   BLOCKS blocks of LANES rows of W are unpacked to bytes, which then meet
-//                    INT8_TOKENS rows of x at a time
+//                    as many rows of x at a time as INT8_SUMS sums stay in registers for
 //
 // Codes that are never negative meet x as they are: what they are above their numbers, times the sum
 // of x, comes off again. Signed ones do so plus BIAS. Where a block has two groups, the sum of each
@@ -17,6 +17,14 @@ INLINE vi dot4_of(bool is_signed, vi sum, vb w, vb x) {
 }
 
 INLINE vb four_bytes(const uint8_t *p) { return (vb)(vu)*(const u32_any *)p; }
+
+#if HAS_PAIRS
+// Words whose sums of two products 16 bits hold: such a sum is 256 times the largest code at most.
+INLINE int room(int bits, int words) {
+  int fits = bits > 6 ? 1 : INT16_MAX / (256 * ((1 << bits) - 1));
+  return fits < words ? fits : words;
+}
+#endif
 
 // Sums of whole numbers begin with these bits. As long as they stay below 2^22 they are the bits of a float
 // that is as much above ROUNDER: to take that off again is exact, and keeps no unit busy that multiplies, as
@@ -68,28 +76,57 @@ typedef struct {
   const group_sums *of_groups;
 } int8_row;
 
+// The products of some words of block b of each row, from `from` on, with LANES rows of W.
+INLINE void few_words(cpu_type type, int tokens, const uint8_t *block, size_t b, size_t lane, int from,
+                      int words, const int8_row *x, vi products[FEW_INT8]) {
+  int end = from + words;
+#if HAS_PAIRS
+  // Bytes of 3 bits take so long to put together that one chain of sums would wait for them.
+  bool alone = is_signed(type) || type == CPU_Q3_K;
+  int together = room(alone ? 8 : low_bits(type) + high_bits(type), words);
+  if (together > 1) {
+    for (int t = 0; t < tokens; t++) products[t] = (vi)ROUNDER_BITS;
+    for (int g = from; g < end; g += together) {
+      vp sums[FEW_INT8];
+      for (int i = g; i < g + together; i++) {
+        vb w = code_bytes(type, block, i, lane);
+        for (int t = 0; t < tokens; t++) {
+          vp pairs = pairs_of(w, four_bytes(x[t].values + b * BLOCK + i * 4));
+          sums[t] = i == g ? pairs : sums[t] + pairs;
+        }
+      }
+      for (int t = 0; t < tokens; t++) products[t] = add_pairs(products[t], sums[t]);
+    }
+    return;
+  }
+#endif
+  vi apart[FEW_INT8][2];
+  for (int t = 0; t < tokens; t++) {
+    apart[t][0] = (vi)ROUNDER_BITS;
+    apart[t][1] = (vi)0;
+  }
+  for (int g = from; g < end; g++) {
+    vb w = code_bytes(type, block, g, lane);
+    for (int t = 0; t < tokens; t++)
+      apart[t][g % 2] = dot4_of(is_signed(type), apart[t][g % 2], w,
+                                four_bytes(x[t].values + b * BLOCK + g * 4));
+  }
+  for (int t = 0; t < tokens; t++) products[t] = apart[t][0] + apart[t][1];
+}
+
 // Adds block b of a row, which is block i of a block of the format, to the sums of LANES rows of W.
 INLINE void add_block_int8(cpu_type type, int tokens, const uint8_t *head, const uint8_t *block,
                            size_t i, size_t b, size_t lane, vf d, vf m, const int8_row *x, vf *y) {
   vf dots[FEW_INT8], n[2];
   size_t group = i * (size_t)groups(type);
   for (int h = 0; h < groups(type); h++) {
-    vi products[FEW_INT8][2];
-    for (int t = 0; t < tokens; t++) {
-      products[t][0] = (vi)ROUNDER_BITS;
-      products[t][1] = (vi)0;
-    }
+    vi products[FEW_INT8];
     int words = 8 / groups(type);
-    for (int g = h * words; g < (h + 1) * words; g++) {
-      vb w = code_bytes(type, block, g, lane);
-      for (int t = 0; t < tokens; t++)
-        products[t][g % 2] = dot4_of(is_signed(type), products[t][g % 2], w,
-                                     four_bytes(x[t].values + b * BLOCK + g * 4));
-    }
+    few_words(type, tokens, block, b, lane, h * words, words, x, products);
     vf scale = (vf)0.0f;
     if (groups(type) == 2) scale = group_scale(type, head, group + (size_t)h, lane);
     for (int t = 0; t < tokens; t++) {
-      vf dot = (vf)(products[t][0] + products[t][1]) -
+      vf dot = (vf)products[t] -
                (zero_of(type) != 0 ? x[t].of_groups[b][h] : ROUNDER);
       if (groups(type) == 2) dot *= scale;
       dots[t] = h == 0 ? dot : dots[t] + dot;
@@ -222,6 +259,7 @@ static void unpack(cpu_type type, const uint8_t *tile, size_t blocks, size_t lan
 typedef struct {
   int groups;
   bool minima, is_signed;
+  int bits; // of a code, where that counts
 } product_kind;
 
 // Some rows of x, from one of its blocks on: `stride` bytes lie between them, and `to_sums` bytes between
@@ -231,6 +269,41 @@ typedef struct {
   size_t stride, to_sums;
   const group_sums (*of_groups)[BLOCKS];
 } int8_rows;
+
+// Adds the products of some words of block b, from `from` on; x is that block of the first row.
+INLINE void add_words(product_kind kind, int vectors, int tokens, const unpacked *w, size_t b, int from,
+                      int words, const uint8_t *x, size_t stride,
+                      vi products[INT8_VECTORS][INT8_TOKENS]) {
+  int end = from + words;
+#if HAS_PAIRS
+  int together = room(kind.bits, words);
+  if (together > 1) {
+#pragma clang loop unroll(full)
+    for (int g = from; g < end; g += together) {
+      vp sums[INT8_VECTORS][INT8_TOKENS];
+#pragma clang loop unroll(full)
+      for (int i = g; i < g + together; i++)
+        for (int t = 0; t < tokens; t++) {
+          vb four = four_bytes(x + (size_t)t * stride + (size_t)i * 4);
+          for (int v = 0; v < vectors; v++) {
+            vp pairs = pairs_of(w[v].values[b][i], four);
+            sums[v][t] = i == g ? pairs : sums[v][t] + pairs;
+          }
+        }
+      for (int t = 0; t < tokens; t++)
+        for (int v = 0; v < vectors; v++) products[v][t] = add_pairs(products[v][t], sums[v][t]);
+    }
+    return;
+  }
+#endif
+#pragma clang loop unroll(full)
+  for (int g = from; g < end; g++)
+    for (int t = 0; t < tokens; t++) {
+      vb four = four_bytes(x + (size_t)t * stride + (size_t)g * 4);
+      for (int v = 0; v < vectors; v++)
+        products[v][t] = dot4_of(kind.is_signed, products[v][t], w[v].values[b][g], four);
+    }
+}
 
 // Adds up to BLOCKS blocks of `tokens` rows of x to the sums of `vectors` times LANES rows of W; both are
 // constant.
@@ -243,13 +316,8 @@ INLINE void int8_tile(product_kind kind, int vectors, int tokens, const unpacked
       vi products[INT8_VECTORS][INT8_TOKENS];
       for (int t = 0; t < tokens; t++)
         for (int v = 0; v < vectors; v++) products[v][t] = (vi)ROUNDER_BITS;
-#pragma clang loop unroll(full)
-      for (int g = h * 4; g < (kind.groups == 1 ? 8 : h * 4 + 4); g++)
-        for (int t = 0; t < tokens; t++) {
-          vb four = four_bytes(x.values + (size_t)t * x.stride + b * BLOCK + (size_t)g * 4);
-          for (int v = 0; v < vectors; v++)
-            products[v][t] = dot4_of(kind.is_signed, products[v][t], w[v].values[b][g], four);
-        }
+      int words = 8 / kind.groups;
+      add_words(kind, vectors, tokens, w, b, h * words, words, x.values + b * BLOCK, x.stride, products);
       for (int t = 0; t < tokens; t++)
         for (int v = 0; v < vectors; v++) {
           vf dot = (vf)products[v][t] - (comes_off ? x.of_groups[t][b][h] : ROUNDER);
@@ -298,10 +366,11 @@ INLINE void int8_rows_tile(product_kind kind, int vectors, int tokens, const unp
 INLINE void int8_tiles(product_kind kind, int vectors, const unpacked *w, size_t blocks, int8_rows x,
                        const vf *start, size_t rows, int8_output out, const uint8_t *ahead,
                        size_t bytes) {
-  size_t lines = (bytes / 64 * INT8_TOKENS + rows - 1) / rows;
+  size_t most = vectors * INT8_TOKENS > INT8_SUMS ? INT8_SUMS / vectors : INT8_TOKENS;
+  size_t lines = (bytes / 64 * most + rows - 1) / rows;
   for (size_t t = 0; t < rows;) {
     for (size_t i = 0; i < lines; i++, ahead += 64) __builtin_prefetch(ahead);
-    size_t left = rows - t, n = left >= INT8_TOKENS ? INT8_TOKENS : left >= 4 ? 4 : left >= 2 ? 2 : 1;
+    size_t left = rows - t, n = left >= most ? most : left >= 4 ? 4 : left >= 2 ? 2 : 1;
 #define TILE(tokens) int8_rows_tile(kind, vectors, tokens, w, blocks, x, start, out)
     if (n == INT8_TOKENS)
       TILE(INT8_TOKENS);
@@ -335,6 +404,8 @@ static void linear_many(const cpu_linear_arguments *a, size_t first, size_t last
   size_t blocks = a->width / BLOCK, stride = int8_row_bytes(a->width);
   size_t bytes = weight_tiles_bytes((weight_type)type, TILE_ROWS, a->width);
   bool minima = has_minima(type), two = groups(type) == 2, sign = is_signed(type);
+  int bits = low_bits(type) + high_bits(type);
+  bool plain = !minima && !two; // little is done for each block beside its products
   for (size_t b = 0; b < blocks; b += BLOCKS) {
     size_t count = blocks - b < BLOCKS ? blocks - b : BLOCKS;
     const uint8_t *tiles = (const uint8_t *)a->weights + tile_bytes(type, b);
@@ -345,7 +416,7 @@ static void linear_many(const cpu_linear_arguments *a, size_t first, size_t last
       if (needs_sums(type)) sum_rows(type, x, rows, count, of_groups);
       float *y = a->output + first_row * a->outputs;
       for (size_t o = first; o < last;) {
-        size_t vectors = last - o > LANES ? INT8_VECTORS : 1;
+        size_t vectors = last - o > LANES && !(HAS_PAIRS && plain) ? INT8_VECTORS : 1;
         vf bias[INT8_VECTORS];
         for (size_t v = 0; v < vectors; v++) {
           size_t from = o + v * LANES;
@@ -365,15 +436,21 @@ static void linear_many(const cpu_linear_arguments *a, size_t first, size_t last
     int8_tiles((product_kind){__VA_ARGS__}, 1, w, count, x, start, rows, out, ahead,          \
                ahead_bytes);
         if (two && minima) {
-          TILES(2, true, false)
+          TILES(2, true, false, 2)
+        } else if (two && HAS_PAIRS && bits == 3) {
+          TILES(2, false, false, 3)
         } else if (two) {
-          TILES(2, false, false)
+          TILES(2, false, false, 6)
+        } else if (minima && HAS_PAIRS && bits == 4) {
+          TILES(1, true, false, 4)
         } else if (minima) {
-          TILES(1, true, false)
+          TILES(1, true, false, 5)
         } else if (sign) {
-          TILES(1, false, true)
+          TILES(1, false, true, 8)
+        } else if (HAS_PAIRS && bits == 4) {
+          TILES(1, false, false, 4)
         } else {
-          TILES(1, false, false)
+          TILES(1, false, false, 5)
         }
 #undef TILES
         o = next;
