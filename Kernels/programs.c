@@ -11,6 +11,12 @@ static const char tile_dot[] = {
 static const char attention[] = {
 #embed "common/attention.cl" suffix(, 0)
 };
+static const char page_writes[] = {
+#embed "common/page_writes.cl" suffix(, 0)
+};
+static const char rotation[] = {
+#embed "common/rotation.cl" suffix(, 0)
+};
 static const char attend[] = {
 #embed "attention/attend.cl" suffix(, 0)
 };
@@ -52,6 +58,9 @@ static const char rms_norm[] = {
 };
 static const char rope[] = {
 #embed "pointwise/rope.cl" suffix(, 0)
+};
+static const char rotate_heads[] = {
+#embed "pointwise/rotate_heads.cl" suffix(, 0)
 };
 static const char select_rows[] = {
 #embed "pointwise/select_rows.cl" suffix(, 0)
@@ -101,6 +110,8 @@ static const kernel_program programs[] = {
     PROGRAM(fused, gated_unit),
     PROGRAM(common, tile_dot),
     PROGRAM(common, attention),
+    PROGRAM(common, page_writes),
+    PROGRAM(common, rotation),
     PROGRAM(attention, attend),
     PROGRAM(attention, attend_rows),
     PROGRAM(attention, attend_tiles),
@@ -115,6 +126,7 @@ static const kernel_program programs[] = {
     PROGRAM(pointwise, gated),
     PROGRAM(pointwise, rms_norm),
     PROGRAM(pointwise, rope),
+    PROGRAM(pointwise, rotate_heads),
     PROGRAM(pointwise, select_rows),
     PROGRAM(probe, roofline),
     PROGRAM(quant, embed_rows),

@@ -42,20 +42,20 @@ kernel void attend(
 
     float16 score[HEADS][PAGES];
     float shrink[HEADS];
-#define KEY(p, d) load_elements(keys[p] + (d) * PAGE)
+#define KEY(p, d) KEY_AT(keys[p], d)
 #define QUERY(h, d) q[(h) * HEAD_WIDTH + (d)] * scale
-    SCORES(HEADS, KEY, QUERY, NOTHING_AHEAD, score);
+    SCORES_OF_PAGES(HEADS, KEY, keys, QUERY, NOTHING_AHEAD, score);
 UNROLL
     for (uint h = 0; h < HEADS; h++)
       shrink[h] = weigh(score[h], begin, end, &peak[h], &total[h], weights[h]);
 
-#define VALUES_OF(i) (keys[(i) / PAGE] + (PAGE + (i) % PAGE) * HEAD_WIDTH)
+#define VALUES_OF(i) VALUE_OF(keys[(i) / PAGE], (i) % PAGE)
     for (uint j = 0; j < VECTORS; j++) {
       float16 gathered[HEADS];
 UNROLL
       for (uint h = 0; h < HEADS; h++) gathered[h] = sum[h][j] * shrink[h];
       for (int i = begin; i < end; i++) {
-        const float16 v = load_elements(VALUES_OF(i) + 16 * j);
+        const float16 v = VALUE_AT(keys[i / PAGE], i % PAGE, j);
 UNROLL
         for (uint h = 0; h < HEADS; h++)
           gathered[h] = FUSED(v, (float16)(weights[h][i]), gathered[h]);

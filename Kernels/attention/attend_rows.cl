@@ -40,26 +40,27 @@ static inline void gather_span(
     else
       for (int p = 0; p < PAGES; p++) next[p] = keys[p];
 // Part `step` of HEAD_WIDTH of two pages, the first page first: pages side by side are one stream.
+#define STEP_BYTES (4 * HALF_PAGE / HEAD_WIDTH * sizeof(element))
 #define ASK(first_page, step)                                                                    \
   do {                                                                                           \
     const uint second = (step) >= HEAD_WIDTH / 2;                                                \
     global const uchar *from = (global const uchar *)next[first_page + second]                   \
-        + ((step) - second * (HEAD_WIDTH / 2)) * sizeof(element) * 64;                           \
-    for (uint n = 0; n < sizeof(element); n++) ask_for(from + n * 64);                           \
+        + ((step) - second * (HEAD_WIDTH / 2)) * STEP_BYTES;                                     \
+    for (uint n = 0; n < STEP_BYTES; n += 64) ask_for(from + n);                                 \
   } while (0)
 #define WITH_KEYS(step) ASK(0, step)
 #define WITH_VALUES(step) ASK(2, step)
 #define HEAD(h) min(turn + (h), (uint)(HEADS - 1))
-#define KEY(p, d) load_elements(keys[p] + (d) * PAGE)
+#define KEY(p, d) KEY_AT(keys[p], d)
 #define QUERY(h, d) q[HEAD(h) * HEAD_WIDTH + (d)]
-#define VALUES_OF(i) (keys[(i) / PAGE] + (PAGE + (i) % PAGE) * HEAD_WIDTH)
-#define VALUE(i, j) load_elements(VALUES_OF(i) + 16 * (j))
+#define VALUES_OF(i) VALUE_OF(keys[(i) / PAGE], (i) % PAGE)
+#define VALUE(i, j) VALUE_AT(keys[(i) / PAGE], (i) % PAGE, j)
 #define WEIGHT(h, i) weights[h][i]
 #define SUM(h, j) g->sum[HEAD(h)][j]
 #define SHRINK(h) shrink[h]
     for (uint turn = 0; turn < HEADS; turn += TOGETHER) {
       float16 score[TOGETHER][PAGES];
-      SCORES(TOGETHER, KEY, QUERY, WITH_KEYS, score);
+      SCORES_OF_PAGES(TOGETHER, KEY, keys, QUERY, WITH_KEYS, score);
       float peak[TOGETHER], total[TOGETHER];
 #pragma unroll
       for (uint h = 0; h < TOGETHER; h++) {
@@ -91,9 +92,13 @@ static inline void scale_queries(global const float *q, float scale, float *scal
   for (uint i = 0; i < HEADS * HEAD_WIDTH; i++) scaled[i] = q[i] * scale;
 }
 
-// A head of row t to y: floats, or with QUANTIZED 1 int8 blocks, which a head holds whole.
+// A head of row t to y: floats, or with QUANTIZED 1 int8 blocks, which a head holds whole; ROTATED 1 rotates it
+// before that.
 #ifndef QUANTIZED
 #define QUANTIZED 0
+#endif
+#ifndef ROTATED
+#define ROTATED 0
 #endif
 static inline void finish(
     const float *numbers, float factor, global uchar *y, size_t t, uint heads, uint head)
@@ -102,11 +107,15 @@ static inline void finish(
 #if QUANTIZED
   global uchar *row = y + t * (width + width / BLOCK * 8);
   global float *scales = (global float *)(row + width);
+  float16 v[VECTORS];
+  for (uint j = 0; j < VECTORS; j++) v[j] = vload16(j, numbers) * factor;
+#if ROTATED
+  rotate_head(v);
+#endif
   for (uint i = 0; i < HEAD_WIDTH / BLOCK; i++) {
     const uint b = head * (HEAD_WIDTH / BLOCK) + i;
     block_bytes bytes;
-    const float2 scale = quantize_block(
-        vload16(2 * i, numbers) * factor, vload16(2 * i + 1, numbers) * factor, &bytes);
+    const float2 scale = quantize_block(v[2 * i], v[2 * i + 1], &bytes);
     STORE_BYTES(bytes, b, (global int *)row);
     scales[b] = scale.x;
     scales[width / BLOCK + b] = scale.y;

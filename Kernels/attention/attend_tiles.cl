@@ -133,7 +133,7 @@ kernel void attend_tiles(
         for (uint d = 0; d < HEAD_WIDTH; d++)
 #pragma unroll
           for (int p = 0; p < PAGES; p++)
-            wide[d * PAGES + p] = load_elements(pages[p] + d * PAGE);
+            wide[d * PAGES + p] = KEY_AT(pages[p], d);
 
         for (uint n = 0; n < queries; n += LOT) {
           float16 score[LOT][PAGES];
@@ -154,11 +154,9 @@ kernel void attend_tiles(
           vstore8(lot_total, n / LOT, total);
         }
 
-        for (int i = 0; i < WINDOW; i++) {
-          global const element *values = pages[i / PAGE] + (PAGE + i % PAGE) * HEAD_WIDTH;
+        for (int i = 0; i < WINDOW; i++)
           for (uint j = 0; j < VECTORS; j++)
-            wide[i * VECTORS + j] = load_elements(values + 16 * j);
-        }
+            wide[i * VECTORS + j] = VALUE_AT(pages[i / PAGE], i % PAGE, j);
         bool alike = true;
         for (uint r = t; r < next; r++)
           alike = alike && max(begins[r], first) == first && min(ends[r], last) == last;
@@ -186,10 +184,9 @@ kernel void attend_tiles(
           for (uint n = 0; n < queries; n++) {
             const uint r = t + n / HEADS;
             float gathered = rest[n][j] * shrink[LANE(n)];
-            for (int i = max(begins[r], first) - w; i < min(ends[r], last) - w; i++) {
-              global const element *values = pages[i / PAGE] + (PAGE + i % PAGE) * HEAD_WIDTH;
-              gathered = FUSED(LOAD(16 * VECTORS + j, values), weights[n][i], gathered);
-            }
+            for (int i = max(begins[r], first) - w; i < min(ends[r], last) - w; i++)
+              gathered = FUSED(
+                  LOAD(16 * VECTORS + j, VALUE_OF(pages[i / PAGE], i % PAGE)), weights[n][i], gathered);
             rest[n][j] = gathered;
           }
       }

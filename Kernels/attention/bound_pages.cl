@@ -6,13 +6,17 @@
 //   bounds   page 0                                             page 1 …
 //            kv head 0: least [SIDE] │ largest [SIDE] │ kv head 1: …
 //
-// SIDE is HEAD_WIDTH up to the next multiple of 16; zeros fill it. A work-item takes `each` kv heads.
-// Global ids: (share of the kv heads, row).
+// SIDE is HEAD_WIDTH up to the next multiple of 16; zeros fill it. Bounds of codes are halves, rounded outward,
+// so that they stay bounds. A work-item takes `each` kv heads. Global ids: (share of the kv heads, row).
 
-#if ELEMENT == F16
-#define STORE(value, i, target) vstore_half_rte(value, i, target)
+#if ELEMENT == F32
+typedef float bound;
+#define STORE_LEAST(value, i, target) ((target)[i] = (value))
+#define STORE_LARGEST(value, i, target) ((target)[i] = (value))
 #else
-#define STORE(value, i, target) ((target)[i] = (value))
+typedef half bound;
+#define STORE_LEAST(value, i, target) vstore_half_rtn(value, i, target)
+#define STORE_LARGEST(value, i, target) vstore_half_rtp(value, i, target)
 #endif
 
 #define SIDE ((HEAD_WIDTH + 15) / 16 * 16)
@@ -28,17 +32,17 @@ kernel void bound_pages(
   for (uint kv_head = first; kv_head < limit; kv_head++) {
     const size_t page = slot / PAGE, place = page * kv_heads + kv_head;
     global const element *keys = (global const element *)(pool_buffer + pool_offset)
-        + ((size_t)kv_head * pool_pages + page) * 2 * PAGE * HEAD_WIDTH;
-    global element *bounds = (global element *)(bounds_buffer + bounds_offset) + place * 2 * SIDE;
+        + ((size_t)kv_head * pool_pages + page) * 2 * HALF_PAGE;
+    global bound *bounds = (global bound *)(bounds_buffer + bounds_offset) + place * 2 * SIDE;
     for (uint d = 0; d < SIDE; d++) {
       float least = 0.0f, largest = 0.0f;
       if (d < HEAD_WIDTH) {
-        const float16 k = load_elements(keys + d * PAGE);
+        const float16 k = KEY_AT(keys, d);
         largest = max16(k);
         least = -max16(-k);
       }
-      STORE(least, d, bounds);
-      STORE(largest, SIDE + d, bounds);
+      STORE_LEAST(least, d, bounds);
+      STORE_LARGEST(largest, SIDE + d, bounds);
     }
   }
 }

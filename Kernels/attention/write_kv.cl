@@ -7,23 +7,12 @@
 //   k, v  f32 [t * heads * width + head * width + d];  slots i32 [t]: token slot % 16 of page
 //   slot / 16. A row with a negative slot is not kept.
 //
-// Keys are transposed inside a page, so that one vector holds one element of 16 tokens. One
-// work-item takes one head of one row; global ids: (head, row). With VNNI 1 an instruction of the CPU rounds
-// 16 numbers at once.
+// Keys are transposed inside a page, so that one vector holds one element of 16 tokens; codes lie as
+// common/attention.cl has it. One work-item takes one head of one row; global ids: (head, row). With VNNI 1 an
+// instruction of the CPU rounds 16 numbers at once.
 
-#ifndef ELEMENT
-#define ELEMENT F16
-#endif
 #ifndef VNNI
 #define VNNI 0
-#endif
-
-#if ELEMENT == F16
-typedef half element;
-#define STORE(value, i, target) vstore_half_rte(value, i, target)
-#elif ELEMENT == F32
-typedef float element;
-#define STORE(value, i, target) ((target)[i] = (value))
 #endif
 
 kernel void write_kv(
@@ -41,10 +30,16 @@ kernel void write_kv(
   global const float *v = (global const float *)(v_buffer + v_offset) + row;
 
   const uint token = slot % PAGE;
-  const size_t half_block = PAGE * (size_t)width;
+  const size_t half_page = HALF_PAGE_OF((size_t)width);
   global element *keys = (global element *)(pool_buffer + pool_offset)
-      + ((size_t)head * pool_pages + slot / PAGE) * 2 * half_block;
-  global element *values = keys + half_block;
+      + ((size_t)head * pool_pages + slot / PAGE) * 2 * half_page;
+  global element *values = keys + half_page;
+#if ELEMENT == Q8 || ELEMENT == Q4
+  for (uint block = 0; block < width / BLOCK; block++) {
+    store_block(vload16(2 * block, k), vload16(2 * block + 1, k), true, keys, width, token, block);
+    store_block(vload16(2 * block, v), vload16(2 * block + 1, v), false, values, width, token, block);
+  }
+#else
   uint d = 0;
 #if VNNI && ELEMENT == F16
   for (; d + 16 <= width; d += 16) {
@@ -61,4 +56,5 @@ kernel void write_kv(
     STORE(k[d], d * PAGE + token, keys);
     STORE(v[d], token * width + d, values);
   }
+#endif
 }

@@ -5,6 +5,12 @@
 //   kv head   page 0 | page 1 | …                                    (pool_pages of them)
 //   page      keys [width][16 tokens] | values [16 tokens][width]
 //
+//   of codes, a number being code × scale, which is exact; heads are whole blocks of 32
+//   keys      scales f16 [width / 32][16 tokens] | codes [width][16 tokens]
+//   values    scales f16 [16 tokens][width / 32] | codes [16 tokens][width]
+//   codes     Q8: signed bytes. Q4: 8 is added; of keys elements 2 i and 2 i + 1 share a byte, of a block of
+//             values elements i and i + 16, the first in the low half
+//
 //   q, y   f32 [t * heads * width + head * width + d]
 //   row t sees the tokens [begin[t], end[t]) of its sequence; token p lies in page
 //   tables[table[t] + p / 16], or for kv head h in tables[table[t] + h * head_stride + p / 16]:
@@ -47,13 +53,25 @@ typedef half element;
 #elif ELEMENT == F32
 typedef float element;
 #define LOAD(i, source) (source)[i]
+#else
+typedef uchar element;
+// Never reached: heads are whole vectors.
+#define LOAD(i, source) 0.0f
 #endif
 
-static inline float16 load_elements(global const element *source)
+// Elements of the keys of a page, or of its values.
+#if ELEMENT == Q8
+#define HALF_PAGE (17 * HEAD_WIDTH)
+#elif ELEMENT == Q4
+#define HALF_PAGE (9 * HEAD_WIDTH)
+#else
+#define HALF_PAGE (PAGE * HEAD_WIDTH)
+#endif
+
+// Sixteen halves as floats.
+static inline float16 widened(global const half *source)
 {
-#if ELEMENT == F32
-  return vload16(0, source);
-#elif VNNI
+#if VNNI
   float16 v;
   __asm__("vcvtph2ps %1, %0" : "=v"(v) : "v"(vload16(0, (global const ushort *)source)));
   return v;
@@ -66,6 +84,62 @@ static inline float16 load_elements(global const element *source)
   return vload_half16(0, source);
 #endif
 }
+
+#if ELEMENT == F16 || ELEMENT == F32
+static inline float16 load_elements(global const element *source)
+{
+#if ELEMENT == F32
+  return vload16(0, source);
+#else
+  return widened(source);
+#endif
+}
+
+// Element d of the keys of a page's tokens, vector j of the value of one of them; and where its value begins.
+#define KEY_AT(page, d) load_elements((page) + (d) * PAGE)
+#define VALUE_AT(page, token, j) load_elements(VALUE_OF(page, token) + 16 * (j))
+#define VALUE_OF(page, token) ((page) + HALF_PAGE + (token) * HEAD_WIDTH)
+
+#else
+
+// Behind HEAD_WIDTH bytes of scales come the codes: vectors of 16 bytes with CODES of them in each byte.
+#define CODES (ELEMENT == Q8 ? 1 : 2)
+static inline uchar16 load_codes(global const element *half_page, uint vector)
+{
+  return vload16(vector, half_page + HEAD_WIDTH);
+}
+
+// The codes in one part of the bytes, 0 or 1.
+static inline float16 whole_numbers(uchar16 bytes, uint part)
+{
+#if ELEMENT == Q8
+  return convert_float16(as_char16(bytes));
+#else
+  const uchar16 codes = part == 0 ? bytes & (uchar)15 : bytes >> (uchar)4;
+  return convert_float16(as_char16(codes - (uchar)8));
+#endif
+}
+
+static inline float16 key_scales(global const element *page, uint block)
+{
+  return widened((global const half *)page + 16 * block);
+}
+
+static inline float16 KEY_AT(global const element *page, uint d)
+{
+  return whole_numbers(load_codes(page, d / CODES), d % CODES) * key_scales(page, d / BLOCK);
+}
+
+static inline float16 VALUE_AT(global const element *page, uint token, uint j)
+{
+  global const element *values = page + HALF_PAGE;
+  const float scale = vload_half(token * (HEAD_WIDTH / BLOCK) + j / 2, (global const half *)values);
+  const uint vector = token * (HEAD_WIDTH / 16) + j;
+  return whole_numbers(load_codes(values, vector / CODES), vector % CODES) * scale;
+}
+#define VALUE_OF(page, token) (page)
+
+#endif
 
 // Asks memory for a line that will be read soon. Elsewhere the hardware may do as well, and one driver's
 // prefetch() is slow.
@@ -119,7 +193,7 @@ static inline void find_pages(
 UNROLL
   for (int p = 0; p < PAGES; p++) {
     const int page = table[clamp(start + p, first / PAGE, (last - 1) / PAGE)];
-    pages[p] = pool + ((size_t)kv_head * pool_pages + page) * (2 * PAGE * HEAD_WIDTH);
+    pages[p] = pool + ((size_t)kv_head * pool_pages + page) * (2 * HALF_PAGE);
   }
 }
 
@@ -141,6 +215,39 @@ UNROLL
       }                                                                                          \
     }                                                                                            \
   }
+
+// The same where KEY(p, d) lies in pages[p]: scales are read once for all elements of a block.
+#if ELEMENT == F16 || ELEMENT == F32
+#define SCORES_OF_PAGES(count, KEY, pages, QUERY, AHEAD, score)                                  \
+  SCORES(count, KEY, QUERY, AHEAD, score)
+#else
+#define SCORES_OF_PAGES(count, KEY, pages, QUERY, AHEAD, score)                                  \
+  do {                                                                                           \
+    UNROLL for (uint h = 0; h < count; h++)                                           \
+        UNROLL for (int p = 0; p < PAGES; p++) score[h][p] = (float16)(0.0f);         \
+    for (uint block = 0; block < HEAD_WIDTH / BLOCK; block++) {                                  \
+      float16 scale_of[PAGES];                                                                   \
+      UNROLL for (int p = 0; p < PAGES; p++) scale_of[p] = key_scales(pages[p], block); \
+      for (uint i = 0; i < BLOCK / CODES; i++) {                                                 \
+        uchar16 bytes[PAGES];                                                                    \
+        UNROLL for (int p = 0; p < PAGES; p++) bytes[p] =                             \
+            load_codes(pages[p], block * (BLOCK / CODES) + i);                                   \
+        UNROLL for (uint part = 0; part < CODES; part++) {                            \
+          const uint d = block * BLOCK + i * CODES + part;                                       \
+          float16 k[PAGES];                                                                      \
+          AHEAD(d);                                                                              \
+          UNROLL for (int p = 0; p < PAGES; p++) k[p] =                               \
+              whole_numbers(bytes[p], part) * scale_of[p];                                       \
+          UNROLL for (uint h = 0; h < count; h++) {                                   \
+            const float16 q_d = (float16)(QUERY(h, d));                                          \
+            UNROLL for (int p = 0; p < PAGES; p++)                                    \
+                score[h][p] = FUSED(k[p], q_d, score[h][p]);                                     \
+          }                                                                                      \
+        }                                                                                        \
+      }                                                                                          \
+    }                                                                                            \
+  } while (0)
+#endif
 
 // Adds the weighted values of the tokens first ..< last of a window to the sums of `count` queries:
 // VALUE(i, j) is vector j of token i, WEIGHT(h, i) that of a query for it, SUM(h, j) is where sums are,

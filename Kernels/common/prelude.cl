@@ -10,6 +10,9 @@
 #define F32 0
 #define F16 1
 #define BF16 30
+// Codes of 8 and of 4 bits, which keys and values may be.
+#define Q8 108
+#define Q4 104
 
 // Elements that share a scale of int8 activations.
 #define BLOCK 32

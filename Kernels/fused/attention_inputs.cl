@@ -17,19 +17,12 @@
 #ifndef HEAD_WIDTH
 #define HEAD_WIDTH 64
 #endif
+// Whether queries, keys and values are rotated (common/rotation.cl).
+#ifndef ROTATED
+#define ROTATED 0
+#endif
 #ifndef BIASED
 #define BIASED 0
-#endif
-#ifndef ELEMENT
-#define ELEMENT F16
-#endif
-
-#if ELEMENT == F16
-typedef half element;
-#define STORE(value, i, target) vstore_half_rte(value, i, target)
-#else
-typedef float element;
-#define STORE(value, i, target) ((target)[i] = (value))
 #endif
 
 TILE_DOT(dot_x, X_SPACE)
@@ -96,15 +89,29 @@ kernel void attention_inputs(
       vstore16(dot_x(w + tile * TILE_BYTES(INPUT_WIDTH), x, INPUT_WIDTH, start), r, numbers);
     }
     if (kind != 2) turn(numbers, frequencies, position, dimensions, magnitude);
+#if ROTATED
+    float16 head_numbers[HEAD_WIDTH / 16];
+    for (uint r = 0; r < HEAD_WIDTH / 16; r++) head_numbers[r] = vload16(r, numbers);
+    rotate_head(head_numbers);
+    for (uint r = 0; r < HEAD_WIDTH / 16; r++) vstore16(head_numbers[r], r, numbers);
+#endif
     if (kind == 0) {
       for (uint r = 0; r < HEAD_WIDTH / 16; r++)
         vstore16(vload16(r, numbers), r, y + head * HEAD_WIDTH);
     } else if (slot >= 0) {
       const uint token = slot % PAGE;
       global element *block = (global element *)(pool_buffer + pool_offset)
-          + ((size_t)head * pool_pages + slot / PAGE) * 2 * PAGE * HEAD_WIDTH;
+          + ((size_t)head * pool_pages + slot / PAGE) * 2 * HALF_PAGE_OF(HEAD_WIDTH);
+#if ELEMENT == Q8 || ELEMENT == Q4
+      if (kind == 2) block += HALF_PAGE_OF(HEAD_WIDTH);
+      for (uint i = 0; i < HEAD_WIDTH / BLOCK; i++)
+        store_block(
+            vload16(2 * i, numbers), vload16(2 * i + 1, numbers), kind == 1, block, HEAD_WIDTH,
+            token, i);
+#else
       for (uint d = 0; d < HEAD_WIDTH; d++)
         STORE(numbers[d], kind == 1 ? d * PAGE + token : (PAGE + token) * HEAD_WIDTH + d, block);
+#endif
     }
   }
 }

@@ -94,6 +94,8 @@ public final class Benchmark: Sendable {
   public let batch: Int
   /// How keys and values are kept.
   public let kvType: KVType
+  /// Whether their elements are mixed before.
+  public let kvRotated: Bool
   /// Which tokens of the cache a new token reads, and how many at most.
   public let kvPolicy: KVPolicy
   /// Nil where it reads all.
@@ -105,7 +107,7 @@ public final class Benchmark: Sendable {
     _ model: Model, _ shape: RunShape, _ started: StartedEngine, _ options: LoadOptions
   ) {
     (kvPolicy, kvBudget) = (options.kvPolicy, options.kvBudget)
-    kvType = options.storedAs
+    (kvType, kvRotated) = (options.storedAs, options.kvRotated)
     name = model.name
     architecture = model.architecture
     parameterCount = model.parameterCount
@@ -119,8 +121,7 @@ public final class Benchmark: Sendable {
     contextLength = shape.context
     batch = shape.rows
     reads = DecodeReads(
-      model.graph, shape.planner.reading,
-      cacheBytesPerToken: started.plan.cacheBytesPerToken)
+      model.graph, shape.planner.reading, element: shape.planner.element)
     self.started = started
   }
 
@@ -234,18 +235,19 @@ public final class Benchmark: Sendable {
 /// What decoding reads for each token.
 private struct DecodeReads: Sendable {
   private var weights = 0
-  /// Numbers that a layer keeps of a token, and how far it looks back.
-  private var layers: [(numbers: Int, window: Int?, pages: PageReading?)] = []
-  private var numberBytes = 0
+  /// How a layer keeps a token, and how far it looks back.
+  private var layers: [(layout: KVLayout, window: Int?, pages: PageReading?)] = []
 
-  init(_ graph: Graph, _ reading: PageReading?, cacheBytesPerToken: Int) {
+  init(_ graph: Graph, _ reading: PageReading?, element: KVLayout.Element) {
     for node in graph.nodes {
       switch node.op {
       case .embedRows(let embed): weights += embed.table.rowBytes
       case .attention(let attention):
         layers.append(
           (
-            2 * attention.kvHeadCount * attention.headWidth, attention.window,
+            KVLayout(
+              headCount: attention.kvHeadCount, headWidth: attention.headWidth, element: element),
+            attention.window,
             reading.flatMap {
               $0.chooses(layer: node.layer ?? 0, window: attention.window) ? $0 : nil
             }
@@ -253,15 +255,13 @@ private struct DecodeReads: Sendable {
       default: weights += node.op.weights.reduce(0) { $0 + $1.bytes }
       }
     }
-    numberBytes = cacheBytesPerToken / max(1, layers.reduce(0) { $0 + $1.numbers })
   }
 
   func bytes(at depth: Int) -> Int {
     layers.reduce(weights) { sum, layer in
       let most = layer.window ?? layer.pages.map { $0.pages * KVLayout.pageTokens } ?? depth
-      // The least and the largest keys of each page are as many numbers as a token.
       let bounds = most < depth && layer.pages?.chooser == .scores ? KVLayout.pages(depth) : 0
-      return sum + layer.numbers * (min(depth, most) + bounds) * numberBytes
+      return sum + min(depth, most) * layer.layout.tokenBytes + bounds * layer.layout.boundsBytes
     }
   }
 }

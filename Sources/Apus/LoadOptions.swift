@@ -88,6 +88,10 @@ public enum KVType: String, Sendable, CaseIterable {
   case f16
   /// Single precision: twice as many bytes.
   case f32
+  /// Whole numbers of 8 bits, of which 32 share a scale: 53 % of the bytes of ``f16``.
+  case q8
+  /// Whole numbers of 4 bits, likewise: 28 % of the bytes of ``f16``.
+  case q4
 }
 
 /// How a model is loaded.
@@ -114,6 +118,9 @@ public struct LoadOptions: Sendable {
   /// How keys and values are kept, or nil for what goes with ``activations``: ``KVType/f16`` with int8,
   /// ``KVType/f32`` with f32.
   public var kvType: KVType?
+  /// Whether the elements of each key and value are mixed before they are kept, so that no one of them sticks out:
+  /// few bits then round them less. The result is that of none, but for rounding.
+  public var kvRotated = false
   /// Which tokens of the cache a new token reads.
   public var kvPolicy: KVPolicy = .full
   /// Tokens of the cache that a new token reads at most, in whole pages of 16 and three of them at least;

@@ -12,6 +12,7 @@ struct RunShape {
   private let batch: Int
   private let outputs: Int
   private let element: KVLayout.Element
+  private let rotates: Bool
   private let mode: LoadMode
   let policy: CachePolicy
 
@@ -47,6 +48,7 @@ struct RunShape {
     batch = options.batch
     outputs = options.outputRows
     element = KVLayout.Element(options.storedAs)
+    rotates = options.kvRotated
     mode = options.mode
     policy = try CachePolicy(options)
   }
@@ -74,6 +76,7 @@ struct RunShape {
     var planner = Planner(
       bounds: SymbolSizes(rows: rows, outputs: min(outputs, rows)),
       pageCount: (context + KVLayout.pageTokens - 1) / KVLayout.pageTokens, element: element)
+    planner.rotates = rotates
     planner.mapsWeights = mode == .mmap
     planner.reading = policy.pages.map {
       PageReading(
@@ -88,19 +91,20 @@ struct RunShape {
   func with(context: Int? = nil, batch: Int? = nil) -> RunShape {
     var shape = RunShape(
       context: context ?? self.context, batch: batch ?? self.batch, outputs: outputs,
-      element: element, mode: mode, policy: policy)
+      element: element, rotates: rotates, mode: mode, policy: policy)
     shape.context = max(1, shape.context)
     return shape
   }
 
   private init(
-    context: Int, batch: Int, outputs: Int, element: KVLayout.Element, mode: LoadMode,
-    policy: CachePolicy
+    context: Int, batch: Int, outputs: Int, element: KVLayout.Element, rotates: Bool,
+    mode: LoadMode, policy: CachePolicy
   ) {
     self.context = context
     self.batch = batch
     self.outputs = outputs
     self.element = element
+    self.rotates = rotates
     self.mode = mode
     self.policy = policy
   }
@@ -117,6 +121,8 @@ extension KVLayout.Element {
     switch type {
     case .f16: self = .f16
     case .f32: self = .f32
+    case .q8: self = .q8
+    case .q4: self = .q4
     }
   }
 }

@@ -45,10 +45,13 @@ struct KLCommand: AsyncParsableCommand {
 
   func validate() throws {
     let others: [Any?] = [against, againstDevice, againstActivations, againstKvType]
-    if others.allSatisfy({ $0 == nil }), load.policy.kvPolicy == .full {
+    if others.allSatisfy({ $0 == nil }), load.policy.kvPolicy == .full,
+      !load.policy.kvRotate
+    {
       throw ValidationError(
         "say what to compare with: another file (--against), another device (--against-device), "
-          + "--against-activations or --against-kv-type, or a --kv-policy to compare with full")
+          + "--against-activations or --against-kv-type, or a --kv-policy to compare with full or --kv-rotate with none"
+      )
     }
   }
 
@@ -59,6 +62,7 @@ struct KLCommand: AsyncParsableCommand {
     cut.set(&options)
     let model = try await Self.load(path, options)
     options.kvPolicy = .full
+    options.kvRotated = false
     options.kvBudget = nil
     options.device = againstDevice ?? options.device
     options.activations = againstActivations ?? options.activations

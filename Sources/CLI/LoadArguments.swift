@@ -20,11 +20,21 @@ extension EvaluationTask: ExpressibleByArgument {}
 struct PolicyArguments: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "How keys and values are kept: f16 or f32 (default: f16, with --activations f32 f32).",
+      "How keys and values are kept: f16, f32, q8 or q4 (default: f16, with --activations f32 f32).",
       discussion: """
-        f32 takes twice the memory of f16, and is read more slowly. 'apus plan' says how much a context takes.
+        f32 takes twice the memory of f16, and is read more slowly. q8 and q4 are whole numbers of 8 and 4 bits, of \
+        which 32 share a scale: 53 and 28 % of the memory of f16. 'apus plan' says how much a context takes.
         """))
   var kvType: KVType?
+
+  @Flag(
+    help: ArgumentHelp(
+      "Rotate keys and values before they are kept, and what is made of them back.",
+      discussion: """
+        The elements of each head are mixed, so that none sticks out and q4 rounds less. It costs little time and \
+        changes nothing but rounding.
+        """))
+  var kvRotate = false
 
   @Option(
     help: ArgumentHelp(
@@ -44,6 +54,7 @@ struct PolicyArguments: ParsableArguments {
 
   func set(_ options: inout LoadOptions) {
     options.kvType = kvType
+    options.kvRotated = kvRotate
     options.kvPolicy = kvPolicy
     options.kvBudget = kvBudget
   }

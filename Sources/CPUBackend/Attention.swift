@@ -11,6 +11,14 @@ extension CPUDevice {
     cpu_write_kv(instructions.kernels, threads.handle, &arguments)
   }
 
+  /// Each head times a Hadamard matrix.
+  func rotate(_ rotation: HeadRotation, _ bound: borrowing BoundInstruction) {
+    var arguments = cpu_rotate_arguments(
+      input: bound.floats(input: 0), rows: bound.rows, width: bound.output.width,
+      block_width: rotation.blockWidth, factor: rotation.factor, output: bound.floatOutput)
+    cpu_rotate(instructions.kernels, threads.handle, &arguments)
+  }
+
   /// Threads that share the tokens of a few rows need a place for what each of them finds.
   package func workspaceBytes(_ instruction: Instruction, bounds: SymbolSizes) -> Int {
     threads.count > 1 ? AttentionParts(instruction, bounds: bounds)?.bytes ?? 0 : 0
@@ -41,7 +49,18 @@ extension BoundInstruction {
     _ layout: KVLayout, at pages: UnsafeMutableRawPointer?, _ operand: Operand
   ) -> cpu_kv_pool {
     cpu_kv_pool(
-      pages: pages, page_count: rows(operand), half: layout.element == .f16,
+      pages: pages, page_count: rows(operand), type: layout.element.kept,
       heads: layout.headCount, head_width: layout.headWidth)
+  }
+}
+
+extension KVLayout.Element {
+  fileprivate var kept: cpu_kv_type {
+    switch self {
+    case .f16: CPU_KV_F16
+    case .f32: CPU_KV_F32
+    case .q8: CPU_KV_Q8
+    case .q4: CPU_KV_Q4
+    }
   }
 }

@@ -139,6 +139,7 @@ package final class CPUDevice: Device {
     case .pure(.selectRows): selectRows(bound)
     case .pure(.attention): preconditionFailure("planning lowers attention to attend")
     case .quantize: quantize(bound)
+    case .rotateHeads(let rotation): rotate(rotation, bound)
     case .writeKV(let layout): writeKV(layout, bound)
     case .boundPages(let layout): boundPages(layout, bound)
     case .scorePages(let attention, let layout): scorePages(attention, layout, bound)

@@ -21,7 +21,7 @@ extension CPUDevice {
         reason: "heads are \(attention.headWidth) wide; the kernel takes \(CPU_MAX_HEAD_WIDTH)")
     case .pure(.selectRows): return .native(variant: "memcpy")
     case .pure(.embedRows), .pure(.rmsNorm), .pure(.rope), .pure(.add), .pure(.gated),
-      .quantize, .writeKV, .boundPages, .scorePages, .choosePages, .attend:
+      .quantize, .rotateHeads, .writeKV, .boundPages, .scorePages, .choosePages, .attend:
       return .native(variant: instructions.name)
     }
   }

@@ -14,6 +14,7 @@ struct cpu_kernels {
   cpu_range embed;       // rows
   cpu_range rms_norm;    // rows
   cpu_range rope;        // rows
+  cpu_range rotate;      // rows
   cpu_range add;         // elements
   cpu_range gated_silu;  // elements
   cpu_range gated_gelu;  // elements

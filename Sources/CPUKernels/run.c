@@ -67,6 +67,10 @@ void cpu_rope(const cpu_kernels *kernels, cpu_pool *pool, const cpu_rope_argumen
   spread(pool, kernels->rope, a, a->rows, 1, a->heads * a->head_width * 8);
 }
 
+void cpu_rotate(const cpu_kernels *kernels, cpu_pool *pool, const cpu_rotate_arguments *a) {
+  spread(pool, kernels->rotate, a, a->rows, 1, a->width * 16);
+}
+
 void cpu_add(const cpu_kernels *kernels, cpu_pool *pool, const cpu_pair_arguments *a) {
   spread(pool, kernels->add, a, a->count, 1024, 12);
 }

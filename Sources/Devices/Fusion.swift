@@ -16,17 +16,18 @@ package enum Fusion: Sendable, Hashable {
   ///
   /// Parts: linear, add.
   case linearAdd(Linear)
-  /// The inputs of `attend` → int8 blocks of the attended values.
+  /// The inputs of `attend` → int8 blocks of the attended values, rotated back where the layout is rotated.
   ///
-  /// Parts: attend, quantize.
+  /// Parts: attend, then perhaps rotate_heads, quantize.
   case attendQuantize(Attention, KVLayout)
   /// x → int8 blocks of activation(gate) × up.
   ///
   /// Parts: norm_quantize where x is f32, linear, linear, gated_quantize.
   case gatedUnit(GatedUnit)
-  /// x, positions, slots, page pool → turned queries; turned keys and values go to the pool.
+  /// x, positions, slots, page pool → turned queries; turned keys and values go to the pool. All are rotated where
+  /// the layout is.
   ///
-  /// Parts: norm_quantize where x is f32, linear × 3, rope × 2, write_kv.
+  /// Parts: norm_quantize where x is f32, linear × 3, rope × 2, perhaps rotate_heads × 3, write_kv.
   case attentionInputs(AttentionInputs)
 
   /// The first half of a gated feed-forward layer.
@@ -85,12 +86,14 @@ package enum Fusion: Sendable, Hashable {
     switch self {
     case .normQuantize, .gatedQuantize: "int8"
     case .linearAdd(let linear): linear.weight.type.name + " × int8"
-    case .attendQuantize(_, let layout): layout.element.rawValue
+    case .attendQuantize(_, let layout):
+      layout.element.rawValue + (layout.isRotated ? ", rotated" : "")
     case .gatedUnit(let unit):
       unit.gate.weight.type.name + (unit.norm == nil ? " × int8" : " × norm")
     case .attentionInputs(let inputs):
       inputs.queries.weight.type.name + (inputs.norm == nil ? " × int8" : " × norm")
         + (inputs.layout.element == .f16 ? "" : " to \(inputs.layout.element)")
+        + (inputs.layout.isRotated ? ", rotated" : "")
     }
   }
 }

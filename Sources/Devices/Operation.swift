@@ -10,6 +10,8 @@ package enum Operation: Sendable, Hashable {
   case pure(Op)
   /// x → int8 blocks, by the rule of `Int8Activations`.
   case quantize
+  /// x → each head of it rotated.
+  case rotateHeads(HeadRotation)
   /// k, v, slots (i32, rows × 1) → the page pool. Slot s is token s % 16 of page s / 16; a negative
   /// slot is skipped.
   case writeKV(KVLayout)
@@ -47,6 +49,7 @@ package enum Operation: Sendable, Hashable {
     switch self {
     case .pure(let op): op.name
     case .quantize: "quantize"
+    case .rotateHeads: "rotate_heads"
     case .writeKV: "write_kv"
     case .boundPages: "bound_pages"
     case .scorePages: "score_pages"
@@ -76,7 +79,7 @@ package enum Operation: Sendable, Hashable {
     case .quantize: "int8"
     case .choosePages: "i32"
     case .fused(let fusion): fusion.typeName
-    case .pure: "f32"
+    case .pure, .rotateHeads: "f32"
     }
   }
 }

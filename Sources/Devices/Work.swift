@@ -81,6 +81,9 @@ extension Operation {
     case .quantize:
       work.bytesRead = inputs[0].bytes(sizes)
       work.flops = 4 * elements
+    case .rotateHeads(let rotation):
+      work.bytesRead = inputs[0].bytes(sizes)
+      work.flops = elements * (rotation.blockWidth.trailingZeroBitCount + 1)
     case .writeKV(let layout):
       // The pool stays as it is but for the rows' own tokens.
       let tokens = sizes[inputs[0].rows]

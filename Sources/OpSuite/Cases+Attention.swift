@@ -1,11 +1,14 @@
 import Devices
 import ModelGraph
+import ReferenceBackend
 import Tensors
 
 extension OpSuite {
   static func writeCases() -> [OpCase] {
     KVLayout.Element.allCases.flatMap { element in
-      [(1, 1, 32), (5, 3, 64), (33, 2, 80), (0, 1, 4)].map { rows, heads, width in
+      [(1, 1, 32), (5, 3, 64), (33, 2, 80), (0, 1, 4), (3, 1, 96)].filter {
+        KVLayout.holds(headWidth: $0.2, as: element)
+      }.map { rows, heads, width in
         var data = CaseData(seed: rows + heads)
         let layout = KVLayout(headCount: heads, headWidth: width, element: element)
         let pages = 4
@@ -49,21 +52,26 @@ extension OpSuite {
       shapes.flatMap { shape in
         Sight.allCases.map { sight in
           attendCase(
-            element, sight, rows: shape.0, heads: shape.1, kvHeads: shape.2, width: shape.3,
-            tokens: shape.4)
+            element, sight, rows: shape.0, heads: shape.1, kvHeads: shape.2,
+            width: whole(shape.3, element), tokens: shape.4)
         }
       } + [
-        attendCase(element, .causal, rows: 0, heads: 2, kvHeads: 1, width: 8, tokens: 5),
+        attendCase(
+          element, .causal, rows: 0, heads: 2, kvHeads: 1, width: whole(8, element), tokens: 5),
         // Each row of a sequence of its own, and the step says so; seven heads share keys and values.
         attendCase(
-          element, .late, rows: 3, heads: 7, kvHeads: 1, width: 80, tokens: 1100, alone: true),
+          element, .late, rows: 3, heads: 7, kvHeads: 1, width: whole(80, element), tokens: 1100,
+          alone: true),
         attendCase(
-          element, .gaps, rows: 4, heads: 4, kvHeads: 2, width: 33, tokens: 700, alone: true),
+          element, .gaps, rows: 4, heads: 4, kvHeads: 2, width: whole(33, element), tokens: 700,
+          alone: true),
         attendCase(
-          element, .causal, rows: 2, heads: 3, kvHeads: 1, width: 4, tokens: 40, alone: true),
+          element, .causal, rows: 2, heads: 3, kvHeads: 1, width: whole(4, element), tokens: 40,
+          alone: true),
         // Each kv head has pages of its own; or all have the same, but chosen.
         attendCase(
-          element, .causal, rows: 1, heads: 4, kvHeads: 2, width: 8, tokens: 40, alone: true,
+          element, .causal, rows: 1, heads: 4, kvHeads: 2, width: whole(8, element), tokens: 40,
+          alone: true,
           chosen: true),
         attendCase(
           element, .causal, rows: 3, heads: 9, kvHeads: 3, width: 64, tokens: 1000, alone: true,
@@ -73,6 +81,13 @@ extension OpSuite {
           chosen: true),
       ]
     }
+  }
+
+  /// A width near by that the element type holds.
+  private static func whole(_ width: Int, _ element: KVLayout.Element) -> Int {
+    let block = KVLayout.blockLength
+    return KVLayout.holds(headWidth: width, as: element)
+      ? width : (width + block - 1) / block * block
   }
 
   private static func attendCase(
@@ -146,26 +161,21 @@ extension OpSuite {
   private static func pool(
     _ layout: KVLayout, pages: Int, table: [Int32], tokens: Int, _ data: inout CaseData
   ) -> [UInt8] {
-    let half = layout.halfBlock
-    var elements = (0..<pages * layout.headCount * 2 * half).map { index in
-      index % 2 == 0 ? Float.nan : 30_000
-    }
+    // Numbers, or where they are quantised scales and codes.
+    let filler: [UInt8] =
+      layout.element == .f32
+      ? rawBytes([Float.nan, 30_000]) : rawBytes([Float16.nan, Float16(30_000)])
+    var bytes = (0..<pages * layout.pageBytes).map { filler[$0 % filler.count] }
     for token in 0..<tokens {
-      let page = Int(table[token / KVLayout.pageTokens])
-      let lane = token % KVLayout.pageTokens
+      let slot =
+        Int(table[token / KVLayout.pageTokens]) * KVLayout.pageTokens + token % KVLayout.pageTokens
       for head in 0..<layout.headCount {
-        let block = (head * pages + page) * 2 * half
-        for (d, value) in data.floats(layout.headWidth).enumerated() {
-          elements[block + d * KVLayout.pageTokens + lane] = value
-        }
-        for (d, value) in data.floats(layout.headWidth).enumerated() {
-          elements[block + half + lane * layout.headWidth + d] = value
+        let (key, value) = (data.floats(layout.headWidth), data.floats(layout.headWidth))
+        bytes.withUnsafeMutableBytes {
+          layout.store(key: key, value: value, $0, slot: slot, head: head, pages: pages)
         }
       }
     }
-    switch layout.element {
-    case .f32: return rawBytes(elements)
-    case .f16: return rawBytes(elements.map { Float16($0) })
-    }
+    return bytes
   }
 }

@@ -26,6 +26,25 @@ extension OpSuite {
               type, rows: rows, heads: (3, 3, 32), .adjacent, hasNorm: false, element: .f32),
           ]
         }
+          // What is written does not depend on the weights' type.
+          + (type == .q4_1 ? [KVLayout.Element.q8, .q4] : []).flatMap { element in
+            [
+              inputsCase(
+                type, rows: 1, heads: (2, 1, 64), .halves, hasNorm: true, element: element),
+              inputsCase(
+                type, rows: 3, heads: (3, 3, 32), .adjacent, hasNorm: false, element: element),
+            ]
+          }
+          + (type == .q4_1 ? KVLayout.Element.allCases : []).flatMap { element in
+            [
+              inputsCase(
+                type, rows: 1, heads: (2, 1, 64), .halves, hasNorm: true, element: element,
+                isRotated: true),
+              inputsCase(
+                type, rows: 1, heads: (3, 3, 32), .adjacent, hasNorm: false, element: element,
+                isRotated: true),
+            ]
+          }
       } + attendQuantizeCases()
   }
 
@@ -185,7 +204,8 @@ extension OpSuite {
 
   private static func inputsCase(
     _ type: ElementType, rows: Int, heads: (query: Int, kv: Int, width: Int),
-    _ pairing: Rope.Pairing, hasNorm: Bool, element: KVLayout.Element = .f16
+    _ pairing: Rope.Pairing, hasNorm: Bool, element: KVLayout.Element = .f16,
+    isRotated: Bool = false
   ) -> OpCase {
     var data = CaseData(seed: rows + heads.query + heads.width)
     let inputs = width(type, 2)
@@ -211,7 +231,8 @@ extension OpSuite {
       frequencies: ConstantID(index: 0), magnitude: hasBias ? 1.19 : 1)
     var keyRope = rope
     keyRope.headCount = heads.kv
-    let layout = KVLayout(headCount: heads.kv, headWidth: heads.width, element: element)
+    let layout = KVLayout(
+      headCount: heads.kv, headWidth: heads.width, element: element, isRotated: isRotated)
     let whole = Fusion.AttentionInputs(
       norm: hasNorm ? norm(parameters[0]) : nil, queries: layers[0].layer, keys: layers[1].layer,
       values: layers[2].layer, rope: rope, layout: layout)
@@ -221,6 +242,21 @@ extension OpSuite {
       OpCase.Place.between(2 + index, shape(layer.layer.weight.rows, .f32))
     }
     let turnedKeys = OpCase.Place.between(5, shape(keys, .f32))
+    // What is rotated, and where that goes.
+    let turnedQueries = isRotated ? OpCase.Place.between(6, shape(queries, .f32)) : .output
+    let (writtenKeys, writtenValues) =
+      isRotated
+      ? (OpCase.Place.between(7, shape(keys, .f32)), OpCase.Place.between(8, shape(keys, .f32)))
+      : (turnedKeys, outputs[2])
+    let rotations: [OpCase.Part] =
+      [
+        (turnedQueries, OpCase.Place.output, heads.query), (turnedKeys, writtenKeys, heads.kv),
+        (outputs[2], writtenValues, heads.kv),
+      ].map { input, output, count in
+        .init(
+          operation: .rotateHeads(HeadRotation(headCount: count, headWidth: heads.width)),
+          inputs: [input], output: output)
+      }
     let constant = [parameters.count - 1]
     let pages = 3
     return OpCase(
@@ -246,34 +282,50 @@ extension OpSuite {
         } + [
           .init(
             operation: .pure(.rope(rope)), inputs: [outputs[0], .input(1)], parameters: constant,
-            output: .output),
+            output: turnedQueries),
           .init(
             operation: .pure(.rope(keyRope)), inputs: [outputs[1], .input(1)],
             parameters: constant, output: turnedKeys),
+        ] + (isRotated ? rotations : []) + [
           .init(
-            operation: .writeKV(layout), inputs: [turnedKeys, outputs[2], .input(2)],
-            output: .input(3)),
+            operation: .writeKV(layout), inputs: [writtenKeys, writtenValues, .input(2)],
+            output: .input(3))
         ],
       sizes: SymbolSizes(rows: rows, outputs: 0), tolerance: tolerance)
   }
 
   /// The cases of attention whose heads are whole blocks: others are quantised apart.
   private static func attendQuantizeCases() -> [OpCase] {
-    attendCases().compactMap { test in
+    attendCases().flatMap { test -> [OpCase] in
       guard case .attend(let attention, let layout) = test.operation,
         attention.headWidth % Int8Activations.blockLength == 0
-      else { return nil }
-      let between = OpCase.Place.between(0, test.output)
-      return OpCase(
-        title: test.title, operation: .fused(.attendQuantize(attention, layout)),
-        inputs: test.inputs, parameters: [], output: shape(test.output.width, .int8Blocks),
-        parts: [
-          .init(
-            operation: test.operation, inputs: test.inputs.indices.map { .input($0) },
-            output: between),
-          .init(operation: .quantize, inputs: [between], output: .output),
-        ],
-        sizes: test.sizes, tolerance: roundingTolerance)
+      else { return [] }
+      var rotated = layout
+      rotated.isRotated = true
+      return [attendQuantizeCase(test, attention, layout)]
+        + (test.sizes.rows == 1 ? [attendQuantizeCase(test, attention, rotated)] : [])
     }
+  }
+
+  private static func attendQuantizeCase(
+    _ test: OpCase, _ attention: Attention, _ layout: KVLayout
+  ) -> OpCase {
+    let between = OpCase.Place.between(0, test.output)
+    let rotated = layout.isRotated ? OpCase.Place.between(1, test.output) : between
+    let rotation = OpCase.Part(
+      operation: .rotateHeads(
+        HeadRotation(headCount: attention.headCount, headWidth: attention.headWidth)),
+      inputs: [between], output: rotated)
+    return OpCase(
+      title: test.title, operation: .fused(.attendQuantize(attention, layout)),
+      inputs: test.inputs, parameters: [], output: shape(test.output.width, .int8Blocks),
+      parts: [
+        .init(
+          operation: test.operation, inputs: test.inputs.indices.map { .input($0) },
+          output: between)
+      ] + (layout.isRotated ? [rotation] : []) + [
+        .init(operation: .quantize, inputs: [rotated], output: .output)
+      ],
+      sizes: test.sizes, tolerance: roundingTolerance)
   }
 }

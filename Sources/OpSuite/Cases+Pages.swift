@@ -1,19 +1,23 @@
 import Devices
 import ModelGraph
+import ReferenceBackend
 import Tensors
 
 /// Pages that are chosen: their bounds, their scores, the choice, and attention over what is chosen.
 extension OpSuite {
   static func pageCases() -> [OpCase] {
     KVLayout.Element.allCases.flatMap { element in
-      [(1, 1, 4), (3, 2, 80), (20, 3, 64), (0, 1, 32)].map {
+      [(1, 1, 4), (3, 2, 80), (20, 3, 64), (0, 1, 32), (1, 2, 32)].filter {
+        KVLayout.holds(headWidth: $0.2, as: element)
+      }.map {
         boundCase(element, rows: $0, heads: $1, width: $2)
       }
         // rows, query heads, kv heads, head width, tokens held, pages chosen
         + [
           (1, 2, 1, 4, 60, 2), (1, 9, 3, 64, 700, 8), (3, 4, 2, 80, 300, 5), (2, 7, 1, 33, 530, 3),
           (2, 9, 1, 32, 290, 20), (0, 1, 1, 8, 20, 3),
-        ].map { scoreCase(element, rows: $0, heads: $1, kvHeads: $2, width: $3, tokens: $4, $5) }
+        ].filter { KVLayout.holds(headWidth: $0.3, as: element) }
+        .map { scoreCase(element, rows: $0, heads: $1, kvHeads: $2, width: $3, tokens: $4, $5) }
     }
       + [
         (1, 1, 60, 3), (2, 3, 700, 8), (3, 2, 300, 5), (1, 2, 16, 3), (2, 1, 530, 34),
@@ -45,14 +49,26 @@ extension OpSuite {
     let pages = 4
     // One row fills page 2; the others of many go through page 1 and into page 3, with one left out.
     let slots = rows == 1 ? [47] : (0..<rows).map { $0 == 1 ? -1 : Int32((30 + $0) % 64) }
-    let keys = data.floats(pages * layout.pageBytes / element.bytes)
+    let numbers = pages * heads * 2 * layout.halfBlock
+    var keys = [UInt8](repeating: 0, count: pages * layout.pageBytes)
+    if element.codeBits == nil {
+      keys = stored(data.floats(numbers), element)
+    } else {
+      for slot in 0..<pages * KVLayout.pageTokens {
+        for head in 0..<heads {
+          let key = data.floats(width)
+          keys.withUnsafeMutableBytes {
+            layout.store(key: key, value: key, $0, slot: slot, head: head, pages: pages)
+          }
+        }
+      }
+    }
     return OpCase(
       title: "rows \(rows), heads \(heads) × \(width)", operation: .boundPages(layout),
       inputs: [
         integers(slots),
         OpCase.Input(
-          rows: .fixed(pages), width: 1, format: .pages(layout),
-          bytes: stored(keys, element)),
+          rows: .fixed(pages), width: 1, format: .pages(layout), bytes: keys),
       ], parameters: [], output: (.fixed(pages), 1, .pageBounds(layout)),
       sizes: SymbolSizes(rows: rows, outputs: 0), tolerance: 0)
   }
@@ -88,7 +104,7 @@ extension OpSuite {
         floatRows(data.floats(rows * heads * width), width: heads * width),
         OpCase.Input(
           rows: .fixed(held), width: 1, format: .pageBounds(layout),
-          bytes: stored(bounds, element)),
+          bytes: stored(bounds, layout.boundsElement)),
         ends(rows, tokens), table, tables,
       ], parameters: [], output: (.symbol(.rows), kvHeads * stride, .f32),
       sizes: SymbolSizes(rows: rows, outputs: 0), tolerance: 0)

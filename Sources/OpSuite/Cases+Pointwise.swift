@@ -50,6 +50,24 @@ extension OpSuite {
     }
   }
 
+  static func rotateCases() -> [OpCase] {
+    // rows, heads, head width: powers of two, multiples of them, and what is odd and stays as it is
+    let shapes = [
+      (1, 1, 1), (1, 3, 64), (33, 9, 64), (3, 2, 80), (2, 3, 96), (2, 1, 33), (2, 2, 20),
+      (5, 4, 256),
+      (3, 1, 512), (2, 2, 128), (1, 3, 8), (0, 1, 32),
+    ]
+    return shapes.map { rows, heads, width in
+      var data = CaseData(seed: rows + heads + width)
+      return OpCase(
+        title: "rows \(rows), heads \(heads) × \(width)",
+        operation: .rotateHeads(HeadRotation(headCount: heads, headWidth: width)),
+        inputs: [floatRows(data.floats(rows * heads * width), width: heads * width)],
+        parameters: [], output: (.symbol(.rows), heads * width, .f32),
+        sizes: SymbolSizes(rows: rows, outputs: 0), tolerance: 0)
+    }
+  }
+
   static func ropeCases() -> [OpCase] {
     // rows, heads, head width, dimensions that turn
     let shapes = [(1, 1, 2, 2), (3, 2, 8, 4), (33, 9, 64, 64), (5, 3, 80, 20), (0, 1, 4, 4)]

@@ -1,4 +1,5 @@
 import Devices
+import ReferenceBackend
 import Tensors
 
 extension Format {
@@ -10,12 +11,21 @@ extension Format {
         return (0..<raw.count / 4).map { raw.load(fromByteOffset: $0 * 4, as: Float.self) }
       case .i32:
         return (0..<raw.count / 4).map { Float(raw.load(fromByteOffset: $0 * 4, as: Int32.self)) }
+      case .pages(let layout) where layout.element.codeBits != nil:
+        let pages = raw.count / layout.pageBytes
+        return (0..<pages * KVLayout.pageTokens).flatMap { slot in
+          (0..<layout.headCount * layout.headWidth).flatMap { column in
+            let (head, d) = column.quotientAndRemainder(dividingBy: layout.headWidth)
+            return [
+              layout.key(raw, slot: slot, head: head, d, pages: pages),
+              layout.value(raw, slot: slot, head: head, d, pages: pages),
+            ]
+          }
+        }
       case .pages(let layout), .pageBounds(let layout):
-        return switch layout.element {
-        case .f32:
-          (0..<raw.count / 4).map { raw.load(fromByteOffset: $0 * 4, as: Float.self) }
-        case .f16:
-          (0..<raw.count / 2).map { Float(raw.load(fromByteOffset: $0 * 2, as: Float16.self)) }
+        if layout.boundsElement == .f32 { return Format.f32.numbers(bytes, width: width) }
+        return (0..<raw.count / 2).map {
+          Float(raw.load(fromByteOffset: $0 * 2, as: Float16.self))
         }
       case .int8Blocks:
         // q × scale of every element, then the block sums.

@@ -8,7 +8,8 @@ package enum OpSuite {
 
   /// All cases, grouped by operation.
   package static let cases: [OpCase] =
-    embedCases() + normCases() + linearCases() + quantizeCases() + ropeCases() + pointwiseCases()
+    embedCases() + normCases() + linearCases() + quantizeCases() + ropeCases() + rotateCases()
+    + pointwiseCases()
     + selectCases() + writeCases() + pageCases() + attendCases() + fusedCases()
 
   /// One row of the report of `apus devices --check`.

@@ -159,8 +159,10 @@ private struct Bench {
       }
       let begin = try integers(test.begin, rows)
       let end = try integers(test.end, rows)
-      let type: ElementType = layout.element == .f16 ? .f16 : .f32
-      let bytes = type.repeatedBytes(copies * pool / (layout.element == .f16 ? 2 : 4))
+      // Halves may be scales and codes too.
+      let isSingle = layout.element == .f32
+      let bytes = (isSingle ? ElementType.f32 : .f16).repeatedBytes(
+        copies * pool / (isSingle ? 4 : 2))
       let region = try place(bytes)
       let tables = try integers((0..<Int32(copies * pages)).map { $0 }, .fixed(copies * pages))
       return try (0..<copies).map { copy throws(DeviceError) in

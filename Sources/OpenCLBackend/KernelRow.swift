@@ -130,6 +130,7 @@ package enum Measure: Sendable {
   case ropeDimensions
   /// 1 or 0.
   case hasBias
+  case isRotated
 }
 
 /// A float that an instruction carries.

@@ -84,17 +84,21 @@ extension KernelTable {
           [Argument.part($0, .weight(0)), .part($0, .bias)]
         }
         let rope = first + 3
-        let stored = (inputs.element == .f16 ? ElementType.f16 : .f32).rawValue
         return KernelRow(
           kind: .attentionInputs(
             type, adjacent: inputs.adjacent, isBiased: inputs.isBiased, norms: inputs.norms,
             inputs.element),
           variant: name(needs), program: "fused/attention_inputs", entry: "attention_inputs",
-          needs: needs, shared: ["common/int8_blocks", "common/tile_dot", "common/normed_row"],
+          needs: needs,
+          shared: [
+            "common/int8_blocks", "common/tile_dot", "common/normed_row", "common/page_writes",
+            "common/rotation",
+          ],
           defines: layout.defines + defines + [
-            Define("ELEMENT", Int(stored)), Define("PAIRING", inputs.adjacent ? 0 : 1),
+            inputs.element.define, Define("PAIRING", inputs.adjacent ? 0 : 1),
             Define("BIASED", inputs.isBiased ? 1 : 0), Define("NORM", inputs.norms ? 1 : 0),
             Define("INPUT_WIDTH", .inputWidth), Define("HEAD_WIDTH", .headWidth),
+            Define("ROTATED", .isRotated),
           ],
           arguments: [.input(0)] + norm(inputs.norms) + layers + [
             .input(1), .input(2), .part(rope, .weight(0)), .input(3), .output, .count(.heads),

@@ -5,11 +5,10 @@ import Tensors
 /// Kernels that choose which pages of the cache a row reads.
 extension KernelTable {
   static let pages: [KernelRow] =
-    KVLayout.Element.allCases.flatMap { element in
-      let type = Define(
-        "ELEMENT", Int((element == .f16 ? ElementType.f16 : .f32).rawValue))
-      return [bound(element, type)]
-        + [Feature.vnni, .avx2, .tiles, nil].map { score(element, type, needs: $0) }
+    KVLayout.Element.allCases.map { bound($0, $0.define) }
+    // Bounds of codes are halves.
+    + [KVLayout.Element.f16, .f32].flatMap { element in
+      [Feature.vnni, .avx2, .tiles, nil].map { score(element, element.define, needs: $0) }
     } + [
       KernelRow(
         kind: .choosePages, variant: "row", program: "attention/choose_pages",
@@ -50,5 +49,19 @@ extension KernelTable {
         .count(.pageLots), .each,
       ],
       x: Extent(.kvHeadLots, spreads: true), y: Extent(.rows))
+  }
+}
+
+extension KVLayout.Element {
+  /// How a program learns what pages hold (`Kernels/common/prelude.cl`).
+  var define: Define {
+    let value =
+      switch self {
+      case .f16: Int(ElementType.f16.rawValue)
+      case .f32: Int(ElementType.f32.rawValue)
+      case .q8: 108
+      case .q4: 104
+      }
+    return Define("ELEMENT", value)
   }
 }

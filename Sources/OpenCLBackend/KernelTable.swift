@@ -19,6 +19,11 @@ package enum KernelTable {
         arguments: [.input(0), .input(1), .output, .count(.elements), .each],
         x: Extent(.elements, step: 1024, spreads: true)),
       KernelRow(
+        kind: .rotateHeads, variant: "row", program: "pointwise/rotate_heads",
+        entry: "rotate_heads", shared: ["common/rotation"],
+        defines: [Define("HEAD_WIDTH", .headWidth)],
+        arguments: [.input(0), .output, .count(.heads)], x: Extent(.rows)),
+      KernelRow(
         kind: .selectRows, variant: "row", program: "pointwise/select_rows", entry: "select_rows",
         arguments: [.input(0), .input(1), .output, .count(.inputWidth)], x: Extent(.rows)),
       KernelRow(
@@ -157,10 +162,10 @@ package enum KernelTable {
   }
 
   private static func attention(_ element: KVLayout.Element) -> [KernelRow] {
-    let type = Define("ELEMENT", Int((element == .f16 ? ElementType.f16 : .f32).rawValue))
+    let type = element.define
     let write = KernelRow(
       kind: .writeKV(element), variant: "row", program: "attention/write_kv", entry: "write_kv",
-      defines: [type],
+      shared: ["common/page_writes"], defines: [type],
       arguments: [
         .input(0), .input(1), .input(2), .output, .count(.poolPages), .count(.kvHeads),
         .count(.headWidth),
@@ -170,7 +175,8 @@ package enum KernelTable {
     writeOnCPU.variant = "vnni row"
     writeOnCPU.needs = .vnni
     writeOnCPU.defines.append(Define("VNNI", 1))
-    return [writeOnCPU, write]
+    // The instruction is about halves.
+    return (element == .f16 ? [writeOnCPU] : []) + [write]
       + [Feature.vnni, .avx2, .tiles].flatMap { attendOnCPU(element, type, needs: $0) } + [
         KernelRow(
           kind: .attend(element), variant: "row", program: "attention/attend", entry: "attend",
@@ -204,7 +210,8 @@ package enum KernelTable {
     ) -> KernelRow {
       KernelRow(
         kind: kind, variant: prefix + variant, program: "attention/" + program, entry: entry,
-        needs: needs, shared: ["common/int8_blocks", "common/attention"], defines: defines,
+        needs: needs, shared: ["common/int8_blocks", "common/rotation", "common/attention"],
+        defines: defines,
         arguments: arguments,
         x: x, y: Extent(y))
     }
@@ -229,6 +236,7 @@ package enum KernelTable {
       return [parts, merge, one].map {
         var row = $0
         row.defines.append(Define("QUANTIZED", quantizes ? 1 : 0))
+        if quantizes { row.defines.append(Define("ROTATED", .isRotated)) }
         return row
       }
     }

@@ -35,6 +35,7 @@ struct Measures {
     case .headUnits: heads.count + 2 * heads.kv
     case .outputBlocks: instruction.output.width / Int8Activations.blockLength
     case .hasBias: instruction.weights.count > 1 ? 1 : 0
+    case .isRotated: isRotated ? 1 : 0
     }
   }
 
@@ -110,6 +111,8 @@ struct Measures {
   private var heads: (count: Int, kv: Int, width: Int) {
     switch operation {
     case .pure(.rope(let rope)): (rope.headCount, rope.headCount, rope.headWidth)
+    case .rotateHeads(let rotation):
+      (rotation.headCount, rotation.headCount, rotation.headWidth)
     case .writeKV(let layout), .boundPages(let layout):
       (layout.headCount, layout.headCount, layout.headWidth)
     case .fused(.attentionInputs(let inputs)):
@@ -118,6 +121,14 @@ struct Measures {
       .scorePages(let attention, _), .choosePages(let attention):
       (attention.headCount, attention.kvHeadCount, attention.headWidth)
     default: preconditionFailure("\(operation.name) has no heads")
+    }
+  }
+
+  private var isRotated: Bool {
+    switch operation {
+    case .fused(.attentionInputs(let inputs)): inputs.layout.isRotated
+    case .fused(.attendQuantize(_, let layout)): layout.isRotated
+    default: false
     }
   }
 

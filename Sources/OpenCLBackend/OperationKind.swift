@@ -14,6 +14,7 @@ enum OperationKind: Sendable, Hashable {
   case gated(GatedActivation)
   case selectRows
   case quantize
+  case rotateHeads
   case writeKV(KVLayout.Element)
   case boundPages(KVLayout.Element)
   case scorePages(KVLayout.Element)
@@ -44,9 +45,10 @@ enum OperationKind: Sendable, Hashable {
     case .pure(.gated(let activation)): self = .gated(activation)
     case .pure(.selectRows): self = .selectRows
     case .quantize: self = .quantize
+    case .rotateHeads: self = .rotateHeads
     case .writeKV(let layout): self = .writeKV(layout.element)
     case .boundPages(let layout): self = .boundPages(layout.element)
-    case .scorePages(_, let layout): self = .scorePages(layout.element)
+    case .scorePages(_, let layout): self = .scorePages(layout.boundsElement)
     case .choosePages: self = .choosePages
     case .attend(_, let layout): self = .attend(layout.element)
     case .fused(let fusion):

@@ -137,11 +137,14 @@ private struct Fuser {
   static func attendQuantize(_ fuser: Fuser) -> (Int) -> Match? {
     { index in
       guard let quantize = fuser.nodes[index], quantize.operation == .quantize,
-        let (first, node) = fuser.onlyFor(index, quantize.inputs[0]),
-        case .attend(let attention, let layout) = node.operation
+        let rotated = fuser.rotated(quantize.inputs[0], onlyFor: index),
+        let (first, node) = fuser.onlyFor(rotated.reader, rotated.input),
+        case .attend(let attention, let layout) = node.operation,
+        layout.isRotated == (rotated.rotation != nil)
       else { return nil }
       return Match(
-        fusion: .attendQuantize(attention, layout), parts: [first, index], inputs: node.inputs,
+        fusion: .attendQuantize(attention, layout),
+        parts: [first] + [rotated.rotation].compactMap { $0 } + [index], inputs: node.inputs,
         output: quantize.output, label: node.label)
     }
   }
@@ -193,16 +196,23 @@ private struct Fuser {
   static func attentionInputs(_ fuser: Fuser) -> (Int) -> Match? {
     { index in
       guard let write = fuser.nodes[index], case .writeKV(let layout) = write.operation,
-        let (turnKey, keyNode) = fuser.onlyFor(index, write.inputs[0]),
+        let rotatedKey = fuser.rotated(write.inputs[0], onlyFor: index),
+        let rotatedValue = fuser.rotated(write.inputs[1], onlyFor: index),
+        let (turnKey, keyNode) = fuser.onlyFor(rotatedKey.reader, rotatedKey.input),
         case .pure(.rope(let keyRope)) = keyNode.operation,
         let key = fuser.linear(keyNode.inputs[0], onlyFor: turnKey),
-        let value = fuser.linear(write.inputs[1], onlyFor: index),
-        let (turnQuery, queryNode) = fuser.queries(of: write.output),
+        let value = fuser.linear(rotatedValue.input, onlyFor: rotatedValue.reader),
+        let (queries, queriesNode) = fuser.queries(of: write.output),
+        let rotatedQuery = fuser.rotation(queries, queriesNode),
+        let turnQuery = rotatedQuery.turn, let queryNode = fuser.nodes[turnQuery],
         case .pure(.rope(let rope)) = queryNode.operation,
         let query = fuser.linear(queryNode.inputs[0], onlyFor: turnQuery),
         query.node.inputs == key.node.inputs, value.node.inputs == key.node.inputs,
         keyRope.turnsLike(rope), queryNode.inputs[1] == keyNode.inputs[1]
       else { return nil }
+      let rotations = [rotatedQuery.rotation, rotatedKey.rotation, rotatedValue.rotation]
+        .compactMap { $0 }
+      guard rotations.count == (layout.isRotated ? 3 : 0) else { return nil }
       let layers = [query.index, key.index, value.index]
       let norm = fuser.norm(key.node.inputs[0], readBy: layers)
       return Match(
@@ -210,12 +220,29 @@ private struct Fuser {
           Fusion.AttentionInputs(
             norm: norm?.2, queries: query.layer, keys: key.layer, values: value.layer, rope: rope,
             layout: layout)),
-        parts: (norm.map { [$0.0] } ?? []) + layers + [turnQuery, turnKey, index],
+        parts: (norm.map { [$0.0] } ?? []) + layers + [turnQuery, turnKey] + rotations
+          + [index],
         inputs: [
           norm?.1.inputs[0] ?? key.node.inputs[0], queryNode.inputs[1], write.inputs[2],
           write.output,
-        ], output: queryNode.output, label: query.node.label)
+        ], output: queriesNode.output, label: query.node.label)
     }
+  }
+
+  /// What a reader takes: a value, or what is rotated to it for nobody else; nil where others read that too.
+  private func rotated(
+    _ source: Source, onlyFor reader: Int
+  ) -> (rotation: Int?, reader: Int, input: Source)? {
+    guard case .value = source, let index = makers[source], let node = nodes[index],
+      case .rotateHeads = node.operation
+    else { return (nil, reader, source) }
+    return onlyFor(reader, source) == nil ? nil : (index, index, node.inputs[0])
+  }
+
+  /// Of a node that makes queries the one that turns them, which is itself or what it rotates.
+  private func rotation(_ index: Int, _ node: LoweredNode) -> (rotation: Int?, turn: Int?)? {
+    guard case .rotateHeads = node.operation else { return (nil, index) }
+    return (index, onlyFor(index, node.inputs[0])?.index)
   }
 
   /// The turned queries of the attention over a pool, whoever else may read them.

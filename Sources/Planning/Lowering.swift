@@ -72,6 +72,7 @@ struct LoweredGraph {
   private var quantized: [ValueID: Source] = [:]
 
   private let element: KVLayout.Element
+  private let rotates: Bool
   private let reading: PageReading?
   private let isChosen: Bool
   private let pageCount: Int
@@ -79,10 +80,12 @@ struct LoweredGraph {
   /// Lowers a verified graph: with `isChosen`, rows read chosen pages in the layers where `reading` says
   /// so.
   init(
-    _ graph: Graph, element: KVLayout.Element, reading: PageReading? = nil, isChosen: Bool = false,
+    _ graph: Graph, element: KVLayout.Element, rotates: Bool = false, reading: PageReading? = nil,
+    isChosen: Bool = false,
     pageCount: Int = 0
   ) {
     self.element = element
+    self.rotates = rotates
     self.reading = reading
     self.isChosen = isChosen
     self.pageCount = pageCount
@@ -120,16 +123,37 @@ struct LoweredGraph {
     }
   }
 
-  /// The cache write, the choice of pages where there is one, and the attended read.
+  /// The cache write and what reads it.
   private mutating func lower(_ attention: Attention, _ node: Node, into output: Source) {
     guard let layer = node.layer else { preconditionFailure("attention has a layer") }
     let layout = KVLayout(
-      headCount: attention.kvHeadCount, headWidth: attention.headWidth, element: element)
-    let queries = source(node.inputs[0])
+      headCount: attention.kvHeadCount, headWidth: attention.headWidth, element: element,
+      isRotated: rotates)
+    let heads = [attention.headCount, attention.kvHeadCount, attention.kvHeadCount]
+    let inputs = zip(node.inputs, heads).map { input, count in
+      rotates ? rotated(source(input), count, attention, node) : source(input)
+    }
+    let queries = inputs[0]
     emit(
-      .writeKV(layout), [source(node.inputs[1]), source(node.inputs[2]), .step(.slots)],
-      into: .pool(layer: layer), node, label: "write_kv")
+      .writeKV(layout), [inputs[1], inputs[2], .step(.slots)], into: .pool(layer: layer), node,
+      label: "write_kv")
     sources[node.output] = output
+    guard rotates, case .value(let index) = output else {
+      return read(attention, layout, queries, layer: layer, node, into: output)
+    }
+    // What is attended over rotated values is rotated back.
+    let attended = new(values[index])
+    read(attention, layout, queries, layer: layer, node, into: attended)
+    emit(
+      .rotateHeads(rotation(attention.headCount, attention)), [attended], into: output, node,
+      label: "rotate_heads")
+  }
+
+  /// The choice of pages where there is one, and the attended read.
+  private mutating func read(
+    _ attention: Attention, _ layout: KVLayout, _ queries: Source, layer: Int, _ node: Node,
+    into output: Source
+  ) {
     let chosen = reading.flatMap { $0.chooses(layer: layer, window: attention.window) ? $0 : nil }
     if chosen?.chooser == .scores {
       emit(
@@ -170,6 +194,20 @@ struct LoweredGraph {
         queries, .pool(layer: layer), .step(.begin(window: nil)),
         .step(.chosenEnd(pages: chosen.pages)), .step(.chosenTable(stride: stride)), tables,
       ], into: output, node)
+  }
+
+  private func rotation(_ count: Int, _ attention: Attention) -> HeadRotation {
+    HeadRotation(headCount: count, headWidth: attention.headWidth)
+  }
+
+  private mutating func rotated(
+    _ input: Source, _ count: Int, _ attention: Attention, _ node: Node
+  ) -> Source {
+    let value = LoweredValue(
+      rows: .symbol(.rows), width: count * attention.headWidth, format: .f32)
+    return emit(
+      .rotateHeads(rotation(count, attention)), [input], into: new(value), node,
+      label: "rotate_heads")
   }
 
   private func source(_ id: ValueID) -> Source {

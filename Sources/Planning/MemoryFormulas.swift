@@ -4,19 +4,19 @@
 /// transformers pull request 13795): a model is loaded at the price of its weights and little more,
 /// never of two copies; the cache grows with layers, heads and tokens.
 package enum MemoryFormulas {
-  /// Bytes of keys and values that one token leaves in all layers.
+  /// Bytes of keys and values that one token leaves in all layers, where 32 numbers take `blockBytes`.
   package static func cacheBytesPerToken(
-    layers: Int, kvHeads: Int, headWidth: Int, elementBytes: Int
+    layers: Int, kvHeads: Int, headWidth: Int, blockBytes: Int
   ) -> Int {
-    2 * layers * kvHeads * headWidth * elementBytes
+    2 * layers * kvHeads * headWidth * blockBytes / 32
   }
 
   /// Bytes of a token's share in the bounds of its page's keys, in one layer: the least and the largest
   /// of each element, in whole vectors of 16 (Quest, Tang et al., 2024).
   package static func boundsBytesPerToken(
-    kvHeads: Int, headWidth: Int, elementBytes: Int, pageTokens: Int
+    kvHeads: Int, headWidth: Int, blockBytes: Int, pageTokens: Int
   ) -> Int {
-    2 * kvHeads * ((headWidth + 15) / 16 * 16) * elementBytes / pageTokens
+    2 * kvHeads * ((headWidth + 15) / 16 * 16) * blockBytes / 32 / pageTokens
   }
 
   /// The most memory at any time while weights are loaded: what stays, and what is under way. A

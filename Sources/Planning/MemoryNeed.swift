@@ -73,12 +73,12 @@ extension ExecutionPlan {
       $0
         + MemoryFormulas.cacheBytesPerToken(
           layers: 1, kvHeads: $1.headCount, headWidth: $1.headWidth,
-          elementBytes: $1.element.bytes)
+          blockBytes: $1.element.blockBytes)
     }
       + bounds.values.reduce(0) {
         $0
           + MemoryFormulas.boundsBytesPerToken(
-            kvHeads: $1.headCount, headWidth: $1.headWidth, elementBytes: $1.element.bytes,
+            kvHeads: $1.headCount, headWidth: $1.headWidth, blockBytes: $1.boundsElement.blockBytes,
             pageTokens: KVLayout.pageTokens)
       }
   }

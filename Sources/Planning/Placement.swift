@@ -22,6 +22,8 @@ package enum PlanningError: Error, Sendable, Hashable, CustomStringConvertible {
   case unplaced(operation: String, reasons: [String])
   /// One thing is larger than the device's largest buffer.
   case tooLarge(what: String, bytes: Int, device: String, largest: Int, advice: String)
+  /// Heads of the model are no whole blocks of the type that keys and values shall have.
+  case headWidth(Int, element: KVLayout.Element)
 
   package var description: String {
     switch self {
@@ -29,6 +31,9 @@ package enum PlanningError: Error, Sendable, Hashable, CustomStringConvertible {
       "no device runs \(operation): " + reasons.joined(separator: "; ")
     case .tooLarge(let what, let bytes, let device, let largest, let advice):
       "\(what) takes \(bytes) bytes, but \(device) allows \(largest) in one buffer; \(advice)"
+    case .headWidth(let width, let element):
+      "heads of this model are \(width) numbers wide, and \(element) keeps keys and values in blocks of "
+        + "\(KVLayout.blockLength): use --kv-type f16"
     }
   }
 }

@@ -9,6 +9,8 @@ package struct Planner {
   /// Pages of each layer's pool.
   package var pageCount: Int
   package var element: KVLayout.Element
+  /// Whether heads are rotated on their way to the pages, and what is attended on its way back.
+  package var rotates = false
   /// Which pages rows read while a text is generated, or nil for all.
   package var reading: PageReading?
   /// Whether devices that can do so read weights where the file is mapped.
@@ -36,6 +38,11 @@ package struct Planner {
   package func plan(
     _ graph: Graph, on devices: [any Device]
   ) throws(PlanningError) -> ExecutionPlan {
+    for case .attention(let attention) in graph.nodes.lazy.map(\.op) {
+      guard KVLayout.holds(headWidth: attention.headWidth, as: element) else {
+        throw .headWidth(attention.headWidth, element: element)
+      }
+    }
     let lists = lists(of: graph)
     // Both use the same caches: what one asks of a device, the other does too.
     let all = lists.flatMap(\.nodes)
@@ -56,7 +63,8 @@ package struct Planner {
   private func lists(of graph: Graph) -> [LoweredGraph] {
     (reading == nil ? [false] : [false, true]).map { isChosen in
       LoweredGraph(
-        graph, element: element, reading: reading, isChosen: isChosen, pageCount: pageCount)
+        graph, element: element, rotates: rotates, reading: reading, isChosen: isChosen,
+        pageCount: pageCount)
     }
   }
 

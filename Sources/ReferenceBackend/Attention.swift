@@ -25,55 +25,6 @@ struct VisibleTokens {
   }
 }
 
-extension KVLayout {
-  /// Byte offset of element `d` of the key of `slot` in a pool of `pages` pages.
-  func keyOffset(slot: Int, head: Int, _ d: Int, pages: Int) -> Int {
-    let block = head * pages + slot / Self.pageTokens
-    return (block * 2 * halfBlock + d * Self.pageTokens + slot % Self.pageTokens) * element.bytes
-  }
-
-  /// Byte offset of element `d` of the value of `slot` in a pool of `pages` pages.
-  func valueOffset(slot: Int, head: Int, _ d: Int, pages: Int) -> Int {
-    let block = head * pages + slot / Self.pageTokens
-    return (block * 2 * halfBlock + halfBlock + slot % Self.pageTokens * headWidth + d)
-      * element.bytes
-  }
-
-  func load(_ pool: UnsafeRawBufferPointer, _ offset: Int) -> Float {
-    switch element {
-    case .f32: pool.load(fromByteOffset: offset, as: Float.self)
-    case .f16: Float(pool.load(fromByteOffset: offset, as: Float16.self))
-    }
-  }
-
-  func store(_ value: Float, _ pool: UnsafeMutableRawBufferPointer, _ offset: Int) {
-    switch element {
-    case .f32: pool.storeBytes(of: value, toByteOffset: offset, as: Float.self)
-    case .f16: pool.storeBytes(of: Float16(value), toByteOffset: offset, as: Float16.self)
-    }
-  }
-}
-
-/// Stores each row's key and value at its slot.
-func writeKV(
-  _ layout: KVLayout, keys: Matrix<Float>, values: Matrix<Float>, slots: Matrix<Int32>,
-  into pool: UnsafeMutableRawBufferPointer, pages: Int
-) {
-  for row in 0..<keys.rows {
-    let slot = Int(slots[row][0])
-    guard slot >= 0 else { continue }
-    for head in 0..<layout.headCount {
-      for d in 0..<layout.headWidth {
-        let column = head * layout.headWidth + d
-        layout.store(
-          keys[row][column], pool, layout.keyOffset(slot: slot, head: head, d, pages: pages))
-        layout.store(
-          values[row][column], pool, layout.valueOffset(slot: slot, head: head, d, pages: pages))
-      }
-    }
-  }
-}
-
 /// softmax(scale × q kᵀ) v for each row and query head, over the tokens that the row sees.
 ///
 /// The softmax runs online (Milakov & Gimelshein, 2018) over windows of 64 tokens, in spans of 512
@@ -99,16 +50,14 @@ func attend(
           let slots = seen.map { visible.slot(row, $0, kvHead: head / group) }
           let scores = slots.map { slot in
             query.indices.reduce(into: Float(0)) { sum, d in
-              let key = layout.load(
-                pool, layout.keyOffset(slot: slot, head: head / group, d, pages: pages))
+              let key = layout.key(pool, slot: slot, head: head / group, d, pages: pages)
               sum = PortableMath.fma(key, query[d], sum)
             }
           }
           let weights = part.weigh(scores, firstLane: seen.lowerBound)
           for (weight, slot) in zip(weights, slots) {
             part.add(weight) { d in
-              layout.load(
-                pool, layout.valueOffset(slot: slot, head: head / group, d, pages: pages))
+              layout.value(pool, slot: slot, head: head / group, d, pages: pages)
             }
           }
         }

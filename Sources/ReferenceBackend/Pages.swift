@@ -3,9 +3,31 @@ import ModelGraph
 import Tensors
 
 extension KVLayout {
-  /// Byte offset of element `d` of the least, or the largest, keys of a page.
-  func boundOffset(page: Int, head: Int, largest: Bool, _ d: Int) -> Int {
-    ((page * headCount + head) * 2 * boundsWidth + (largest ? boundsWidth : 0) + d) * element.bytes
+  /// Place of element `d` of the least, or the largest, keys of a page.
+  private func boundPlace(page: Int, head: Int, largest: Bool, _ d: Int) -> Int {
+    (page * headCount + head) * 2 * boundsWidth + (largest ? boundsWidth : 0) + d
+  }
+
+  fileprivate func bound(
+    _ bounds: UnsafeRawBufferPointer, page: Int, head: Int, largest: Bool, _ d: Int
+  ) -> Float {
+    boundsElement.load(bounds, boundPlace(page: page, head: head, largest: largest, d))
+  }
+
+  /// Stores a bound. What f16 does not hold is rounded outward, so that it stays a bound.
+  fileprivate func storeBound(
+    _ bound: Float, _ bounds: UnsafeMutableRawBufferPointer, page: Int, head: Int, largest: Bool,
+    _ d: Int
+  ) {
+    var bound = bound
+    if boundsElement == .f16 {
+      var half = Float16(bound)
+      if largest, Float(half) < bound { half = half.nextUp }
+      if !largest, Float(half) > bound { half = half.nextDown }
+      bound = Float(half)
+    }
+    boundsElement.store(
+      bound, bounds, boundPlace(page: page, head: head, largest: largest, d))
   }
 }
 
@@ -24,11 +46,10 @@ func boundPages(
           d < layout.headWidth
           ? (0..<KVLayout.pageTokens).map { token in
             let slot = page * KVLayout.pageTokens + token
-            return layout.load(pool, layout.keyOffset(slot: slot, head: head, d, pages: pages))
+            return layout.key(pool, slot: slot, head: head, d, pages: pages)
           } : [0]
         for (largest, bound) in [(false, keys.min()), (true, keys.max())] {
-          let offset = layout.boundOffset(page: page, head: head, largest: largest, d)
-          layout.store(bound ?? 0, bounds, offset)
+          layout.storeBound(bound ?? 0, bounds, page: page, head: head, largest: largest, d)
         }
       }
     }
@@ -58,10 +79,10 @@ func scorePages(
           var lanes = [Float](repeating: 0, count: PortableMath.laneCount)
           for d in 0..<attention.headWidth {
             let query = queries[row][head * attention.headWidth + d] * attention.scale
-            let offset = layout.boundOffset(
-              page: physical, head: kvHead, largest: query > 0, d)
+            let bound = layout.bound(
+              bounds, page: physical, head: kvHead, largest: query > 0, d)
             let lane = d % PortableMath.laneCount
-            lanes[lane] = PortableMath.fma(query, layout.load(bounds, offset), lanes[lane])
+            lanes[lane] = PortableMath.fma(query, bound, lanes[lane])
           }
           let score = PortableMath.sum(ofLanes: lanes)
           if score > best { best = score }

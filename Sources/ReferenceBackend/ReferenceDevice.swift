@@ -123,6 +123,8 @@ package final class ReferenceDevice: Device {
       preconditionFailure("planning lowers attention to attend")
     case .quantize:
       quantize(floats(inputs[0]), into: memory.bytes(output.region))
+    case .rotateHeads(let rotation):
+      rotate(rotation, floats(inputs[0]), into: floats(output))
     case .writeKV(let layout):
       writeKV(
         layout, keys: floats(inputs[0]), values: floats(inputs[1]), slots: integers(inputs[2]),

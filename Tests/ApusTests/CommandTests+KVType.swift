@@ -24,6 +24,9 @@ extension CommandTests {
       "f16",
     ])
     #expect(placed.output.contains("attend f16") && !placed.output.contains("attend f32"))
+    // Its heads are 8 numbers wide.
+    let narrow = try run(["run", disk.path, "-p", "A", "--kv-type", "q8"])
+    #expect(narrow.status != 0 && narrow.notes.contains("blocks of 32"), "\(narrow.notes)")
     let wrong = try run(["run", disk.path, "-p", "A", "--kv-type", "q3"])
     #expect(wrong.status != 0 && wrong.notes.contains("f16") && wrong.notes.contains("f32"))
   }

@@ -105,6 +105,24 @@ import Testing
     #expect(float == [int8[2], int8[1], int8[2]])
   }
 
+  /// Codes take 34 and 18 bytes where halves take 64; heads that are no whole blocks are refused.
+  @Test func codesTakeTheirShare() throws {
+    var wide = tiny
+    wide.width = 128
+    let disk = wide.write()
+    func plan(_ path: String, _ type: KVType) throws -> MemoryPlan {
+      var options = options(.cpu, context: 64)
+      options.kvType = type
+      return try MemoryPlan(path: path, options: options)
+    }
+    let plans = try [KVType.f16, .q8, .q4].map { try plan(disk.path, $0) }
+    let caches = try plans.map { try #require($0.choices.first?.devices.first?.cache) }
+    #expect(caches[1] * 64 == caches[0] * 34 && caches[2] * 64 == caches[0] * 18)
+    #expect(plans[2].cacheBytesPerToken * 64 == caches[2])
+    let narrow = tiny.write()
+    #expect(throws: ApusError.self) { try plan(narrow.path, .q4) }
+  }
+
   @Test func bothModesAndAllBatchesWriteTheSameText() async throws {
     let disk = tiny.write()
     var texts: Set<String> = []

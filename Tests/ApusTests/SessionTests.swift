@@ -123,7 +123,7 @@ import Testing
     try await refused(bytes, "another model", by: other)
     await other.close()
     for change: (inout LoadOptions) -> Void in [
-      { $0.kvType = .f32 }, { $0.activations = .f32 },
+      { $0.kvType = .f32 }, { $0.kvRotated = true }, { $0.activations = .f32 },
       { ($0.kvPolicy, $0.kvBudget) = (.quest, 48) },
     ] {
       let changed = try await load(.cpu, change)

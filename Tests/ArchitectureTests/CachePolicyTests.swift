@@ -24,7 +24,8 @@ import Testing
     var method: CachePolicy.Method
     var budget: Int?
     var activations = ActivationFormat.int8
-    var description: String { "\(method) \(budget ?? 0) \(activations)" }
+    var element = KVLayout.Element.f16
+    var description: String { "\(method) \(budget ?? 0) \(activations) \(element)" }
   }
 
   private static let file = Result {
@@ -44,7 +45,8 @@ import Testing
       bounds: SymbolSizes(
         rows: setting.activations == .f32 ? 1 : 64, outputs: setting.activations == .f32 ? 1 : 64),
       pageCount: Self.context / 16,
-      element: setting.activations == .f32 ? .f32 : .f16)
+      element: setting.activations == .f32 ? .f32 : setting.element)
+    planner.rotates = setting.element == .q4
     planner.reading = policy.pages.map {
       PageReading(
         pages: $0, chooser: setting.method == .quest ? .scores : .step,
@@ -68,12 +70,14 @@ import Testing
 
   /// On every device but the interpreter: a budget of everything gives the logits of no policy, and what a
   /// smaller one gives is the same everywhere.
-  @Test func devicesAgree() throws {
+  @Test(arguments: [KVLayout.Element.f16, .q8, .q4]) func devicesAgree(element: KVLayout.Element)
+    throws
+  {
     let reference = ReferenceDevice()
-    let full = try logits(Setting(method: .full, budget: nil), on: reference)
+    let full = try logits(Setting(method: .full, budget: nil, element: element), on: reference)
     #expect(full.count == Self.tokens.count - Self.prompt)
     let wanted = try Self.policies.map {
-      try logits(Setting(method: $0, budget: 64), on: reference)
+      try logits(Setting(method: $0, budget: 64, element: element), on: reference)
     }
     // They do choose, each in its way.
     #expect(Set(wanted + [full]).count == Self.policies.count + 1)
@@ -85,9 +89,9 @@ import Testing
       // llvmpipe takes a second for a token: there, the policy that has kernels of its own.
       let isSlow = device.traits.driver.hasPrefix("rusticl")
       for (method, wanted) in zip(Self.policies, wanted) where !isSlow || method == .quest {
-        let all = Setting(method: method, budget: 112)
+        let all = Setting(method: method, budget: 112, element: element)
         #expect(try logits(all, on: device) == full, "\(all) on \(device.traits.name)")
-        let some = Setting(method: method, budget: 64)
+        let some = Setting(method: method, budget: 64, element: element)
         #expect(try logits(some, on: device) == wanted, "\(some) on \(device.traits.name)")
       }
     }

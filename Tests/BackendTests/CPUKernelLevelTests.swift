@@ -164,7 +164,7 @@ import WeightTiles
       var arguments = cpu_write_kv_arguments(
         k: nil, v: nil, slots: nil, rows: 16,
         pool: cpu_kv_pool(
-          pages: pages.baseAddress, page_count: 1, half: true, heads: 1, head_width: 64))
+          pages: pages.baseAddress, page_count: 1, type: CPU_KV_F16, heads: 1, head_width: 64))
       values.withUnsafeBufferPointer { values in
         slots.withUnsafeBufferPointer { slots in
           (arguments.k, arguments.v) = (values.baseAddress, values.baseAddress)
@@ -188,7 +188,8 @@ import WeightTiles
       let query = [Float](repeating: 1, count: width)
       pages.withUnsafeMutableBytes { pages in
         let pool = cpu_kv_pool(
-          pages: pages.baseAddress, page_count: 2, half: half, heads: 1, head_width: width)
+          pages: pages.baseAddress, page_count: 2, type: half ? CPU_KV_F16 : CPU_KV_F32, heads: 1,
+          head_width: width)
         for token in 0..<2 * KVLayout.pageTokens {
           let isSeen = (3..<20).contains(token)
           let row = (0..<width).map { isSeen ? Float(($0 + token) % 7) * 0.1 : stale }

@@ -58,7 +58,7 @@ import Testing
 
   @Test func theCacheTakesWhatItsHeadsTake() throws {
     let token = MemoryFormulas.cacheBytesPerToken(
-      layers: layers, kvHeads: heads, headWidth: width / heads, elementBytes: 2)
+      layers: layers, kvHeads: heads, headWidth: width / heads, blockBytes: 64)
     #expect(token == 458_752)
     #expect(abs(gigabytes(2048 * token) - 0.94) < 0.005)
     #expect(try bytes(.f16) + 2048 * token < 16_000_000_000)

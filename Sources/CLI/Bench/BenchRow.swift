@@ -21,6 +21,7 @@ package struct BenchRow: Sendable {
   var threads: Int
   var batch: Int
   var cacheType: String
+  var isRotated: Bool
   var activations: Activations
   var policy: KVPolicy
   /// Tokens of the cache that a new token reads at most; nil for all.
@@ -45,7 +46,7 @@ package struct BenchRow: Sendable {
     processor = .current
     self.threads = threads ?? processor.usableCPUs
     batch = benchmark.batch
-    cacheType = benchmark.kvType.rawValue
+    (cacheType, isRotated) = (benchmark.kvType.rawValue, benchmark.kvRotated)
     self.activations = activations
     (policy, budget) = (benchmark.kvPolicy, benchmark.kvBudget)
     time = Date()
@@ -93,6 +94,7 @@ package struct BenchRow: Sendable {
       ("device_name", .text(device.hardware)), ("driver", .text(device.driver)),
       ("instruction_set", .text(processor.instructionSet)),
       ("activations", .text(activations.rawValue)), ("kv_policy", .text(policy.rawValue)),
+      ("kv_rotate", .integer(isRotated ? 1 : 0)),
       ("kv_budget", budget.map { .integer($0) } ?? .none),
       ("bytes_read_per_token", bytesRead.map { .integer($0) } ?? .none),
       ("read_gb_per_s", readRate.map { .real($0) } ?? .none),

@@ -153,6 +153,19 @@ typedef struct {
 
 void cpu_rope(const cpu_kernels *kernels, cpu_pool *pool, const cpu_rope_arguments *arguments);
 
+// Blocks of rows, a power of two wide, times a Hadamard matrix: (a, b) to (a + b, a - b) for elements 1, 2, 4 ...
+// apart, then times `factor`; in place if input and output are equal.
+typedef struct {
+  const float *input;
+  size_t rows;
+  size_t width;
+  size_t block_width;
+  float factor;
+  float *output;
+} cpu_rotate_arguments;
+
+void cpu_rotate(const cpu_kernels *kernels, cpu_pool *pool, const cpu_rotate_arguments *arguments);
+
 // Element by element over `count` floats; output may be one of the inputs.
 typedef struct {
   const float *a;
@@ -203,10 +216,21 @@ void cpu_quantize(const cpu_kernels *kernels, cpu_pool *pool,
 //   pool      kv head 0          kv head 1 ...
 //   kv head   page 0 | page 1 | ...
 //   page      keys [head_width][16] | values [16][head_width]
+//
+// Codes of 8 or 4 bits share a scale, an f16, in blocks of 32 numbers of a token; a number is code * scale, and
+// heads are whole blocks:
+//
+//   keys      scales [head_width / 32][16] | codes [head_width][16], of 4 bits [head_width / 2][16]
+//   values    scales [16][head_width / 32] | codes [16][head_width], of 4 bits [16][head_width / 2]
+//
+// Codes of 4 bits have 8 added. Of a key the elements 2 i and 2 i + 1 share a byte, of a block of a value the
+// elements i and i + 16; the first is in the low half.
+typedef enum { CPU_KV_F32, CPU_KV_F16, CPU_KV_Q8, CPU_KV_Q4 } cpu_kv_type;
+
 typedef struct {
   void *pages;
   size_t page_count;
-  bool half; // f16, or else f32
+  cpu_kv_type type;
   size_t heads;
   size_t head_width;
 } cpu_kv_pool;
@@ -227,7 +251,7 @@ void cpu_write_kv(const cpu_kernels *kernels, cpu_pool *pool,
                   const cpu_write_kv_arguments *arguments);
 
 // Bounds of pages: for each page and kv head the least of each element of its keys, then the largest;
-// head_width numbers up to the next multiple of 16, and zeros up to there.
+// head_width numbers up to the next multiple of 16, and zeros up to there. They are f32 where keys are, else f16.
 //
 // Bounds of the pages whose last token is a row's slot.
 typedef struct {

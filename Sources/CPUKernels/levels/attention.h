@@ -14,62 +14,7 @@ enum {
   WINDOW_PAGES = WINDOW / PAGE,
 };
 
-INLINE vf kv_load(bool half, const void *base, size_t element) {
-  return half ? widen((const uint8_t *)base + element * 2)
-              : load((const uint8_t *)base + element * 4);
-}
-
-INLINE void kv_store(bool half, void *base, size_t element, float value) {
-  if (half) {
-    uint16_t lanes[LANES];
-    narrow(lanes, (vf)value);
-    *(u16_any *)((uint8_t *)base + element * 2) = lanes[0];
-  } else {
-    *(f32_any *)((uint8_t *)base + element * 4) = value;
-  }
-}
-
-INLINE float kv_one(bool half, const void *base, size_t element) {
-  return half ? widen_one((const uint8_t *)base + element * 2)[0]
-              : *(const f32_any *)((const uint8_t *)base + element * 4);
-}
-
-INLINE size_t head_bytes(const cpu_kv_pool *pool) {
-  return 2 * PAGE * pool->head_width * (pool->half ? 2 : 4);
-}
-
-static void write_kv(const void *arguments, size_t first, size_t last) {
-  const cpu_write_kv_arguments *a = arguments;
-  const cpu_kv_pool *pool = &a->pool;
-  size_t width = pool->head_width, block = head_bytes(pool);
-  for (size_t r = first; r < last; r++) {
-    if (a->slots[r] < 0) continue;
-    size_t page = (size_t)a->slots[r] / PAGE, token = (size_t)a->slots[r] % PAGE;
-    for (size_t h = 0; h < pool->heads; h++) {
-      const float *k = a->k + (r * pool->heads + h) * width;
-      const float *v = a->v + (r * pool->heads + h) * width;
-      uint8_t *keys = (uint8_t *)pool->pages + (h * pool->page_count + page) * block;
-      uint8_t *values = keys + block / 2;
-      for (size_t i = 0; i < width; i += LANES) {
-        size_t n = width - i < LANES ? width - i : LANES;
-        vf key = n == LANES ? load(k + i) : load_some(k + i, n);
-        vf value = n == LANES ? load(v + i) : load_some(v + i, n);
-        if (pool->half) {
-          uint16_t lanes[LANES];
-          narrow(lanes, key);
-          for (size_t j = 0; j < n; j++)
-            *(u16_any *)(keys + ((i + j) * PAGE + token) * 2) = lanes[j];
-          narrow(lanes, value);
-          __builtin_memcpy(values + (token * width + i) * 2, lanes, n * 2);
-        } else {
-          for (size_t j = 0; j < n; j++)
-            *(f32_any *)(keys + ((i + j) * PAGE + token) * 4) = key[j];
-          store_some(values + (token * width + i) * 4, value, n);
-        }
-      }
-    }
-  }
-}
+#include "kv_pages.h"
 
 // Queries (row x head) of one kv head, and what they have gathered so far. Arrays with a number for each
 // element of a head have `width` numbers a query.
@@ -79,6 +24,9 @@ enum {
   COPY_QUERIES = 2 * QUERIES,               // from so many on, a window is widened once for all, if
                                             // widening costs anything
   TILE_VECTORS = TILE_PAGES * PAGE_VECTORS, // of the register tile
+  BLOCK_VECTORS = KV_BLOCK / LANES,         // numbers of a value that share a scale
+  WIDE_QUERIES = QUERIES / 2,               // so few leave registers for a block
+  MOST_VECTORS = TILE_VECTORS > BLOCK_VECTORS ? TILE_VECTORS : BLOCK_VECTORS,
 };
 
 typedef struct {
@@ -101,16 +49,16 @@ typedef struct {
 } window;
 
 // Part `step` of `width` of two pages, the first page first: pages that lie side by side are one stream,
-// which is what memory does best. A page of floats has twice as many lines as one of halves.
-INLINE void fetch(bool half, const uint8_t *const next[2], size_t step, size_t width) {
-  size_t lines = half ? 2 : 4, page = step >= width / 2;
-  const uint8_t *from = next[page] + (step - page * (width / 2)) * lines * 64;
-  for (size_t n = 0; n < lines; n++) __builtin_prefetch(from + n * 64);
+// which is what memory does best.
+INLINE void fetch(cpu_kv_type type, const uint8_t *const next[2], size_t step, size_t width) {
+  size_t bytes = 4 * half_bytes(type, 1), page = step >= width / 2;
+  const uint8_t *from = next[page] + (step - page * (width / 2)) * bytes;
+  for (size_t n = 0; n < bytes; n += 64) __builtin_prefetch(from + n);
 }
 
 // The scores of `queries` queries against `pages` pages (both constants); element d + 1 of a page is
 // `stride` bytes behind element d. Fetches two pages of the next window, where there is one.
-INLINE void score_tile(bool half, int queries, int pages, gathering *s, size_t query,
+INLINE void score_tile(cpu_kv_type type, int queries, int pages, gathering *s, size_t query,
                        const uint8_t *const *keys, size_t stride, size_t column,
                        const uint8_t *const *next) {
   vf sums[QUERIES][TILE_VECTORS];
@@ -118,15 +66,31 @@ INLINE void score_tile(bool half, int queries, int pages, gathering *s, size_t q
   const float *q = s->q + query * width;
   for (int j = 0; j < queries; j++)
     for (int c = 0; c < pages * PAGE_VECTORS; c++) sums[j][c] = (vf)0.0f;
-  for (size_t d = 0; d < width; d++) {
-    vf key[TILE_VECTORS];
-    if (next) fetch(half, next, d, width);
-    for (int p = 0; p < pages; p++)
-      for (int c = 0; c < PAGE_VECTORS; c++)
-        key[p * PAGE_VECTORS + c] = kv_load(half, keys[p] + d * stride, (size_t)(c * LANES));
-    for (int j = 0; j < queries; j++) {
-      vf x = splat(q[(size_t)j * width + d]);
-      for (int c = 0; c < pages * PAGE_VECTORS; c++) sums[j][c] = fused(key[c], x, sums[j][c]);
+  // Of codes `parts` elements share bytes, and KV_BLOCK a scale.
+  size_t parts = type == CPU_KV_Q4 ? 2 : 1, block = has_codes(type) ? KV_BLOCK : 1;
+  for (size_t first = 0; first < width; first += block) {
+    vf scales[TILE_VECTORS];
+    if (has_codes(type))
+      for (int p = 0; p < pages; p++)
+        for (int c = 0; c < PAGE_VECTORS; c++)
+          scales[p * PAGE_VECTORS + c] = widen(keys[p] + (first / KV_BLOCK * PAGE + (size_t)(c * LANES)) * 2);
+    for (size_t d = first; d < first + block; d += parts) {
+      b16 codes[TILE_PAGES];
+      if (has_codes(type))
+        for (int p = 0; p < pages; p++) codes[p] = load_codes(keys[p], width, d / parts);
+      for (size_t part = 0; part < parts; part++) {
+        vf key[TILE_VECTORS];
+        if (next) fetch(type, next, d + part, width);
+        for (int p = 0; p < pages; p++)
+          for (int c = 0; c < PAGE_VECTORS; c++)
+            key[p * PAGE_VECTORS + c] =
+                has_codes(type) ? whole_numbers(type, codes[p], part, c) * scales[p * PAGE_VECTORS + c]
+                                : kv_load(type, keys[p] + d * stride, (size_t)(c * LANES));
+        for (int j = 0; j < queries; j++) {
+          vf x = splat(q[(size_t)j * width + d + part]);
+          for (int c = 0; c < pages * PAGE_VECTORS; c++) sums[j][c] = fused(key[c], x, sums[j][c]);
+        }
+      }
     }
   }
   for (int j = 0; j < queries; j++)
@@ -136,24 +100,25 @@ INLINE void score_tile(bool half, int queries, int pages, gathering *s, size_t q
 
 // Adds the weighted values of the tokens first ..< last of a window to `queries` queries: `vectors`
 // vectors (both constants) from element d on. Fetches two pages of the next window, where there is one.
-INLINE void gather_tile(bool half, int queries, int vectors, gathering *s, size_t query,
+INLINE void gather_tile(cpu_kv_type type, int queries, int vectors, gathering *s, size_t query,
                         const uint8_t *const *values, size_t d, size_t first, size_t last,
                         const uint8_t *const *next) {
-  vf sums[QUERIES][TILE_VECTORS];
-  size_t width = s->width, size = half ? 2 : 4;
+  vf sums[QUERIES][MOST_VECTORS];
+  size_t width = s->width;
   float *o = s->o + query * width + d;
   for (int j = 0; j < queries; j++)
     for (int c = 0; c < vectors; c++) sums[j][c] = load(o + (size_t)j * width + c * LANES);
   for (size_t page = first / PAGE; page * PAGE < last; page++) {
     size_t t = page * PAGE < first ? first : page * PAGE;
     size_t end = (page + 1) * PAGE < last ? (page + 1) * PAGE : last;
-    const uint8_t *value = values[page] + ((t - page * PAGE) * width + d) * size;
-    for (; t < end; t++, value += width * size) {
-      vf v[TILE_VECTORS];
-      if (next) {
-        fetch(half, next, d + t * (size_t)vectors * LANES / WINDOW, width);
-      }
-      for (int c = 0; c < vectors; c++) v[c] = kv_load(half, value, (size_t)(c * LANES));
+    for (; t < end; t++) {
+      vf v[MOST_VECTORS];
+      if (next) fetch(type, next, d + t * (size_t)vectors * LANES / WINDOW, width);
+      if (has_codes(type))
+        value_numbers(type, values[page], width, t % PAGE, d, vectors, v);
+      else
+        for (int c = 0; c < vectors; c++)
+          v[c] = kv_load(type, values[page], t % PAGE * width + d + (size_t)(c * LANES));
       for (int j = 0; j < queries; j++) {
         vf weight = splat(s->p[query + (size_t)j][t]);
         for (int c = 0; c < vectors; c++) sums[j][c] = fused(v[c], weight, sums[j][c]);
@@ -165,12 +130,12 @@ INLINE void gather_tile(bool half, int queries, int vectors, gathering *s, size_
 }
 
 // What a head has behind its last whole vector.
-INLINE void gather_rest(bool half, gathering *s, size_t query, const uint8_t *const *values,
+INLINE void gather_rest(cpu_kv_type type, gathering *s, size_t query, const uint8_t *const *values,
                         size_t d, size_t first, size_t last) {
   for (; d < s->width; d++) {
     vf sum = splat(s->o[query * s->width + d]);
     for (size_t t = first; t < last; t++)
-      sum = fused(splat(kv_one(half, values[t / PAGE], t % PAGE * s->width + d)),
+      sum = fused(splat(kv_one(type, values[t / PAGE], t % PAGE * s->width + d)),
                   splat(s->p[query][t]), sum);
     s->o[query * s->width + d] = sum[0];
   }
@@ -180,21 +145,21 @@ INLINE void gather_rest(bool half, gathering *s, size_t query, const uint8_t *co
 #define IN_CONSTANT_TILES(query, end, function, ...)                                      \
   for (size_t query##_left; (query##_left = end - query) > 0;) {                          \
     if (QUERIES >= 6 && query##_left >= 6 && query##_left != 7 && query##_left != 8)      \
-      function(half, 6, __VA_ARGS__), query += 6;                                         \
+      function(type, 6, __VA_ARGS__), query += 6;                                         \
     else if (QUERIES >= 6 && query##_left == 5)                                           \
-      function(half, 5, __VA_ARGS__), query += 5;                                         \
+      function(type, 5, __VA_ARGS__), query += 5;                                         \
     else if (QUERIES >= 6 && query##_left >= 4)                                           \
-      function(half, 4, __VA_ARGS__), query += 4;                                         \
+      function(type, 4, __VA_ARGS__), query += 4;                                         \
     else if (QUERIES >= 3 && query##_left >= 3)                                           \
-      function(half, 3, __VA_ARGS__), query += 3;                                         \
+      function(type, 3, __VA_ARGS__), query += 3;                                         \
     else if (query##_left >= 2)                                                           \
-      function(half, 2, __VA_ARGS__), query += 2;                                         \
+      function(type, 2, __VA_ARGS__), query += 2;                                         \
     else                                                                                  \
-      function(half, 1, __VA_ARGS__), query += 1;                                         \
+      function(type, 1, __VA_ARGS__), query += 1;                                         \
   }
 
 // The scores of the queries query ..< end against pages from ..< to of a window.
-INLINE void score(bool half, gathering *s, size_t query, size_t end, const uint8_t *const *keys,
+INLINE void score(cpu_kv_type type, gathering *s, size_t query, size_t end, const uint8_t *const *keys,
                   size_t stride, size_t from, size_t to, const uint8_t *const *next) {
   if (TILE_PAGES == WINDOW_PAGES && from == 0 && to == WINDOW_PAGES) {
     size_t j = query;
@@ -209,20 +174,27 @@ INLINE void score(bool half, gathering *s, size_t query, size_t end, const uint8
 }
 
 // The sums of the queries query ..< end over the tokens first ..< last of a window.
-INLINE void gather(bool half, gathering *s, size_t query, size_t end, const uint8_t *const *values,
+INLINE void gather(cpu_kv_type type, gathering *s, size_t query, size_t end, const uint8_t *const *values,
                    size_t first, size_t last, const uint8_t *const *next) {
   size_t d = 0, width = s->width;
+  if (has_codes(type) && BLOCK_VECTORS > TILE_VECTORS && end - query <= WIDE_QUERIES)
+    for (; d < width; d += KV_BLOCK) {
+      size_t j = query;
+      IN_CONSTANT_TILES(j, end, gather_tile, BLOCK_VECTORS, s, j, values, d, first, last,
+                        j == 0 ? next : NULL)
+    }
   for (; d + TILE_VECTORS * LANES <= width; d += TILE_VECTORS * LANES) {
     size_t j = query;
     IN_CONSTANT_TILES(j, end, gather_tile, TILE_VECTORS, s, j, values, d, first, last,
                       j == 0 ? next : NULL)
   }
-  for (; d + LANES <= width; d += LANES) {
+  size_t step = has_codes(type) ? PAGE_VECTORS : 1;
+  for (; d + step * LANES <= width; d += step * LANES) {
     size_t j = query;
-    IN_CONSTANT_TILES(j, end, gather_tile, 1, s, j, values, d, first, last, j == 0 ? next : NULL)
+    IN_CONSTANT_TILES(j, end, gather_tile, has_codes(type) ? PAGE_VECTORS : 1, s, j, values, d, first, last, j == 0 ? next : NULL)
   }
-  if (d < width)
-    for (size_t j = query; j < end; j++) gather_rest(half, s, j, values, d, first, last);
+  if (d < width && !has_codes(type))
+    for (size_t j = query; j < end; j++) gather_rest(type, s, j, values, d, first, last);
 }
 
 // Scores to weights: the running maximum, the sum, and the outputs so far on the new scale.
@@ -310,32 +282,38 @@ INLINE void find_pages(const cpu_attend_arguments *a, const int32_t *table, size
 }
 
 // Widens the keys (element d of a window's tokens side by side) or the values of pages from ..< to.
-INLINE void widen_keys(bool half, gathering *s, const window *w, size_t from, size_t to) {
-  size_t size = half ? 2 : 4;
-  for (size_t d = 0; d < s->width; d++)
+INLINE void widen_keys(cpu_kv_type type, gathering *s, const window *w, size_t from, size_t to) {
+  size_t width = s->width, step = half_bytes(type, 1);
+  for (size_t d = 0; d < width; d++)
     for (size_t p = from; p < to; p++) {
-      __builtin_prefetch(w->next[p] + d * PAGE * size);
+      __builtin_prefetch(w->next[p] + d * step);
       for (int c = 0; c < PAGE_VECTORS; c++)
-        store(s->copy + d * WINDOW + p * PAGE + (size_t)(c * LANES),
-              kv_load(half, w->here[p], d * PAGE + (size_t)(c * LANES)));
+        store(s->copy + d * WINDOW + p * PAGE + (size_t)(c * LANES), key_vector(type, w->here[p], width, d, c));
     }
 }
-INLINE void widen_values(bool half, gathering *s, const window *w, size_t from, size_t to) {
-  size_t numbers = PAGE * s->width;
+INLINE void widen_values(cpu_kv_type type, gathering *s, const window *w, size_t from, size_t to) {
+  size_t width = s->width, half = half_bytes(type, width);
   for (size_t p = from; p < to; p++)
-    for (size_t i = 0; i < numbers; i += LANES) {
-      __builtin_prefetch(w->next[p] + (numbers + i) * (half ? 2 : 4));
-      store(s->copy + p * numbers + i, kv_load(half, w->here[p], numbers + i));
+    for (size_t i = 0; i < PAGE * width; i += 16) {
+      vf v[PAGE_VECTORS];
+      __builtin_prefetch(w->next[p] + half + i * half / (PAGE * width));
+      if (has_codes(type))
+        value_numbers(type, w->here[p] + half, width, i / width, i % width, PAGE_VECTORS, v);
+      else
+        for (int c = 0; c < PAGE_VECTORS; c++)
+          v[c] = kv_load(type, w->here[p] + half, i + (size_t)(c * LANES));
+      for (int c = 0; c < PAGE_VECTORS; c++)
+        store(s->copy + p * PAGE * width + i + (size_t)(c * LANES), v[c]);
     }
 }
 
 // Rows row ..< row + rows, which share a page list, with `heads` query heads from `head` on, in the spans
 // from ..< to; the parts stay apart, or else are merged and finished.
-INLINE void attend_rows(bool half, const cpu_attend_arguments *a, gathering *s, size_t row,
+INLINE void attend_rows(cpu_kv_type type, const cpu_attend_arguments *a, gathering *s, size_t row,
                         size_t rows, size_t kv_head, size_t head, size_t heads, int32_t from_span,
                         int32_t to_span, bool apart) {
   size_t width = a->pool.head_width, queries = rows * heads;
-  bool copies = !WIDENS_FREELY && queries >= COPY_QUERIES;
+  bool copies = (!WIDENS_FREELY || has_codes(type)) && queries >= COPY_QUERIES;
   const int32_t *table = a->tables + a->table[row] + kv_head * a->head_stride;
   int32_t begin = INT32_MAX, end = 0;
   s->width = width;
@@ -370,10 +348,10 @@ INLINE void attend_rows(bool half, const cpu_attend_arguments *a, gathering *s, 
       const uint8_t *copy[WINDOW_PAGES], *values[WINDOW_PAGES];
       if (copies) {
         for (size_t p = 0; p < WINDOW_PAGES; p++) copy[p] = (const uint8_t *)(s->copy + p * PAGE);
-        widen_keys(half, s, &w, from, to);
-        score(false, s, 0, queries, copy, WINDOW * 4, from, to, NULL);
+        widen_keys(type, s, &w, from, to);
+        score(CPU_KV_F32, s, 0, queries, copy, WINDOW * 4, from, to, NULL);
       } else {
-        score(half, s, 0, queries, w.here, PAGE * (half ? 2 : 4), from, to, w.next);
+        score(type, s, 0, queries, w.here, half_bytes(type, 1), from, to, w.next);
       }
 
       bool alike = true; // whether all rows see all of the window's tokens that any sees
@@ -387,18 +365,18 @@ INLINE void attend_rows(bool half, const cpu_attend_arguments *a, gathering *s, 
 
       for (size_t p = 0; p < WINDOW_PAGES; p++) {
         copy[p] = (const uint8_t *)(s->copy + p * PAGE * width);
-        values[p] = w.here[p] + PAGE * width * (half ? 2 : 4);
+        values[p] = w.here[p] + half_bytes(type, width);
       }
-      if (copies) widen_values(half, s, &w, from, to);
+      if (copies) widen_values(type, s, &w, from, to);
       for (size_t r = 0, some; r < rows; r += some) {
         some = alike ? rows : 1;
         int32_t sees = most(a->begin[row + r], first), until = least(a->end[row + r], last);
         if (sees >= until) continue;
         size_t j = r * heads, k = (r + some) * heads;
         if (copies)
-          gather(false, s, j, k, copy, (size_t)(sees - base), (size_t)(until - base), NULL);
+          gather(CPU_KV_F32, s, j, k, copy, (size_t)(sees - base), (size_t)(until - base), NULL);
         else
-          gather(half, s, j, k, values, (size_t)(sees - base), (size_t)(until - base),
+          gather(type, s, j, k, values, (size_t)(sees - base), (size_t)(until - base),
                  w.next + WINDOW_PAGES / 2);
       }
       __builtin_memcpy(w.here, w.next, sizeof w.here);
@@ -451,11 +429,14 @@ static void attend(const void *arguments, size_t first, size_t last) {
       size_t most_heads = room / rows;
       for (size_t h = 0; h < group; h += most_heads) {
         size_t heads = group - h < most_heads ? group - h : most_heads;
-        if (a->pool.half)
-          attend_rows(true, a, &s, row, rows, kv_head, kv_head * group + h, heads, from, to, a->parts);
-        else
-          attend_rows(false, a, &s, row, rows, kv_head, kv_head * group + h, heads, from, to,
-                      a->parts);
+#define ATTEND(type) \
+  attend_rows(type, a, &s, row, rows, kv_head, kv_head * group + h, heads, from, to, a->parts)
+        switch (a->pool.type) {
+          case CPU_KV_F32: ATTEND(CPU_KV_F32); break;
+          case CPU_KV_F16: ATTEND(CPU_KV_F16); break;
+          case CPU_KV_Q8: ATTEND(CPU_KV_Q8); break;
+          case CPU_KV_Q4: ATTEND(CPU_KV_Q4); break;
+        }
       }
     }
   }

@@ -28,7 +28,7 @@
 #define KERNELS(level)                                                                         \
   {                                                                                            \
     .name = level, .decode = decode, .linear = linear, .linear_int8 = linear_int8,             \
-    .embed = embed, .rms_norm = rms_norm, .rope = rope, .add = add,                            \
+    .embed = embed, .rms_norm = rms_norm, .rope = rope, .rotate = rotate, .add = add,          \
     .gated_silu = gated_silu, .gated_gelu = gated_gelu,                                        \
     .quantize = quantize, .write_kv = write_kv, .attend = attend, .merge_parts = merge_parts,  \
     .bound_pages = bound_pages, .score_pages = score_pages, .choose_pages = choose_pages,      \

@@ -99,3 +99,43 @@ static void rope(const void *arguments, size_t first, size_t last) {
     }
   }
 }
+
+static void rotate(const void *arguments, size_t first, size_t last) {
+  const cpu_rotate_arguments *a = arguments;
+  size_t block = a->block_width;
+  vi lane;
+  for (int i = 0; i < LANES; i++) lane[i] = i;
+  for (size_t start = first * a->width; start < last * a->width; start += block) {
+    const float *x = a->input + start;
+    float *y = a->output + start;
+    size_t apart = 1;
+    if (block >= LANES) {
+      for (size_t i = 0; i < block; i += LANES) {
+        vf v = load(x + i);
+        v = choose((lane & 1) == 0, v + ONES_SWAPPED(v), ONES_SWAPPED(v) - v);
+        v = choose((lane & 2) == 0, v + TWOS_SWAPPED(v), TWOS_SWAPPED(v) - v);
+        v = choose((lane & 4) == 0, v + FOURS_SWAPPED(v), FOURS_SWAPPED(v) - v);
+        if (LANES == 16) v = choose((lane & 8) == 0, v + EIGHTS_SWAPPED(v), EIGHTS_SWAPPED(v) - v);
+        store(y + i, v);
+      }
+      for (apart = LANES; apart < block; apart *= 2)
+        for (size_t i = 0; i < block; i += 2 * apart)
+          for (size_t j = i; j < i + apart; j += LANES) {
+            vf p = load(y + j), q = load(y + j + apart);
+            store(y + j, p + q);
+            store(y + j + apart, p - q);
+          }
+      for (size_t i = 0; i < block; i += LANES) store(y + i, load(y + i) * a->factor);
+      continue;
+    }
+    if (x != y) __builtin_memcpy(y, x, block * sizeof(float));
+    for (; apart < block; apart *= 2)
+      for (size_t i = 0; i < block; i++) {
+        if (i & apart) continue;
+        float p = y[i], q = y[i + apart];
+        y[i] = p + q;
+        y[i + apart] = p - q;
+      }
+    for (size_t i = 0; i < block; i++) y[i] *= a->factor;
+  }
+}

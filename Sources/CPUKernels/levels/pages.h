@@ -4,6 +4,30 @@
 // The bounds of a kv head in a page: numbers a side, whole vectors of 16.
 INLINE size_t bounds_width(const cpu_kv_pool *pool) { return (pool->head_width + 15) / 16 * 16; }
 
+// How they are kept: those of codes as halves.
+INLINE cpu_kv_type bounds_type(const cpu_kv_pool *pool) {
+  return pool->type == CPU_KV_F32 ? CPU_KV_F32 : CPU_KV_F16;
+}
+
+// Stores a bound. What is no half is rounded outward, so that it stays one.
+INLINE void store_bound(cpu_kv_type type, void *base, size_t element, float value, bool largest) {
+  if (type == CPU_KV_F32) {
+    *(f32_any *)((uint8_t *)base + element * 4) = value;
+    return;
+  }
+  uint16_t lanes[LANES];
+  narrow(lanes, splat(value));
+  float kept = widen(lanes)[0];
+  uint16_t bits = lanes[0];
+  if (largest ? kept < value : kept > value) {
+    if ((bits & 0x7fff) == 0)
+      bits = largest ? 1 : 0x8001;
+    else
+      bits += (bits >> 15 == 0) == largest ? 1 : -1;
+  }
+  *(u16_any *)((uint8_t *)base + element * 2) = bits;
+}
+
 // Queries whose sums stay in registers while bounds are read once for all.
 enum { QUERIES_AT_ONCE = 4 };
 
@@ -11,7 +35,8 @@ static void bound_pages(const void *arguments, size_t first, size_t last) {
   const cpu_bound_pages_arguments *a = arguments;
   const cpu_kv_pool *pool = &a->pool;
   size_t width = pool->head_width, side = bounds_width(pool), block = head_bytes(pool);
-  size_t size = pool->half ? 2 : 4;
+  cpu_kv_type kept = bounds_type(pool);
+  size_t size = kept == CPU_KV_F16 ? 2 : 4;
   for (size_t r = first; r < last; r++) {
     if (a->slots[r] < 0 || a->slots[r] % PAGE != PAGE - 1) continue;
     size_t page = (size_t)a->slots[r] / PAGE;
@@ -21,17 +46,17 @@ static void bound_pages(const void *arguments, size_t first, size_t last) {
       for (size_t d = 0; d < side; d++) {
         float low = 0, high = 0;
         if (d < width) {
-          vf most = kv_load(pool->half, keys, d * PAGE), fewest = most;
+          vf most = key_vector(pool->type, keys, width, d, 0), fewest = most;
           for (int c = 1; c < PAGE_VECTORS; c++) {
-            vf more = kv_load(pool->half, keys, d * PAGE + (size_t)(c * LANES));
+            vf more = key_vector(pool->type, keys, width, d, c);
             most = max_of(more, most);
             fewest = choose(more < fewest, more, fewest);
           }
           high = largest_of(most)[0];
           low = -largest_of(-fewest)[0];
         }
-        kv_store(pool->half, least_of, d, low);
-        kv_store(pool->half, least_of, side + d, high);
+        store_bound(kept, least_of, d, low, false);
+        store_bound(kept, least_of, side + d, high, true);
       }
     }
   }
@@ -39,7 +64,7 @@ static void bound_pages(const void *arguments, size_t first, size_t last) {
 
 // The scores of four pages, whose bounds begin at `at`: the largest over `queries` queries (a constant), each
 // of `side` numbers.
-INLINE quad score_four(bool half, int queries, const float *q, size_t side,
+INLINE quad score_four(cpu_kv_type type, int queries, const float *q, size_t side,
                        const uint8_t *const at[4]) {
   vf lanes[QUERIES_AT_ONCE][4][SUM_VECTORS];
   for (int j = 0; j < queries; j++)
@@ -51,7 +76,7 @@ INLINE quad score_four(bool half, int queries, const float *q, size_t side,
       vf x[QUERIES_AT_ONCE];
       for (int j = 0; j < queries; j++) x[j] = load(q + (size_t)j * side + place);
       for (int i = 0; i < 4; i++) {
-        vf low = kv_load(half, at[i], place), high = kv_load(half, at[i], side + place);
+        vf low = kv_load(type, at[i], place), high = kv_load(type, at[i], side + place);
         for (int j = 0; j < queries; j++)
           lanes[j][i][c] = fused(x[j], choose(x[j] > 0.0f, high, low), lanes[j][i][c]);
       }
@@ -69,11 +94,11 @@ INLINE quad score_four(bool half, int queries, const float *q, size_t side,
 
 // The pages from `page` on, up to sixteen of the `scored` ones of a row, for one kv head; some queries at a
 // time. The bounds of the pages behind them are fetched meanwhile.
-INLINE void score_lot(bool half, const cpu_score_pages_arguments *a, size_t row, size_t kv_head,
+INLINE void score_lot(cpu_kv_type type, const cpu_score_pages_arguments *a, size_t row, size_t kv_head,
                       size_t page, size_t scored) {
   float q[QUERIES_AT_ONCE * CPU_MAX_HEAD_WIDTH];
   size_t width = a->pool.head_width, side = bounds_width(&a->pool), group = a->heads / a->pool.heads;
-  size_t head_size = 2 * side * (half ? 2 : 4), page_size = a->pool.heads * head_size;
+  size_t head_size = 2 * side * (type == CPU_KV_F16 ? 2 : 4), page_size = a->pool.heads * head_size;
   const int32_t *table = a->tables + a->table[row];
   const uint8_t *base = (const uint8_t *)a->bounds + kv_head * head_size;
   float *scores = a->scores + (row * a->pool.heads + kv_head) * a->stride;
@@ -92,10 +117,10 @@ INLINE void score_lot(bool half, const cpu_score_pages_arguments *a, size_t row,
         const uint8_t *next = base + (size_t)table[one + 16 < scored ? one + 16 : scored - 1] * page_size;
         for (size_t line = 0; line < head_size; line += 64) __builtin_prefetch(next + line);
       }
-      quad best = queries == 1   ? score_four(half, 1, q, side, at)
-                  : queries == 2 ? score_four(half, 2, q, side, at)
-                  : queries == 3 ? score_four(half, 3, q, side, at)
-                                 : score_four(half, 4, q, side, at);
+      quad best = queries == 1   ? score_four(type, 1, q, side, at)
+                  : queries == 2 ? score_four(type, 2, q, side, at)
+                  : queries == 3 ? score_four(type, 3, q, side, at)
+                                 : score_four(type, 4, q, side, at);
       for (size_t i = 0; i < 4 && four + i < end; i++)
         scores[four + i] = h > 0 && scores[four + i] > best[i] ? scores[four + i] : best[i];
     }
@@ -112,10 +137,10 @@ static void score_pages(const void *arguments, size_t first, size_t last) {
     if (a->end[row] <= (int32_t)(a->count * PAGE)) continue;
     size_t scored = ((size_t)a->end[row] + PAGE - 1) / PAGE - 1;
     for (size_t kv_head = 0; page < scored && kv_head < a->pool.heads; kv_head++)
-      if (a->pool.half)
-        score_lot(true, a, row, kv_head, page, scored);
+      if (bounds_type(&a->pool) == CPU_KV_F16)
+        score_lot(CPU_KV_F16, a, row, kv_head, page, scored);
       else
-        score_lot(false, a, row, kv_head, page, scored);
+        score_lot(CPU_KV_F32, a, row, kv_head, page, scored);
   }
 }
 

@@ -1,0 +1,111 @@
+/// How keys and values of one layer lie in a page pool.
+///
+/// ```
+/// pool      kv head 0          kv head 1 …
+/// kv head   page 0 | page 1 | …
+/// page      keys [headWidth][16 tokens] | values [16 tokens][headWidth]
+/// ```
+///
+/// Keys are transposed inside a page, so that one vector holds one element of 16 tokens. Attention goes
+/// through one kv head after the other, so a head's pages lie side by side: a run of pages is one stream.
+///
+/// Quantised numbers share a scale, an f16, in blocks of 32 elements of a token's key or value. A number is scale
+/// times code, which is exact in f32: attention over such pages is attention over f32 pages of the same numbers,
+/// to the last bit.
+///
+/// ```
+/// q8   keys     scales [headWidth / 32][16 tokens] | codes [headWidth][16 tokens], signed bytes
+///      values   scales [16 tokens][headWidth / 32] | codes [16 tokens][headWidth]
+/// q4   keys     scales as above | codes [headWidth / 2][16 tokens]: elements 2 i and 2 i + 1 of a token in the low
+///               and the high half of a byte
+///      values   scales as above | codes [16 tokens][headWidth / 2]: of each block 16 bytes, elements i and i + 16 in
+///               the low and the high half of byte i; all with 8 added
+/// ```
+package struct KVLayout: Sendable, Hashable {
+  /// The element type of keys and values.
+  package enum Element: String, Sendable, Hashable, CaseIterable {
+    case f16
+    case f32
+    /// Codes of 8 or 4 bits: `KVBlock`.
+    case q8
+    case q4
+
+    /// Bits of a code, or nil where numbers are floats.
+    package var codeBits: Int? {
+      switch self {
+      case .f16, .f32: nil
+      case .q8: 8
+      case .q4: 4
+      }
+    }
+
+    /// Bytes of `blockLength` numbers, with the scale that they share.
+    package var blockBytes: Int {
+      switch self {
+      case .f16: 64
+      case .f32: 128
+      case .q8: 34
+      case .q4: 18
+      }
+    }
+  }
+
+  /// Tokens of a page.
+  package static let pageTokens = 16
+
+  /// Attention looks at its running maximum once in so many tokens.
+  package static let windowTokens = 64
+
+  /// Attention sums so many tokens on their own, from the first token of a sequence on, and then
+  /// merges the sums in order: whoever computes them, the result has the same bits.
+  package static let spanTokens = 512
+
+  /// Numbers that share a scale where they are quantised.
+  package static let blockLength = 32
+
+  package var headCount: Int
+  package var headWidth: Int
+  package var element: Element
+  /// Whether keys and values come here rotated, as the queries that meet them are, and what comes out is rotated
+  /// back (`HeadRotation`). Whoever writes pages and whoever attends over them need not know.
+  package var isRotated: Bool
+
+  package init(headCount: Int, headWidth: Int, element: Element, isRotated: Bool = false) {
+    self.headCount = headCount
+    self.headWidth = headWidth
+    self.element = element
+    self.isRotated = isRotated
+  }
+
+  /// Whether heads of a width can be kept so: quantised ones are whole blocks.
+  package static func holds(headWidth: Int, as element: Element) -> Bool {
+    element.codeBits == nil || headWidth % blockLength == 0
+  }
+
+  /// Pages that so many tokens begin.
+  package static func pages(_ tokens: Int) -> Int { (tokens + pageTokens - 1) / pageTokens }
+
+  /// Elements of the keys, or of the values, of one head in one page.
+  package var halfBlock: Int { Self.pageTokens * headWidth }
+
+  /// Bytes of the keys, or of the values, of one head in one page.
+  package var halfBytes: Int { halfBlock * element.blockBytes / Self.blockLength }
+
+  /// Bytes of one page of one layer.
+  package var pageBytes: Int { headCount * 2 * halfBytes }
+
+  /// How bounds of keys are kept: as the keys, or where those are quantised in f16.
+  package var boundsElement: Element { element == .f32 ? .f32 : .f16 }
+
+  /// Elements of the least, or of the largest, keys of one head in one page: whole vectors, which end
+  /// in zeros where a head does not fill them.
+  package var boundsWidth: Int { (headWidth + 15) / 16 * 16 }
+
+  /// Bytes of the bounds of one page of one layer: for each kv head the least, then the largest.
+  package var boundsBytes: Int {
+    headCount * 2 * boundsWidth * boundsElement.blockBytes / Self.blockLength
+  }
+
+  /// Bytes of the key and the value of one token in one layer.
+  package var tokenBytes: Int { pageBytes / Self.pageTokens }
+}

@@ -1,0 +1,212 @@
+import CPUBackend
+import Devices
+import ModelGraph
+import OpenCLBackend
+import ReferenceBackend
+import Tensors
+import Testing
+
+/// Keys and values as codes: the rule, its odd cases on every device, and attention over them.
+@Suite struct QuantizedPagesTests {
+  private static let quantized: [KVLayout.Element] = [.q8, .q4]
+
+  private struct Numbers {
+    var state: UInt32
+    mutating func next(_ count: Int) -> [Float] {
+      (0..<count).map { _ in
+        state = state &* 1_664_525 &+ 1_013_904_223
+        return (Float(state >> 8) / Float(1 << 24) - 0.5) * 6
+      }
+    }
+  }
+
+  /// The CPU at each level, and OpenCL without the drivers that take minutes to build a kernel.
+  private func devices() throws -> [any Device] {
+    let found = OpenCLDevices.list().devices.filter {
+      $0.platform != "Oclgrind" && $0.platform != "rusticl"
+    }
+    return InstructionSet.available.map { CPUDevice(threads: 1, instructions: $0) }
+      + [CPUDevice(threads: 3)] + (try found.map { try OpenCLDevice(index: $0.index) })
+  }
+
+  /// The number farthest from zero is the lowest code; others are within half a step, but for those that the
+  /// highest code just misses.
+  @Test(arguments: [8, 4]) func codesAreNear(bits: Int) {
+    var numbers = Numbers(state: UInt32(bits))
+    let limit = 1 << (bits - 1)
+    for round in 0..<200 {
+      let spread = Float(1 << (round % 20)) * 1e-3
+      let block = numbers.next(32).map { $0 * spread * (round % 3 == 0 ? -1 : 1) }
+      let coded = KVBlock(block, bits: bits)
+      let step = abs(Float(coded.scale))
+      let far = block.indices.max { abs(block[$0]) < abs(block[$1]) } ?? 0
+      #expect(coded.codes[far] == -limit)
+      for (number, code) in zip(block, coded.codes) {
+        #expect((-limit..<limit).contains(code))
+        let error = abs(number - Float(coded.scale) * Float(code))
+        #expect(error <= step * (code == limit - 1 ? 1.01 : 0.51))
+      }
+    }
+  }
+
+  /// Zeros, what is too small or too large for a scale, what is no number, equals of both signs.
+  private static let odd: [[Float]] = [
+    [Float](repeating: 0, count: 32), [Float](repeating: -0.0, count: 32),
+    (0..<32).map { Float($0) * 1e-9 }, (0..<32).map { Float($0 - 9) * 1e-7 },
+    (0..<32).map { Float($0 - 20) * 1e30 }, (0..<32).map { $0 == 3 ? .infinity : Float($0) },
+    (0..<32).map { $0 == 30 ? -.infinity : Float($0) },
+    (0..<32).map { $0 % 5 == 0 ? .nan : Float($0) },
+    (0..<32).map { $0 % 2 == 0 ? 1 : -1 }, (0..<32).map { $0 % 2 == 0 ? -2.5 : 2.5 },
+    (0..<32).map { Float($0) - 15.5 }, [Float](repeating: .nan, count: 32),
+    (0..<32).map { Float($0 * $0) * 9000 },
+  ]
+
+  @Test func oddBlocksHaveFiniteCodes() {
+    for bits in [8, 4] {
+      for block in Self.odd {
+        let coded = KVBlock(block, bits: bits)
+        #expect(coded.scale.isFinite)
+        for (number, code) in zip(block, coded.codes) where number.isNaN { #expect(code == 0) }
+      }
+    }
+    #expect(KVBlock(Self.odd[0], bits: 4).scale.bitPattern == 0)
+  }
+
+  private func bytes<T: BitwiseCopyable>(_ values: [T]) -> [UInt8] {
+    values.withUnsafeBytes { Array($0) }
+  }
+
+  private func run(
+    _ operation: Operation, _ inputs: [([UInt8], rows: Int, width: Int, Format)],
+    output: (bytes: [UInt8], rows: Int, width: Int, Format), rows: Int, on device: any Device
+  ) throws -> [UInt8] {
+    var next = 0
+    defer { for index in 0..<next { device.release(BufferID(index: index)) } }
+    func place(_ bytes: [UInt8]) throws -> Region {
+      let region = Region(buffer: BufferID(index: next))
+      try device.allocate(region.buffer, bytes: bytes.count, label: "test")
+      next += 1
+      try bytes.withUnsafeBytes { try device.write($0, to: region) }
+      return region
+    }
+    var instruction = Instruction(
+      operation,
+      inputs: try inputs.map {
+        Operand(region: try place($0.0), rows: .fixed($0.rows), width: $0.width, format: $0.3)
+      },
+      output: Operand(
+        region: try place(output.bytes), rows: .fixed(output.rows), width: output.width,
+        format: output.3), label: "test")
+    let sizes = SymbolSizes(rows: rows, outputs: rows)
+    let scratch = device.workspaceBytes(instruction, bounds: sizes)
+    if scratch > 0 { instruction.workspace = try place([UInt8](repeating: 0xFF, count: scratch)) }
+    try device.run([instruction], sizes: sizes)
+    var result = [UInt8](repeating: 0, count: output.bytes.count)
+    try result.withUnsafeMutableBytes { try device.read(instruction.output.region, into: $0) }
+    return result
+  }
+
+  @Test(arguments: quantized) func oddBlocksAreTheSameOnEveryDevice(element: KVLayout.Element)
+    throws
+  {
+    let layout = KVLayout(headCount: 1, headWidth: 32, element: element)
+    let rows = Self.odd.count
+    func written(on device: any Device) throws -> [UInt8] {
+      let keys = bytes(Self.odd.flatMap { $0 })
+      return try run(
+        .writeKV(layout),
+        [
+          (keys, rows, 32, .f32), (keys, rows, 32, .f32),
+          (bytes((0..<rows).map { Int32($0) }), rows, 1, .i32),
+        ],
+        output: ([UInt8](repeating: 0x5A, count: layout.pageBytes), 1, 1, .pages(layout)),
+        rows: rows, on: device)
+    }
+    let wanted = try written(on: ReferenceDevice())
+    for device in try devices() {
+      #expect(try written(on: device) == wanted, "\(device.traits.name)")
+    }
+  }
+
+  /// Attention over codes is attention over pages of single precision that hold what codes stand for, to the last
+  /// bit: a code times its scale is exact.
+  @Test(arguments: quantized, [1, 3, 20])
+  func codesAreTheNumbersThatTheyStandFor(element: KVLayout.Element, rows: Int) throws {
+    var numbers = Numbers(state: UInt32(rows))
+    let (heads, kvHeads, width, tokens) = (6, 2, 64, 1100)
+    let pages = KVLayout.pages(tokens)
+    let layout = KVLayout(headCount: kvHeads, headWidth: width, element: element)
+    let single = KVLayout(headCount: kvHeads, headWidth: width, element: .f32)
+    var codes = [UInt8](repeating: 0, count: pages * layout.pageBytes)
+    var floats = [UInt8](repeating: 0, count: pages * single.pageBytes)
+    for slot in 0..<pages * KVLayout.pageTokens {
+      for head in 0..<kvHeads {
+        let (key, value) = (numbers.next(width), numbers.next(width))
+        codes.withUnsafeMutableBytes {
+          layout.store(key: key, value: value, $0, slot: slot, head: head, pages: pages)
+        }
+        let kept = codes.withUnsafeBytes { raw in
+          (0..<width).map {
+            (
+              layout.key(raw, slot: slot, head: head, $0, pages: pages),
+              layout.value(raw, slot: slot, head: head, $0, pages: pages)
+            )
+          }
+        }
+        floats.withUnsafeMutableBytes {
+          single.store(
+            key: kept.map(\.0), value: kept.map(\.1), $0, slot: slot, head: head, pages: pages)
+        }
+      }
+    }
+    let queries = bytes(numbers.next(rows * heads * width))
+    let attention = Attention(
+      headCount: heads, kvHeadCount: kvHeads, headWidth: width, scale: 0.3)
+    func attended(_ layout: KVLayout, _ pool: [UInt8], on device: any Device) throws -> [UInt8] {
+      try run(
+        .attend(attention, layout),
+        [
+          (queries, rows, heads * width, .f32), (pool, pages, 1, .pages(layout)),
+          (bytes((0..<rows).map { Int32($0 * 7) }), rows, 1, .i32),
+          (bytes((0..<rows).map { Int32(tokens - rows + 1 + $0) }), rows, 1, .i32),
+          (bytes([Int32](repeating: 0, count: rows)), rows, 1, .i32),
+          (bytes((0..<pages).map { Int32($0 * 5 % pages) }), pages, 1, .i32),
+        ],
+        output: (
+          [UInt8](repeating: 0xFF, count: rows * heads * width * 4), rows, heads * width, .f32
+        ), rows: rows, on: device)
+    }
+    let wanted = try attended(single, floats, on: ReferenceDevice())
+    for device in [ReferenceDevice()] + (try devices()) {
+      #expect(try attended(layout, codes, on: device) == wanted, "\(device.traits.name)")
+      #expect(try attended(single, floats, on: device) == wanted, "\(device.traits.name)")
+    }
+  }
+
+  /// A rotation is its matrix, keeps products, and undoes itself.
+  @Test(arguments: [1, 8, 32, 48, 64, 80, 128])
+  func rotationIsAHadamardMatrix(width: Int) throws {
+    var numbers = Numbers(state: UInt32(width))
+    let rotation = HeadRotation(headCount: 2, headWidth: width)
+    func rotated(_ x: [Float]) throws -> [Float] {
+      try run(
+        .rotateHeads(rotation), [(bytes(x), 1, 2 * width, .f32)],
+        output: (bytes(x), 1, 2 * width, .f32), rows: 1, on: ReferenceDevice()
+      ).withUnsafeBytes { Array($0.bindMemory(to: Float.self)) }
+    }
+    let (x, y) = (numbers.next(2 * width), numbers.next(2 * width))
+    let (hx, hy) = (try rotated(x), try rotated(y))
+    let block = rotation.blockWidth
+    for i in x.indices {
+      let sum = (0..<block).reduce(0.0) { sum, j in
+        let sign = (i % block & j).nonzeroBitCount % 2 == 0 ? 1.0 : -1.0
+        return sum + sign * Double(x[i / block * block + j])
+      }
+      #expect(abs(Double(hx[i]) - sum / Double(block).squareRoot()) < 1e-5)
+    }
+    for (again, number) in zip(try rotated(hx), x) { #expect(abs(again - number) < 1e-5) }
+    let product = zip(x, y).reduce(0.0) { $0 + Double($1.0) * Double($1.1) }
+    let turned = zip(hx, hy).reduce(0.0) { $0 + Double($1.0) * Double($1.1) }
+    #expect(abs(product - turned) < 1e-4)
+  }
+}
