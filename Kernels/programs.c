@@ -99,6 +99,10 @@ static const char quantize[] = {
 #embed "quant/quantize.cl" suffix(, 0)
 };
 
+static const char sum_columns[] = {
+#embed "attention/sum_columns.cl" suffix(, 0)
+};
+
 #define PROGRAM(family, name) {#family "/" #name, name, sizeof name - 1}
 
 static const kernel_program programs[] = {
@@ -117,6 +121,7 @@ static const kernel_program programs[] = {
     PROGRAM(attention, attend_tiles),
     PROGRAM(attention, bound_pages),
     PROGRAM(attention, choose_pages),
+    PROGRAM(attention, sum_columns),
     PROGRAM(attention, write_kv),
     PROGRAM(gemm, linear_int8),
     PROGRAM(gemm, linear_lanes),

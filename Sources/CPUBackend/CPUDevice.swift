@@ -145,6 +145,8 @@ package final class CPUDevice: Device {
     case .scorePages(let attention, let layout): scorePages(attention, layout, bound)
     case .choosePages(let attention): choosePages(attention, bound)
     case .attend(let attention, let layout): attend(attention, layout, bound)
+    case .weighRows(let attention, let layout): weighRows(attention, layout, bound)
+    case .sumColumns(let attention, let layout): sumColumns(attention, layout, bound)
     case .fused: preconditionFailure("fused operations run as their parts")
     }
   }

@@ -16,12 +16,15 @@ extension CPUDevice {
     case .pure(.linear(let layer)):
       return linearSupport(layer, input: input)
     case .attend(let attention, _) where attention.headWidth > Int(CPU_MAX_HEAD_WIDTH),
-      .scorePages(let attention, _) where attention.headWidth > Int(CPU_MAX_HEAD_WIDTH):
+      .scorePages(let attention, _) where attention.headWidth > Int(CPU_MAX_HEAD_WIDTH),
+      .weighRows(let attention, _) where attention.headWidth > Int(CPU_MAX_HEAD_WIDTH),
+      .sumColumns(let attention, _) where attention.headWidth > Int(CPU_MAX_HEAD_WIDTH):
       return .declined(
         reason: "heads are \(attention.headWidth) wide; the kernel takes \(CPU_MAX_HEAD_WIDTH)")
     case .pure(.selectRows): return .native(variant: "memcpy")
     case .pure(.embedRows), .pure(.rmsNorm), .pure(.rope), .pure(.add), .pure(.gated),
-      .quantize, .rotateHeads, .writeKV, .boundPages, .scorePages, .choosePages, .attend:
+      .quantize, .rotateHeads, .writeKV, .boundPages, .scorePages, .choosePages, .weighRows,
+      .sumColumns, .attend:
       return .native(variant: instructions.name)
     }
   }

@@ -25,6 +25,8 @@ struct cpu_kernels {
   cpu_range bound_pages; // rows
   cpu_range score_pages; // row * lots of 16 pages + lot
   cpu_range choose_pages; // row * kv heads + kv head
+  cpu_range weigh_rows;  // tile of observed rows * kv heads + kv head
+  cpu_range sum_columns; // kv head * windows + window
   cpu_range probe_read;  // chunks
   cpu_range probe_float; // chunks
   cpu_range probe_int8;  // chunks

@@ -126,6 +126,22 @@ void cpu_choose_pages(const cpu_kernels *kernels, cpu_pool *pool,
   spread(pool, kernels->choose_pages, a, a->rows * a->heads, 1, a->stride * 8);
 }
 
+void cpu_weigh_rows(const cpu_kernels *kernels, cpu_pool *pool,
+                    const cpu_observe_arguments *arguments) {
+  cpu_observe_arguments a = *arguments;
+  if (a.count == 0) return;
+  size_t group = a.rows.heads / a.rows.pool.heads;
+  a.tile_rows = group < 12 ? 12 / group : 1;
+  spread(pool, kernels->weigh_rows, &a, (a.count + a.tile_rows - 1) / a.tile_rows * a.rows.pool.heads,
+         1, a.tokens * a.rows.pool.head_width * (2 + group * a.tile_rows / 4));
+}
+
+void cpu_sum_columns(const cpu_kernels *kernels, cpu_pool *pool,
+                     const cpu_observe_arguments *a) {
+  spread(pool, kernels->sum_columns, a, a->rows.pool.heads * ((a->tokens + 63) / 64), 1,
+         a->count * (a->rows.heads / a->rows.pool.heads) * a->rows.pool.head_width * 16);
+}
+
 void cpu_attend(const cpu_kernels *kernels, cpu_pool *pool, const cpu_attend_arguments *arguments) {
   // Queries of a tile: more share what is read, fewer leave more for other threads.
   enum { TILE_QUERIES = 48, TILE_ROWS = 16 };

@@ -41,6 +41,19 @@ package enum Operation: Sendable, Hashable {
   /// choosing all pages gives the same bits as choosing none. Where kv heads have tables apart, that of
   /// kv head h begins h × count behind the row's.
   case attend(Attention, KVLayout)
+  /// q, page pool, begin, end, table, page tables, as attention has them, observed rows (i32, count × 1; -1 for
+  /// none) → for each observed row and query head the peak of its scores and the inverse of its softmax's total
+  /// (f32, count × heads × 2). What is not observed, or sees nothing, has zeros.
+  ///
+  /// Peak and total are gathered in attention's order; chosen pages mean nothing here.
+  case weighRows(Attention, KVLayout)
+  /// The same, and weights of observed rows → what they attend to each token (f32, kv heads × tokens, the tokens a
+  /// multiple of 16).
+  ///
+  /// Token t of kv head h has the sum of exp(score - peak) × inverse total over the observed rows, in the order of the
+  /// list, and the query heads that share h, in theirs; each row counts tokens in its own sequence. Rows that do not
+  /// see t add nothing, and where none does there is 0. There is never a matrix of rows × tokens.
+  case sumColumns(Attention, KVLayout)
   /// Several operations at once; the instruction carries them as its expansion.
   case fused(Fusion)
 
@@ -55,6 +68,8 @@ package enum Operation: Sendable, Hashable {
     case .scorePages: "score_pages"
     case .choosePages: "choose_pages"
     case .attend: "attend"
+    case .weighRows: "weigh_rows"
+    case .sumColumns: "sum_columns"
     case .fused(let fusion): fusion.name
     }
   }
@@ -74,7 +89,7 @@ package enum Operation: Sendable, Hashable {
       linear.weight.type.name + (input == .int8Blocks ? " × int8" : " × f32")
     case .pure(.embedRows(let embed)): embed.table.type.name
     case .writeKV(let layout), .attend(_, let layout), .boundPages(let layout),
-      .scorePages(_, let layout):
+      .scorePages(_, let layout), .weighRows(_, let layout), .sumColumns(_, let layout):
       layout.element.rawValue
     case .quantize: "int8"
     case .choosePages: "i32"

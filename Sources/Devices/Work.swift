@@ -106,6 +106,15 @@ extension Operation {
     case .attend(let attention, let layout):
       work.bytesRead = inputs[0].bytes(sizes) + sight.tokens * layout.tokenBytes
       work.flops = 4 * attention.headCount * attention.headWidth * sight.pairs
+    case .weighRows(let attention, let layout), .sumColumns(let attention, let layout):
+      // Rows that are observed, at most, and one pass over the keys.
+      let observed = min(sizes[inputs[0].rows], sizes[inputs[6].rows])
+      let pairs = min(sight.pairs, observed * sight.tokens)
+      work.bytesRead =
+        observed * inputs[0].format.rowBytes(inputs[0].width)
+        + inputs.dropFirst(6).reduce(0) { $0 + $1.bytes(sizes) }
+        + sight.tokens * layout.tokenBytes / 2
+      work.flops = 2 * attention.headCount * attention.headWidth * pairs
     case .fused:
       preconditionFailure("a fused operation costs what the parts of its instruction cost")
     }

@@ -158,7 +158,7 @@ extension OpSuite {
 
   /// A pool in which only the tokens of one sequence mean anything: all else is NaN, which spoils
   /// whatever adds it, or large, which spoils a maximum that lacks its mask.
-  private static func pool(
+  static func pool(
     _ layout: KVLayout, pages: Int, table: [Int32], tokens: Int, _ data: inout CaseData
   ) -> [UInt8] {
     // Numbers, or where they are quantised scales and codes.

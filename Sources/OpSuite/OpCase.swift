@@ -88,7 +88,7 @@ package struct OpCase: Sendable {
     }
     var sight = Sight()
     switch operation {
-    case .attend, .fused(.attendQuantize):
+    case .attend, .weighRows, .sumColumns, .fused(.attendQuantize):
       sight = Sight(
         begin: inputs[2].integers, end: inputs[3].integers, table: inputs[4].integers)
     case .scorePages:

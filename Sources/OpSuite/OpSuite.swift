@@ -9,8 +9,8 @@ package enum OpSuite {
   /// All cases, grouped by operation.
   package static let cases: [OpCase] =
     embedCases() + normCases() + linearCases() + quantizeCases() + ropeCases() + rotateCases()
-    + pointwiseCases()
-    + selectCases() + writeCases() + pageCases() + attendCases() + fusedCases()
+    + pointwiseCases() + selectCases() + writeCases() + pageCases() + columnCases()
+    + attendCases() + fusedCases()
 
   /// One row of the report of `apus devices --check`.
   package struct Row: Sendable {

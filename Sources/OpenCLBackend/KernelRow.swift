@@ -124,6 +124,10 @@ package enum Measure: Sendable {
   case scoreStride
   case pageLots
   case kvHeadLots
+  /// Rows that are observed, and windows of tokens that their sums are for: of one kv head and of all.
+  case observedRows
+  case columnWindows
+  case kvHeadWindows
   /// Rows that one work-item of attention takes, and how many such tiles there are.
   case tileRows
   case rowTiles

@@ -29,6 +29,9 @@ struct Measures {
     case .scoreStride: scoreStride
     case .pageLots: pageLots
     case .kvHeadLots: heads.kv * pageLots
+    case .observedRows: sizes[instruction.inputs[6].rows]
+    case .columnWindows: columnWindows
+    case .kvHeadWindows: heads.kv * columnWindows
     case .tileRows: tileRows
     case .rowTiles: (rows + tileRows - 1) / tileRows
     case .ropeDimensions: if case .pure(.rope(let rope)) = operation { rope.dimensions } else { 0 }
@@ -43,7 +46,8 @@ struct Measures {
     switch (parameter, operation) {
     case (.epsilon, .pure(.rmsNorm(let norm))): norm.epsilon
     case (.scale, .attend(let attention, _)), (.scale, .scorePages(let attention, _)),
-      (.scale, .fused(.attendQuantize(let attention, _))):
+      (.scale, .fused(.attendQuantize(let attention, _))), (.scale, .weighRows(let attention, _)),
+      (.scale, .sumColumns(let attention, _)):
       attention.scale
     case (.scale, .pure(.embedRows(let embed))): embed.scale
     case (.magnitude, .pure(.rope(let rope))): rope.magnitude
@@ -118,7 +122,8 @@ struct Measures {
     case .fused(.attentionInputs(let inputs)):
       (inputs.rope.headCount, inputs.layout.headCount, inputs.layout.headWidth)
     case .attend(let attention, _), .fused(.attendQuantize(let attention, _)),
-      .scorePages(let attention, _), .choosePages(let attention):
+      .scorePages(let attention, _), .choosePages(let attention), .weighRows(let attention, _),
+      .sumColumns(let attention, _):
       (attention.headCount, attention.kvHeadCount, attention.headWidth)
     default: preconditionFailure("\(operation.name) has no heads")
     }
@@ -154,6 +159,10 @@ struct Measures {
   private var scoreStride: Int {
     if case .choosePages = operation { return instruction.inputs[0].width / heads.kv }
     return instruction.output.width / heads.kv
+  }
+
+  private var columnWindows: Int {
+    (instruction.output.width + KVLayout.windowTokens - 1) / KVLayout.windowTokens
   }
 
   private var attention: Attention? {

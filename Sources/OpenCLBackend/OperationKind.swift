@@ -20,6 +20,8 @@ enum OperationKind: Sendable, Hashable {
   case scorePages(KVLayout.Element)
   case choosePages
   case attend(KVLayout.Element)
+  case weighRows(KVLayout.Element)
+  case sumColumns(KVLayout.Element)
   case normQuantize
   case gatedQuantize(GatedActivation)
   case linearAdd(ElementType)
@@ -51,6 +53,8 @@ enum OperationKind: Sendable, Hashable {
     case .scorePages(_, let layout): self = .scorePages(layout.boundsElement)
     case .choosePages: self = .choosePages
     case .attend(_, let layout): self = .attend(layout.element)
+    case .weighRows(_, let layout): self = .weighRows(layout.element)
+    case .sumColumns(_, let layout): self = .sumColumns(layout.element)
     case .fused(let fusion):
       guard let kind = Self.kind(fusion) else { return nil }
       self = kind

@@ -72,7 +72,7 @@ func attend(
 
 extension Range<Int> {
   /// The parts between multiples of `length`, in order; none is empty.
-  fileprivate func cut(every length: Int) -> [Range<Int>] {
+  func cut(every length: Int) -> [Range<Int>] {
     stride(from: lowerBound / length * length, to: upperBound, by: length).map {
       clamped(to: $0..<$0 + length)
     }
@@ -80,9 +80,9 @@ extension Range<Int> {
 }
 
 /// What one query has gathered so far: `log(total) + peak` is the log-sum-exp of its scores.
-private struct OnlineSoftmax {
-  private var peak = -Float.infinity
-  private var total: Float = 0
+struct OnlineSoftmax {
+  private(set) var peak = -Float.infinity
+  private(set) var total: Float = 0
   private var sums: [Float]
 
   init(width: Int) { sums = [Float](repeating: 0, count: width) }

@@ -143,6 +143,21 @@ package final class ReferenceDevice: Device {
       choosePages(
         attention, scores: floats(inputs[0]), end: integers(inputs[1]),
         table: integers(inputs[2]), tables: integers(inputs[3]), into: integers(output))
+    case .weighRows(let attention, let layout), .sumColumns(let attention, let layout):
+      let visible = VisibleTokens(
+        begin: integers(inputs[2]), end: integers(inputs[3]), table: integers(inputs[4]),
+        tables: list(inputs[5]))
+      let pool = UnsafeRawBufferPointer(memory.bytes(inputs[1].region))
+      let pages = sizes[inputs[1].rows]
+      if inputs.count == 7 {
+        weighRows(
+          attention, layout, queries: floats(inputs[0]), pool: pool, pages: pages, visible,
+          observed: list(inputs[6]), into: floats(output))
+      } else {
+        sumColumns(
+          attention, layout, queries: floats(inputs[0]), pool: pool, pages: pages, visible,
+          observed: list(inputs[6]), weights: floats(inputs[7]), into: floats(output))
+      }
     case .attend(let attention, let layout):
       let visible = VisibleTokens(
         begin: integers(inputs[2]), end: integers(inputs[3]), table: integers(inputs[4]),

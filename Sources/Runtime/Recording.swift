@@ -50,6 +50,8 @@ package struct StepRecord: Sendable {
     switch instruction.operation {
     case .attend(let attention, _), .fused(.attendQuantize(let attention, _)):
       sights[Reach(window: attention.window, pages: attention.pages?.count)] ?? Sight()
+    case .weighRows(let attention, _), .sumColumns(let attention, _):
+      sights[Reach(window: attention.window)] ?? Sight()
     case .scorePages, .choosePages: sights[Reach()] ?? Sight()
     default: Sight()
     }

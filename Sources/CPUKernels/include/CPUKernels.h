@@ -330,6 +330,27 @@ enum { CPU_SPAN = 512 };
 
 void cpu_attend(const cpu_kernels *kernels, cpu_pool *pool, const cpu_attend_arguments *arguments);
 
+// Observed rows of an attention: of place i in the list row observed[i], or none where that is negative.
+//
+// `cpu_weigh_rows` writes the peak of each row's and head's scores and 1 / the total of its softmax to
+// weights[count][heads][2]. `cpu_sum_columns` reads them and writes columns[kv head][token]: the sum of
+// exp(score - peak) / total over the observed rows in the order of the list and over the kv head's query
+// heads in theirs.
+typedef struct {
+  cpu_attend_arguments rows; // all but output, parts and head_stride
+  const int32_t *observed;
+  size_t count;
+  float *weights;
+  float *columns;
+  size_t tokens;    // a multiple of 16
+  size_t tile_rows; // set by `cpu_weigh_rows`
+} cpu_observe_arguments;
+
+void cpu_weigh_rows(const cpu_kernels *kernels, cpu_pool *pool,
+                    const cpu_observe_arguments *arguments);
+void cpu_sum_columns(const cpu_kernels *kernels, cpu_pool *pool,
+                     const cpu_observe_arguments *arguments);
+
 // ---------------------------------------------------------------------------------- limits
 
 // What a probe measures.

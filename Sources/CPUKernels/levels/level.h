@@ -23,6 +23,8 @@
 
 #include "pages.h"
 
+#include "columns.h"
+
 #include "probe.h"
 
 #define KERNELS(level)                                                                         \
@@ -32,6 +34,7 @@
     .gated_silu = gated_silu, .gated_gelu = gated_gelu,                                        \
     .quantize = quantize, .write_kv = write_kv, .attend = attend, .merge_parts = merge_parts,  \
     .bound_pages = bound_pages, .score_pages = score_pages, .choose_pages = choose_pages,      \
+    .weigh_rows = weigh_rows, .sum_columns = sum_columns,                                      \
     .probe_read = probe_read, .probe_float = probe_float, .probe_int8 = probe_int8,            \
     .probe_operations = 2 * CHAINS * LANES                                                     \
   }

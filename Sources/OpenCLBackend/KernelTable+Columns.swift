@@ -1,0 +1,44 @@
+import Devices
+import ModelGraph
+import Tensors
+
+/// Kernels that say what rows attend to each token.
+extension KernelTable {
+  static let columns: [KernelRow] = KVLayout.Element.allCases.flatMap { element in
+    [(Feature?.some(.vnni), 1, 1), (.tiles, 0, 1), (nil, 0, 0)].flatMap {
+      observe(element, needs: $0, vnni: $1, unrolled: $2)
+    }
+  }
+
+  private static func observe(
+    _ element: KVLayout.Element, needs: Feature?, vnni: Int, unrolled: Int
+  ) -> [KernelRow] {
+    let type = Define(
+      "ELEMENT", Int((element == .f16 ? ElementType.f16 : .f32).rawValue))
+    func row(
+      _ kind: OperationKind, _ entry: String, _ arguments: [Argument], x: Extent, y: Extent
+    ) -> KernelRow {
+      KernelRow(
+        kind: kind, variant: needs == .vnni ? "vnni row" : "row",
+        program: "attention/sum_columns", entry: entry, needs: needs,
+        shared: ["common/attention"],
+        defines: [
+          type, Define("HEAD_WIDTH", .headWidth), Define("HEADS", .headsShared),
+          Define("VNNI", vnni), Define("UNROLLED", unrolled),
+        ], arguments: arguments, x: x, y: y)
+    }
+    return [
+      row(
+        .weighRows(element), "weigh_rows",
+        (0..<7).map { .input($0) } + [
+          .output, .count(.kvHeads), .count(.poolPages), .number(.scale), .each,
+        ], x: Extent(.kvHeads, spreads: true), y: Extent(.rows)),
+      row(
+        .sumColumns(element), "sum_columns",
+        (0..<8).map { .input($0) } + [
+          .output, .count(.kvHeads), .count(.poolPages), .number(.scale), .count(.observedRows),
+          .count(.outputWidth), .count(.columnWindows), .each,
+        ], x: Extent(.kvHeadWindows, spreads: true), y: Extent(.one)),
+    ]
+  }
+}
