@@ -137,7 +137,7 @@ INLINE void sum_tile(bool half, const cpu_observe_arguments *o, gathering *s, co
     for (int32_t i = sees / LANES; i * LANES < until; i++) {
       vi token = lane + i * LANES;
       vi seen = (token >= sees) & (token < until);
-      vf weight = exponential_below(load(&s->p[j][i * LANES]) - weights[0]);
+      vf weight = exponential(load(&s->p[j][i * LANES]) - weights[0]);
       sums[i] = choose(seen, fused(weight, splat(weights[1]), sums[i]), sums[i]);
     }
   }
