@@ -1,3 +1,4 @@
+import Devices
 import Models
 import Runtime
 import Sampling
@@ -27,6 +28,9 @@ public struct GenerationSummary: Sendable {
   /// Those of them that were in the cache from prompts and replies before
   /// (``LoadOptions/sharesPrefixes``).
   public var reusedTokens: Int
+  /// Tokens of the prompt whose keys and values ``LoadOptions/kvPolicy`` dropped in all layers: their memory was free
+  /// again behind the prompt.
+  public var droppedTokens = 0
   /// Tokens of the reply.
   public var tokens: Int
   /// From the request to the first token.
@@ -225,6 +229,7 @@ extension GenerationSummary {
       }
     promptTokens = report.promptTokens
     reusedTokens = report.reusedTokens
+    droppedTokens = report.droppedPages * KVLayout.pageTokens
     tokens = report.generatedTokens
     timeToFirstToken = report.timeToFirstToken
     decodeTime = report.decodeTime

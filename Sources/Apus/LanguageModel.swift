@@ -4,6 +4,7 @@ package import ModelGraph
 package import Models
 package import Planning
 package import Runtime
+import Residency
 import Sampling
 import Synchronization
 import Tensors
@@ -36,6 +37,7 @@ public final class LanguageModel: Sendable {
   package let devices: [DeviceTraits]
   /// Which tokens of the cache a new token reads.
   public let policy: KVPolicy
+  let cachePolicy: CachePolicy
   /// Whether prompts that begin alike share what is computed of them.
   public let sharesPrefixes: Bool
   /// DRY's breakers in tokens, as they were last asked for.
@@ -43,13 +45,13 @@ public final class LanguageModel: Sendable {
 
   private init(
     _ path: String, _ model: Model, _ text: ModelText, _ started: StartedEngine,
-    contextLength: Int, _ options: LoadOptions
+    _ shape: RunShape, _ options: LoadOptions
   ) {
     self.path = path
     policy = options.kvPolicy
     sharesPrefixes = options.sharesPrefixes
     name = model.name
-    self.contextLength = contextLength
+    (contextLength, cachePolicy) = (shape.context, shape.policy)
     notices = started.notices
     device = DeviceDescription(started.devices[started.plan.logits.device])
     self.model = model
@@ -85,7 +87,7 @@ public final class LanguageModel: Sendable {
       await started.engine.shutDown()
     }
     return LanguageModel(
-      path, model, try text.get(), try started.get(), contextLength: shape.context, options)
+      path, model, try text.get(), try started.get(), shape, options)
   }
 
   /// Whether the file brings a chat template.

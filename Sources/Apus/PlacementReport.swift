@@ -1,6 +1,7 @@
 import Devices
 import ModelGraph
 import Planning
+import Residency
 
 /// Operations that are placed alike: a line of `apus run --placement`.
 public struct PlacementLine: Sendable, Hashable {
@@ -29,11 +30,16 @@ extension LanguageModel {
     let usual = Set(plan.placements.map(\.sameness))
     let others = plan.chosen?.placements.filter { !usual.contains($0.sameness) } ?? []
     let chosen = Set(others.filter { $0.attention != nil }.compactMap(\.layer))
+    let kept = keptTokens
     for placement in plan.placements + others {
       let line = PlacementLine(
         label: placement.label, operation: placement.key.description, count: 0,
         device: devices[placement.device].name, variant: placement.variant,
-        reads: placement.reads(policy, isOther: chosen.contains(placement.layer ?? -1)),
+        reads: kept[placement.layer ?? -1].flatMap { tokens in
+          placement.attention?.pages.map { _ in
+            "\(policy.rawValue), \(tokens) tokens of a prompt and all behind it"
+          }
+        } ?? placement.reads(policy, isOther: chosen.contains(placement.layer ?? -1)),
         reason: placement.declined.isEmpty ? nil : placement.declined.joined(separator: "; "))
       let index = places[line] ?? lines.count
       if index == lines.count {
@@ -43,6 +49,17 @@ extension LanguageModel {
       lines[index].count += 1
     }
     return lines
+  }
+
+  /// For each layer that keeps a part of a prompt, how many tokens of one that fills the context.
+  private var keptTokens: [Int: Int] {
+    guard cachePolicy.evicts else { return [:] }
+    let layers = Set(
+      plan.chosen?.placements.filter { $0.attention?.pages != nil }.compactMap(\.layer) ?? []
+    ).sorted()
+    let pages = cachePolicy.kept(of: KVLayout.pages(contextLength), layers: layers.count)
+    return Dictionary(
+      uniqueKeysWithValues: zip(layers, pages.map { $0 * KVLayout.pageTokens }))
   }
 
   /// How each device computes a token that comes alone, where it has a choice: sentences.

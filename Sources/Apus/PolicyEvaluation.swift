@@ -60,6 +60,8 @@ public struct EvaluationShape: Sendable {
   public var score = 64
   /// Of those of a copy the first ones, which say what is to be copied and are not scored.
   public var cue = 32
+  /// Whether they belong to the prompt, so that policies that decide behind it have seen them.
+  public var cueInPrompt = false
   /// How many samples.
   public var windows = 16
   /// What chance begins with.
@@ -146,7 +148,9 @@ public struct PolicyEvaluation: Sendable {
       samples =
         switch task {
         case .continuation: try maker.continuation(score: shape.score)
-        case .copy: try maker.copy(copied: shape.score, cue: shape.cue)
+        case .copy:
+          try maker.copy(
+            copied: shape.score, cue: shape.cue, cueInPrompt: shape.cueInPrompt)
         case .passkey: try maker.passkey { tokenizer.encode($0) }
         case .recall: try maker.recall { tokenizer.encode($0) }
         }

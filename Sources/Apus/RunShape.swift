@@ -81,7 +81,7 @@ struct RunShape {
     planner.reading = policy.pages.map {
       PageReading(
         // A row holds no more.
-        pages: min($0, planner.pageCount), chooser: policy.method == .quest ? .scores : .step,
+        pages: min($0, planner.pageCount), chooser: policy.chooser,
         firstLayer: policy.denseLayers)
     }
     return planner
@@ -128,6 +128,12 @@ extension KVLayout.Element {
 }
 
 extension CachePolicy {
+  /// Who knows which pages are read.
+  fileprivate var chooser: PageReading.Chooser {
+    if evicts { return .mass(rows: observedRows) }
+    return method == .quest ? .scores : .step
+  }
+
   /// The policy that a user asks for.
   fileprivate init(_ options: LoadOptions) throws(ApusError) {
     let method: Method =
@@ -135,6 +141,9 @@ extension CachePolicy {
       case .full: .full
       case .sinks: .sinks
       case .quest: .quest
+      case .h2o: .h2o
+      case .snapkv: .snapkv
+      case .pyramid: .pyramid
       case .random: .random
       }
     do throws(PolicyError) {

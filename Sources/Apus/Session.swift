@@ -102,6 +102,7 @@ extension LanguageModel {
   /// - Returns: The bytes of a file.
   /// - Throws: ``ApusError`` where the device fails or the model's file has gone.
   public func session(notes: [UInt8] = []) async throws(ApusError) -> [UInt8] {
+    if let sessionComplaint { throw ApusError(.request, sessionComplaint) }
     let fingerprint = try fingerprint()
     do throws(EngineError) {
       let cache = try await engine.perform { loop throws(EngineError) in
@@ -109,6 +110,16 @@ extension LanguageModel {
       }
       return SessionFile(fingerprint: fingerprint, cache: cache, notes: notes).bytes
     } catch { throw ApusError(error) }
+  }
+
+  /// Why the model keeps no sessions, or nil where it does.
+  public var sessionComplaint: String? {
+    switch policy {
+    case .full, .sinks, .quest, .random: nil
+    case .h2o, .snapkv, .pyramid:
+      "a session (--session) holds all keys and values of a text, and --kv-policy \(policy.rawValue) drops a part of "
+        + "them: leave one of them out"
+    }
   }
 
   /// Puts keys and values of a session into the cache, so that prompts which begin alike need not compute them.

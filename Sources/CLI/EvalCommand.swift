@@ -60,6 +60,14 @@ struct PolicyCommand: AsyncParsableCommand {
   @Option(help: "Of the tokens of a copy how many are a cue (default: half).")
   var cue: Int?
 
+  @Flag(
+    help: ArgumentHelp(
+      "Let the cue be the end of the prompt.",
+      discussion: """
+        Policies that decide behind the prompt what they keep (h2o, snapkv, pyramid) have seen the cue then.
+        """))
+  var cueInPrompt = false
+
   @Option(help: "Windows, 2 at least.")
   var windows = EvaluationShape().windows
 
@@ -88,6 +96,7 @@ struct PolicyCommand: AsyncParsableCommand {
       throw ValidationError("--score goes with continuation and copy")
     }
     if cue != nil, task != .copy { throw ValidationError("--cue goes with copy") }
+    if cueInPrompt, task != .copy { throw ValidationError("--cue-in-prompt goes with copy") }
     let single = load.policy.kvPolicy != .full || load.policy.kvBudget != nil
     if single, policies != nil || budgets != nil {
       throw ValidationError(
@@ -110,6 +119,7 @@ struct PolicyCommand: AsyncParsableCommand {
     (shape.context, shape.windows, shape.seed) = (context, windows, seed)
     shape.score = score ?? shape.score
     shape.cue = cue ?? max(1, shape.score / 2)
+    shape.cueInPrompt = cueInPrompt
     let path = try source.path
     let evaluation = try PolicyEvaluation(
       path, task: task, text: try Input.bytes(file), shape: shape, settings: settings,

@@ -38,17 +38,19 @@ struct PolicyArguments: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Which tokens of the cache a new token reads: full, sinks, quest or random.",
+      "Which tokens of the cache a new token reads: full, sinks, quest, h2o, snapkv, pyramid or random.",
       discussion: """
         full reads all. quest reads the first sixteen, the last ones of two pages, and those where the largest \
-        products may be, for each head; sinks the first sixteen and the last ones; random any, to compare with. Prompts are computed with all tokens. \
+        products may be, for each head; sinks the first sixteen and the last ones; random any, to compare with. h2o, \
+        snapkv and pyramid keep a part of the prompt, when it is computed, and all that comes behind it: pages that all of the prompt, or \
+        its end, attended to most, for each head; pyramid more of them in the first layers. Prompts are computed with all tokens. \
         Few tokens are read in less time and make another text: the page on long contexts says what it costs.
         """))
   var kvPolicy: KVPolicy = .full
 
   @Option(
     help: ArgumentHelp(
-      "Tokens of the cache that a new token reads at most: whole pages of 16, 48 at least.",
+      "Tokens of the cache that a new token reads at most, or that are kept of a prompt: whole pages of 16, 48 at least.",
       valueName: "tokens"))
   var kvBudget: Int?
 

@@ -26,6 +26,7 @@ struct SessionArguments: ParsableArguments {
   /// - Returns: What was kept along with it, or nil.
   func restore(into model: LanguageModel) async throws(ApusError) -> [UInt8]? {
     guard let session else { return nil }
+    if let complaint = model.sessionComplaint { throw ApusError(.request, complaint) }
     let path = Input.expanded(session)
     guard access(path, F_OK) == 0 else { return nil }
     let (notes, tokens) = try await model.restoreSession(try Input.bytes(path), path: path)

@@ -51,8 +51,11 @@ package struct SampleMaker: Sendable {
   }
 
   /// A text and behind it a part of it once more: `copied` tokens from anywhere. The first `cue` of them
-  /// tell from where; the others are scored.
-  package func copy(copied: Int, cue: Int) throws(SampleError) -> [Sample] {
+  /// tell from where; the others are scored. With `cueInPrompt` the cue is a part of the prompt, but for its last
+  /// token: then who decides behind the prompt what to keep has seen what will be asked for.
+  package func copy(copied: Int, cue: Int, cueInPrompt: Bool = false) throws(SampleError)
+    -> [Sample]
+  {
     guard copied > 0 else { throw .nothingScored(copied) }
     guard cue > 0, cue < copied else { throw .senselessCue(cue, copied: copied) }
     guard context > copied else { throw .contextTooShort(context, least: copied + 1) }
@@ -62,7 +65,8 @@ package struct SampleMaker: Sendable {
       // Not the first token, which may stand for the beginning of a text.
       let from = Int.random(in: 1...context - copied, using: &chance)
       return Sample(
-        tokens: prompt + prompt[from..<from + copied], prompt: context,
+        tokens: prompt + prompt[from..<from + copied],
+        prompt: context + (cueInPrompt ? cue - 1 : 0),
         scored: context + cue..<context + copied)
     }
   }

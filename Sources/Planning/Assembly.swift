@@ -19,6 +19,7 @@ struct Assembly {
   private var constants: [ResidentConstant: Region] = [:]
   private var pools: [Int: Operand] = [:]
   private var pageBounds: [Int: Operand] = [:]
+  private var columns: [Int: Operand] = [:]
 
   private struct Resident: Hashable {
     var device: Int
@@ -148,6 +149,8 @@ struct Assembly {
       case (.boundPages(let layout), .bounds(let layer)):
         pageBounds[layer] = try pages(
           .pageBounds(layout), on: placement.device, "bounds of keys of layer \(layer)")
+      case (.sumColumns(let attention, _), .columns(let layer)):
+        columns[layer] = try sums(attention.kvHeadCount, on: placement.device, layer)
       default: continue
       }
     }
@@ -166,6 +169,23 @@ struct Assembly {
     let operand = Operand(
       region: Region(buffer: id), rows: .fixed(planner.pageCount), width: 1, format: format)
     plan.caches.append(ExecutionPlan.Cache(device: device, operand: operand))
+    return operand
+  }
+
+  /// A number for each kv head and token. Not a part of the cache: it means something between two steps of a prompt.
+  private mutating func sums(
+    _ heads: Int, on device: Int, _ layer: Int
+  ) throws(PlanningError) -> Operand {
+    let id = newID(on: device)
+    let (tokens, overflow) = planner.pageCount.multipliedReportingOverflow(
+      by: KVLayout.pageTokens * 4)
+    let (bytes, more) = tokens.multipliedReportingOverflow(by: heads)
+    try reserve(
+      id, overflow || more ? .max : bytes, on: device, .scratch,
+      "attention to tokens in layer \(layer)", advice: "a shorter context (-c) needs less")
+    let operand = Operand(
+      region: Region(buffer: id), rows: .fixed(heads), width: tokens / 4, format: .f32)
+    plan.columns.append(ExecutionPlan.Cache(device: device, operand: operand))
     return operand
   }
 
@@ -199,7 +219,7 @@ struct Assembly {
     (plan.steps, plan.logits) = steps(scratch, &peaks)
     if let chosen {
       (lowered, placements) = chosen
-      bounds.rows = min(bounds.rows, PageReading.rowLimit)
+      bounds.rows = min(bounds.rows, planner.reading?.rows ?? PageReading.rowLimit)
       bounds.outputs = min(bounds.outputs, bounds.rows)
       let (steps, logits) = steps(scratch, &peaks)
       plan.chosen = ExecutionPlan.Chosen(
@@ -336,6 +356,11 @@ struct Assembly {
           preconditionFailure("a layer whose pages are scored has bounds")
         }
         return bounds
+      case .columns(let layer):
+        guard let columns = columns[layer] else {
+          preconditionFailure("a layer whose rows are observed has sums")
+        }
+        return columns
       case .step(let plane):
         guard let buffer = plan.stepBuffers[device] else {
           preconditionFailure("every device in use has a step buffer")

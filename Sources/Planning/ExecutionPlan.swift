@@ -67,6 +67,8 @@ package struct ExecutionPlan: Sendable {
   package internal(set) var buffers: [Buffer] = []
   /// In the order of the layers.
   package internal(set) var caches: [Cache] = []
+  /// What rows of a prompt attend to, of the layers that keep a part of its pages, in order: kv heads × tokens.
+  package internal(set) var columns: [Cache] = []
   package internal(set) var loads: [Load] = []
   package internal(set) var maps: [Map] = []
   package internal(set) var fills: [Fill] = []
@@ -103,6 +105,9 @@ extension StepPlane {
     case .chosenEnd(let pages): [1, pages]
     case .chosenTable(let stride): [2, stride]
     case .chosenTables(let pages): [3, pages]
+    case .observed(let count): [4, count ?? 0]
+    case .keptEnd(let place): [5, place]
+    case .keptTables(let place, _, _): [6, place]
     default: nil
     }
   }
@@ -146,6 +151,9 @@ package struct StepLayout: Sendable, Hashable {
     case .tables: tableCapacity
     case .outputRows: bounds.outputs
     case .chosenTables(let pages): min(bounds.rows, PageReading.rowLimit) * pages
+    case .observed(let count): count ?? bounds.rows
+    case .keptEnd: 1
+    case .keptTables(_, let heads, let stride): heads * stride
     default: bounds.rows
     }
   }
@@ -164,7 +172,7 @@ package struct StepLayout: Sendable, Hashable {
     let rows: Dimension =
       switch plane {
       case .tables: .fixed(tableCapacity)
-      case .chosenTables: .fixed(capacity(plane))
+      case .chosenTables, .observed(.some), .keptTables: .fixed(capacity(plane))
       case .outputRows: .symbol(.outputs)
       default: .symbol(.rows)
       }

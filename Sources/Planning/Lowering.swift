@@ -19,6 +19,12 @@ package enum StepPlane: Sendable, Hashable {
   case chosenEnd(pages: Int)
   case chosenTable(stride: Int)
   case chosenTables(pages: Int)
+  /// Rows whose attention is looked at: so many, or one for each row of the step; -1 for none.
+  case observed(count: Int?)
+  /// Of the one row that reads what is kept of a prompt, in a layer of those that keep pages: where what it sees
+  /// ends, counted in them, and the lists of its kv heads.
+  case keptEnd(place: Int)
+  case keptTables(place: Int, heads: Int, stride: Int)
 }
 
 /// Where a lowered operation finds an operand.
@@ -30,6 +36,8 @@ enum Source: Hashable {
   case pool(layer: Int)
   /// The bounds of its keys, page by page.
   case bounds(layer: Int)
+  /// What observed rows attend to each token.
+  case columns(layer: Int)
 }
 
 struct LoweredValue {
@@ -76,6 +84,8 @@ struct LoweredGraph {
   private let reading: PageReading?
   private let isChosen: Bool
   private let pageCount: Int
+  /// Layers so far that keep a part of a prompt's pages.
+  private var keptLayers = 0
 
   /// Lowers a verified graph: with `isChosen`, rows read chosen pages in the layers where `reading` says
   /// so.
@@ -160,6 +170,10 @@ struct LoweredGraph {
         .boundPages(layout), [.step(.slots), .pool(layer: layer)], into: .bounds(layer: layer),
         node, label: "bound_pages")
     }
+    if case .mass(let rows) = chosen?.chooser {
+      if isChosen { return readKept(attention, layout, node, layer, queries, into: output) }
+      observe(rows, attention, layout, node, layer, queries)
+    }
     guard isChosen, let chosen else {
       emit(
         .attend(attention, layout),
@@ -208,6 +222,47 @@ struct LoweredGraph {
     return emit(
       .rotateHeads(rotation(count, attention)), [input], into: new(value), node,
       label: "rotate_heads")
+  }
+
+  /// What the last rows of a prompt attend to each token.
+  private mutating func observe(
+    _ count: Int, _ attention: Attention, _ layout: KVLayout, _ node: Node, _ layer: Int,
+    _ queries: Source
+  ) {
+    let count = count == .max ? nil : count
+    let seen: [Source] = [
+      queries, .pool(layer: layer), .step(.begin(window: attention.window)), .step(.end),
+      .step(.table), .step(.tables), .step(.observed(count: count)),
+    ]
+    let weights = emit(
+      .weighRows(attention, layout), seen,
+      into: new(
+        LoweredValue(
+          rows: count.map { .fixed($0) } ?? .symbol(.rows), width: 2 * attention.headCount,
+          format: .f32)), node, label: "weigh_rows")
+    emit(
+      .sumColumns(attention, layout), seen + [weights], into: .columns(layer: layer), node,
+      label: "sum_columns")
+  }
+
+  /// The attended read of what a layer keeps of a prompt and of what came behind it.
+  private mutating func readKept(
+    _ attention: Attention, _ layout: KVLayout, _ node: Node, _ layer: Int, _ queries: Source,
+    into output: Source
+  ) {
+    var attention = attention
+    // Lists grow, up to all pages that there are.
+    attention.pages = ChosenPages(count: pageCount, areApart: true)
+    let stride = pageCount * attention.kvHeadCount
+    emit(
+      .attend(attention, layout),
+      [
+        queries, .pool(layer: layer), .step(.begin(window: nil)),
+        .step(.keptEnd(place: keptLayers)),
+        .step(.chosenTable(stride: stride)),
+        .step(.keptTables(place: keptLayers, heads: attention.kvHeadCount, stride: pageCount)),
+      ], into: output, node)
+    keptLayers += 1
   }
 
   private func source(_ id: ValueID) -> Source {

@@ -7,12 +7,21 @@ package struct PageReading: Sendable, Hashable {
     case scores
     /// The host, which brings lists with each step.
     case step
+    /// The host, once, behind the last token of a prompt, by what so many of its last rows attended to (all rows, where
+    /// it has no more); then it brings lists with each step, one for each kv head of each layer.
+    case mass(rows: Int)
   }
+
+  /// The rows that are looked at, where they are.
+  var observedRows: Int? { if case .mass(let rows) = chooser { rows } else { nil } }
+
+  /// Rows of a step that read chosen pages, at most.
+  var rows: Int { observedRows == nil ? Self.rowLimit : 1 }
 
   /// Rows that read chosen pages, at most: with more, lists and scores would take memory that nobody needs.
   package static let rowLimit = 16
 
-  /// Pages at most.
+  /// Pages at most, or of a prompt on average.
   package var pages: Int
   package var chooser: Chooser
   /// Layers before this one read all.

@@ -120,6 +120,7 @@ extension LoweredNode {
       (inputs + [output]).compactMap {
         switch $0 {
         case .pool(let layer), .bounds(let layer): layer
+        case .columns(let layer): layer
         case .value, .step: nil
         }
       })

@@ -10,12 +10,18 @@ package struct CachePolicy: Sendable, Hashable {
     /// The first page, the last two, and those that may hold the keys with the largest products, which bounds of each
     /// page tell without reading it (Quest, Tang et al., 2024).
     case quest
+    /// Of the prompt, the pages that all of it attended to most (H2O, Zhang et al., 2023).
+    case h2o
+    /// Of the prompt, the pages that its end attended to most (SnapKV, Li et al., 2024).
+    case snapkv
+    /// The same, more of them in the first layers than in the last (PyramidKV, Cai et al., 2024).
+    case pyramid
     /// The last page and others by chance, anew for each token: what a choice must beat.
     case random
   }
 
   package let method: Method
-  /// Pages that a row reads at most; nil for all.
+  /// Pages that a row reads at most, or that a layer keeps of a prompt, on average; nil for all.
   package let pages: Int?
 
   /// All pages.
@@ -56,7 +62,7 @@ package struct CachePolicy: Sendable, Hashable {
     switch method {
     case .sinks: return PageChoice.sinks(pages, of: held)
     case .random: return PageChoice.random(pages, of: held, seed: position)
-    case .full, .quest: return Array(0..<held)
+    case .full, .quest, .h2o, .snapkv, .pyramid: return Array(0..<held)
     }
   }
 }
@@ -119,8 +125,8 @@ package enum PolicyError: Error, Sendable, Hashable, CustomStringConvertible {
   package var description: String {
     switch self {
     case .budgetOfFull(let budget):
-      "--kv-budget \(budget) goes with a --kv-policy that chooses (sinks, quest, random); full reads "
-        + "all tokens"
+      "--kv-budget \(budget) goes with a --kv-policy that chooses (sinks, quest, h2o, snapkv, pyramid, "
+        + "random); full reads all tokens"
     case .noBudget(let method, let least):
       "--kv-policy \(method.rawValue) needs --kv-budget, the tokens that are read for each new one: "
         + "\(least) or more"

@@ -1,4 +1,4 @@
-/// The pages of one sequence, in order of tokens.
+/// The pages of one sequence, in order of tokens; -1 where one was dropped.
 ///
 /// The first ones may be published, which several sequences read; only pages behind them are written. A table only
 /// grows while its tokens stay.
@@ -31,7 +31,7 @@ package struct PageTable: Sendable, Hashable {
     let left =
       tokens < publishedCount * pageTokens ? tokens / pageTokens * pageTokens : tokens
     let needed = (left + pageTokens - 1) / pageTokens
-    while pages.count > needed, let page = pages.popLast() { pool.giveBack(page) }
+    while pages.count > needed, let page = pages.popLast() { if page >= 0 { pool.giveBack(page) } }
     publishedCount = min(publishedCount, pages.count)
     return left
   }
@@ -40,6 +40,16 @@ package struct PageTable: Sendable, Hashable {
   package func slot(of token: Int) -> Int32 {
     precondition(token / pageTokens >= publishedCount, "nobody writes into a published page")
     return pages[token / pageTokens] * Int32(pageTokens) + Int32(token % pageTokens)
+  }
+
+  /// Gives pages back that nobody will read again: places in the table, which are -1 from then on.
+  package mutating func drop(_ places: [Int], to pool: inout PagePool) {
+    precondition(publishedCount == 0, "a prefix that others find has no holes")
+    for place in places.reversed() {
+      precondition(pages[place] >= 0, "a page is dropped once")
+      pool.giveBack(pages[place])
+      pages[place] = -1
+    }
   }
 
   /// Gives all pages back, the last one first.

@@ -49,6 +49,8 @@ package struct GenerationReport: Sendable {
   /// Tokens of the prompt whose keys and values earlier requests left behind.
   package var reusedTokens: Int
   package var generatedTokens: Int
+  /// Pages of the prompt that a policy dropped and that went back to the pool.
+  package var droppedPages = 0
   /// Tokens that were guessed and computed.
   package var proposedTokens = 0
   /// Those of them that were picked.
@@ -133,6 +135,7 @@ extension EngineLoop {
       guard !isOver, let token = picked.last else { break }
       sequence.append(token)
     }
+    report.droppedPages = droppedPages
     isSound = true
     return report
   }

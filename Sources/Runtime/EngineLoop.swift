@@ -58,6 +58,11 @@ package final class EngineLoop {
   var pool: PagePool
   /// Tokens of the latest request that it left in the cache.
   package internal(set) var latest: [Int32] = []
+  private let policy: CachePolicy
+  /// What rows of the sequence at hand attended to.
+  private var mass = PromptMass()
+  /// Pages of the latest prompt that nobody kept.
+  package private(set) var droppedPages = 0
   /// Whether generated tokens have read all that came before them, as a prompt does.
   private var readsAll: Bool { plan.chosen == nil }
 
@@ -69,10 +74,12 @@ package final class EngineLoop {
     self.plan = plan
     self.contextLength = contextLength
     traits = devices.map(\.traits)
+    self.policy = policy
     executor = try Executor(plan, devices: devices, weights: weights, policy: policy)
     scheduler = Scheduler(
       rowBudget: plan.bounds.rows, outputBudget: plan.bounds.outputs,
-      chosenRowBudget: plan.chosen?.bounds.rows)
+      chosenRowBudget: plan.chosen?.bounds.rows,
+      observedRows: policy.evicts && plan.chosen != nil ? policy.observedRows : nil)
     pool = PagePool(pageCount: plan.stepLayout.tableCapacity, pageTokens: KVLayout.pageTokens)
   }
 
@@ -115,10 +122,28 @@ package final class EngineLoop {
       executor.recorder?.mark(.schedule)
       let logits: Logits
       do throws(DeviceError) { logits = try executor.run(step) } catch { throw .device(error) }
-      if publishes { sequence.publish(pool: &pool, generated: readsAll) }
+      if policy.evicts, !step.chooses { try look(at: step, &sequence) }
+      // What others find has no holes, and rows of theirs would have been looked at.
+      if publishes, !policy.evicts { sequence.publish(pool: &pool, generated: readsAll) }
       for (row, output) in step.outputs.enumerated() { try body(output.token, logits[row]) }
       executor.recorder?.mark(.sample)
     }
+  }
+
+  /// Notes what observed rows attended to; behind the prompt's last row, keeps what the policy chooses by that.
+  private func look(at step: StepPlan, _ sequence: inout Sequence) throws(EngineError) {
+    if step.positions.first == 0 { (mass, droppedPages) = (PromptMass(), 0) }
+    if !step.observed.isEmpty {
+      do throws(DeviceError) { mass.add(try executor.columns()) } catch { throw .device(error) }
+    }
+    guard plan.chosen != nil, sequence.computed == sequence.generatedFrom else { return }
+    let free = pool.freeCount
+    let heads = plan.columns.map { plan.bounds[$0.operand.rows] }
+    sequence.keep(
+      policy.keep(
+        sequence.computed, mass: mass, heads: heads, pageTokens: KVLayout.pageTokens),
+      window: plan.stepLayout.windows.compactMap { $0 }.max() ?? 0, pool: &pool)
+    droppedPages = pool.freeCount - free
   }
 
   /// Frees what requests have left in the cache.
@@ -127,14 +152,14 @@ package final class EngineLoop {
   /// A sequence of these tokens; if it may share, with what the cache holds of them.
   func begin(_ tokens: [Int32], shares: Bool) -> Sequence {
     var sequence = Sequence(id: 0, tokens: tokens, pageTokens: KVLayout.pageTokens)
-    if shares { sequence.adopt(from: &pool) }
+    if shares, !policy.evicts { sequence.adopt(from: &pool) }
     return sequence
   }
 
   /// Gives a sequence's pages back, and leaves them to other requests if it may share. Behind an error nobody knows
   /// which steps have written what they should: then nothing stays for others.
   func end(_ sequence: inout Sequence, shares: Bool, isSound: Bool) {
-    if shares, isSound {
+    if shares, isSound, !policy.evicts {
       latest = Array(sequence.settled(generated: readsAll))
       return sequence.leave(to: &pool, generated: readsAll)
     }
@@ -153,7 +178,7 @@ package final class EngineLoop {
     var sequence = Sequence(id: 0, tokens: tokens, pageTokens: pool.pageTokens)
     (sequence.wantedFrom, sequence.generatedFrom) = (wantedFrom, wantedFrom)
     var isSound = false
-    if shares { sequence.adopt(from: &pool) }
+    if shares, !policy.evicts { sequence.adopt(from: &pool) }
     defer { end(&sequence, shares: shares, isSound: isSound) }
     try advance(&sequence, publishes: shares, isCancelled: isCancelled) {
       token, logits throws(EngineError) in

@@ -105,6 +105,14 @@ final class Executor {
       }, readBack: readBack)
   }
 
+  /// What the rows that the last step observed attended to: for each layer that keeps a part of a prompt.
+  func columns() throws(DeviceError) -> [[Float]] {
+    try plan.columns.map { sums throws(DeviceError) in
+      try devices[sums.device].array(
+        of: Float.self, count: sums.operand.bytes(plan.bounds) / 4, at: sums.operand.region)
+    }
+  }
+
   /// Why mapped weights can no longer be trusted, or nil.
   var complaint: String? { mapped?.complaint() }
 
@@ -155,7 +163,7 @@ extension StepPlane {
   /// Whether it is read only where rows read chosen pages.
   fileprivate var isChosen: Bool {
     switch self {
-    case .chosenEnd, .chosenTable, .chosenTables: true
+    case .chosenEnd, .chosenTable, .chosenTables, .keptEnd, .keptTables: true
     default: false
     }
   }
@@ -181,6 +189,12 @@ extension StepLayout {
           case .chosenTable(let stride): (0..<step.rowCount).map { Int32($0 * stride) }
           case .chosenTables(let pages):
             step.chosenTables(pages: pages, by: policy, pageTokens: KVLayout.pageTokens)
+          case .observed(let count):
+            step.observed
+              + [Int32](repeating: -1, count: (count ?? step.rowCount) - step.observed.count)
+          case .keptEnd(let place): step.keptEnd(place: place, pageTokens: KVLayout.pageTokens)
+          case .keptTables(let place, let heads, let stride):
+            step.keptTables(place: place, heads: heads, stride: stride)
           }
         numbers.withUnsafeBytes {
           UnsafeMutableRawBufferPointer(rebasing: target[offset(plane)...]).copyMemory(from: $0)

@@ -8,12 +8,17 @@ package struct Scheduler: Sendable {
   package let outputBudget: Int
   /// Rows at most of a step in which they read chosen pages, or nil where none ever does.
   package let chosenRowBudget: Int?
+  /// Rows at the end of a prompt that are looked at, or nil where none are.
+  package let observedRows: Int?
 
-  package init(rowBudget: Int, outputBudget: Int, chosenRowBudget: Int? = nil) {
+  package init(
+    rowBudget: Int, outputBudget: Int, chosenRowBudget: Int? = nil, observedRows: Int? = nil
+  ) {
     precondition(rowBudget > 0 && outputBudget > 0 && chosenRowBudget != 0)
     self.rowBudget = rowBudget
     self.outputBudget = outputBudget
     self.chosenRowBudget = chosenRowBudget
+    self.observedRows = observedRows
   }
 
   /// Deals the budget out in order, and counts the dealt tokens as computed: the caller runs the
@@ -21,6 +26,8 @@ package struct Scheduler: Sendable {
   ///
   /// Where rows may read chosen pages, a step has either such rows, one of a sequence, or others: the
   /// first sequence that has something to do decides.
+  ///
+  /// Where rows of prompts are looked at, all rows of a step are of one sequence.
   ///
   /// - Throws: ``SchedulingError/cacheFull(sequence:tokens:capacity:)`` before anything changed
   ///   for the sequence that does not fit.
@@ -37,7 +44,7 @@ package struct Scheduler: Sendable {
       var chooses = false
       if let chosenRowBudget {
         chooses = first >= sequences[index].generatedFrom
-        if plan.rowCount > 0, plan.chooses != chooses { continue }
+        if plan.rowCount > 0, plan.chooses != chooses || observedRows != nil { continue }
         last =
           chooses
           ? min(last, first + min(1, chosenRowBudget - plan.rowCount))
@@ -49,7 +56,7 @@ package struct Scheduler: Sendable {
         throw .cacheFull(
           sequence: sequences[index].id, tokens: last, capacity: pool.pageCount * pool.pageTokens)
       }
-      plan.append(sequences[index], first..<last)
+      plan.append(sequences[index], first..<last, observedRows: chooses ? nil : observedRows)
       sequences[index].computed = last
     }
     return plan
@@ -57,13 +64,26 @@ package struct Scheduler: Sendable {
 }
 
 extension StepPlan {
-  fileprivate mutating func append(_ sequence: Sequence, _ range: Range<Int>) {
+  fileprivate mutating func append(
+    _ sequence: Sequence, _ range: Range<Int>, observedRows: Int?
+  ) {
+    if chooses, let pages = sequence.kept {
+      let generated = sequence.table.pages.dropFirst(pages.held)
+      kept = pages.lists.map { heads in
+        heads.map { list in list.map { sequence.table.pages[$0] } + generated }
+      }
+    }
     let base = Int32(tables.count)
     tables += sequence.table.pages
     for token in range {
       if token >= sequence.wantedFrom {
         outputRows.append(Int32(rowCount))
         outputs.append(Output(sequence: sequence.id, token: token))
+      }
+      if let observedRows,
+        token >= sequence.generatedFrom - min(observedRows, sequence.generatedFrom)
+      {
+        observed.append(Int32(rowCount))
       }
       tokens.append(sequence.tokens[token])
       positions.append(Int32(token))

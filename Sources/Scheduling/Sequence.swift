@@ -15,6 +15,9 @@ package struct Sequence: Sendable {
   /// Tokens from this index on are generated, not of a prompt: a cache policy chooses what they read.
   package var generatedFrom: Int
 
+  /// What layers keep of the prompt, where they do not keep all of it.
+  package private(set) var kept: KeptPages?
+
   /// A sequence that has not begun; logits of its last token are wanted.
   package init(id: Int, tokens: [Int32], pageTokens: Int) {
     self.id = id
@@ -42,6 +45,7 @@ package struct Sequence: Sendable {
   ///   - pool: Where the sequence's pages are from.
   package mutating func truncate(to count: Int, pool: inout PagePool) {
     precondition(count <= tokens.count)
+    precondition(kept == nil || count >= generatedFrom, "what a prompt lost does not come back")
     tokens.removeLast(tokens.count - count)
     computed = table.shrink(to: min(computed, count), pool: &pool)
     wantedFrom = max(0, count - 1)
@@ -55,6 +59,15 @@ package struct Sequence: Sendable {
     tokens = other
     wantedFrom = max(0, other.count - 1)
     generatedFrom = other.count
+  }
+
+  /// Keeps so much of the prompt, all of which is computed. Pages that no layer keeps go back, but for those that
+  /// hold one of the last `window` tokens, which a layer with a window still reads.
+  package mutating func keep(_ pages: KeptPages, window: Int, pool: inout PagePool) {
+    precondition(kept == nil && computed >= generatedFrom)
+    kept = pages
+    let before = max(0, generatedFrom - window) / table.pageTokens
+    table.drop(pages.dropped.filter { $0 < before }, to: &pool)
   }
 
   /// Takes over what the pool has of its first tokens, but for those whose logits are wanted.
@@ -84,6 +97,6 @@ package struct Sequence: Sendable {
   /// Gives the sequence's pages back.
   package mutating func release(to pool: inout PagePool) {
     table.release(to: &pool)
-    computed = 0
+    (computed, kept) = (0, nil)
   }
 }

@@ -30,6 +30,11 @@ package struct StepPlan: Sendable, Hashable {
   package var outputs: [Output] = []
   /// Whether rows read chosen pages.
   package var chooses = false
+  /// Rows at the end of a prompt whose attention decides what is kept of it.
+  package var observed: [Int32] = []
+  /// Of the one row that reads what is kept of a prompt: for each layer that keeps pages, and each kv head, the
+  /// pages that it reads. Empty where it reads all.
+  package var kept: [[[Int32]]] = []
 
   package init() {}
 
@@ -57,6 +62,23 @@ package struct StepPlan: Sendable, Hashable {
   /// Where what each row sees ends, counted in the pages that it reads if it chooses so many.
   package func end(pages: Int, pageTokens: Int) -> [Int32] {
     end.map { Int32(PageChoice.end(Int($0), pages: pages, pageTokens: pageTokens)) }
+  }
+
+  /// The pages that the one row reads in a layer that keeps some, in lists of one length for each of its kv heads.
+  package func keptTables(place: Int, heads: Int, stride: Int) -> [Int32] {
+    var numbers = [Int32](repeating: 0, count: heads * stride)
+    for head in 0..<heads {
+      for (index, page) in (kept.isEmpty ? tables : kept[place][head]).enumerated() {
+        numbers[head * stride + index] = page
+      }
+    }
+    return numbers
+  }
+
+  /// Where what that row sees ends, counted in them.
+  package func keptEnd(place: Int, pageTokens: Int) -> [Int32] {
+    guard !kept.isEmpty, let pages = kept[place].first?.count else { return end }
+    return end(pages: pages, pageTokens: pageTokens)
   }
 
   /// For each row the pages that a policy chooses without scores, in lists of one length.

@@ -16,9 +16,9 @@ import Testing
 /// Policies of the cache on a whole model: a budget of everything changes nothing, and devices agree.
 @Suite(.serialized) struct CachePolicyTests {
   private static let context = 512
-  private static let tokens: [Int32] = (0..<90).map { Int32(($0 * $0 + 7 * $0) % 61) }
+  private static let tokens: [Int32] = (0..<170).map { Int32(($0 * $0 + 7 * $0) % 61) }
   /// Tokens of the prompt.
-  private static let prompt = 70
+  private static let prompt = 150
 
   private struct Setting: CustomStringConvertible {
     var method: CachePolicy.Method
@@ -49,7 +49,9 @@ import Testing
     planner.rotates = setting.element == .q4
     planner.reading = policy.pages.map {
       PageReading(
-        pages: $0, chooser: setting.method == .quest ? .scores : .step,
+        pages: $0,
+        chooser: policy.evicts
+          ? .mass(rows: policy.observedRows) : setting.method == .quest ? .scores : .step,
         firstLayer: policy.denseLayers)
     }
     let plan = try planner.plan(model.graph, on: [device])
@@ -89,7 +91,7 @@ import Testing
       // llvmpipe takes a second for a token: there, the policy that has kernels of its own.
       let isSlow = device.traits.driver.hasPrefix("rusticl")
       for (method, wanted) in zip(Self.policies, wanted) where !isSlow || method == .quest {
-        let all = Setting(method: method, budget: 112, element: element)
+        let all = Setting(method: method, budget: 176, element: element)
         #expect(try logits(all, on: device) == full, "\(all) on \(device.traits.name)")
         let some = Setting(method: method, budget: 64, element: element)
         #expect(try logits(some, on: device) == wanted, "\(some) on \(device.traits.name)")
@@ -103,9 +105,33 @@ import Testing
       let full = Setting(method: .full, budget: nil, activations: .f32)
       let dense = try logits(full, on: device)
       for method in Self.policies {
-        let setting = Setting(method: method, budget: 112, activations: .f32)
+        let setting = Setting(method: method, budget: 176, activations: .f32)
         #expect(try logits(setting, on: device) == dense, "\(setting) on \(device.traits.name)")
       }
+    }
+  }
+
+  /// Pages that no head keeps go back to the pool behind the prompt, and come back from it when they are needed; the next
+  /// request finds all pages free, and nothing of this one.
+  @Test func droppedPagesAreFree() throws {
+    for method in [CachePolicy.Method.h2o, .snapkv, .pyramid] {
+      let loop = try loop(Setting(method: method, budget: 48), on: CPUDevice(threads: 1))
+      var request = GenerationRequest(
+        prompt: Array((0..<440).map { Int32($0 * 7 % 61) }),
+        sampling: SamplingParameters(), limit: 80, endTokens: [], keepsCache: true)
+      request.sampling.temperature = 0
+      var texts: [[Int32]] = [[], []]
+      for index in texts.indices {
+        let report = try loop.generate(request, isCancelled: { false }) {
+          texts[index].append($0)
+          return true
+        }
+        #expect(report.reusedTokens == 0 && report.finish == .contextFull(tokens: Self.context))
+        // 28 pages, of which three layers keep three.
+        #expect(loop.droppedPages == 25)
+        #expect(loop.freePages == Self.context / 16 && loop.keptPages == 0)
+      }
+      #expect(texts[0] == texts[1])
     }
   }
 

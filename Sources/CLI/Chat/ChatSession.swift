@@ -116,9 +116,10 @@ struct ChatSession {
           + "the next start")
     }
     guard showsTimings else { return }
+    let dropped = summary.droppedTokens > 0 ? ", \(summary.droppedTokens) dropped" : ""
     let speed = summary.tokensPerSecond.map { "\(tenths($0)) tokens/s" } ?? "one token"
     Terminal.note(
-      "[\(summary.promptTokens) tokens, \(summary.reusedTokens) of them from the cache · first "
+      "[\(summary.promptTokens) tokens, \(summary.reusedTokens) of them from the cache\(dropped) · first "
         + "token after \(tenths(summary.timeToFirstToken / .milliseconds(1))) ms · \(speed)"
         + "\(summary.acceptance(options))]")
   }

@@ -1,0 +1,175 @@
+/// How the attention that each token gathered becomes a score of its page.
+package struct PageScoring: Sendable, Hashable {
+  /// What a token takes from its neighbours, so that what is kept hangs together.
+  package enum Pooling: Sendable, Hashable {
+    case none
+    /// The mean, or the largest, of so many tokens around it: an odd number.
+    case mean(Int)
+    case largest(Int)
+  }
+
+  package enum Reduction: Sendable, Hashable {
+    case sum
+    case largest
+  }
+
+  package var pooling: Pooling
+  package var reduction: Reduction
+
+  package init(pooling: Pooling, reduction: Reduction) {
+    self.pooling = pooling
+    self.reduction = reduction
+  }
+
+  /// Scores of the pages that `tokens` tokens begin. The last two are kept in any case: what fell on them says
+  /// nothing of their neighbours, and they score nothing.
+  package func scores(_ mass: ArraySlice<Float>, tokens: Int, pageTokens: Int) -> [Float] {
+    let pages = (tokens + pageTokens - 1) / pageTokens
+    let past = max(0, pages - 2) * pageTokens
+    let pooled = pooled(Array(mass.prefix(past)))
+    return (0..<pages).map { page in
+      let own = pooled.dropFirst(page * pageTokens).prefix(pageTokens)
+      return switch reduction {
+      case .sum: own.reduce(0, +)
+      case .largest: own.max() ?? 0
+      }
+    }
+  }
+
+  /// Beyond either end there is nothing: a mean there is of fewer tokens.
+  private func pooled(_ mass: [Float]) -> [Float] {
+    let width: Int
+    switch pooling {
+    case .none: return mass
+    case .mean(let count), .largest(let count): width = count
+    }
+    return mass.indices.map { token in
+      let around = mass[max(0, token - width / 2)...min(mass.count - 1, token + width / 2)]
+      if case .mean = pooling { return around.reduce(0, +) / Float(around.count) }
+      return around.max() ?? 0
+    }
+  }
+}
+
+/// What rows of a prompt attended to, added up over the steps that computed it.
+package struct PromptMass: Sendable, Hashable {
+  /// For each layer, numbers of one kv head after the other.
+  package private(set) var layers: [[Float]] = []
+
+  package init() {}
+
+  /// Adds what one step brings.
+  package mutating func add(_ step: [[Float]]) {
+    if layers.isEmpty { return layers = step }
+    precondition(step.count == layers.count)
+    for (layer, numbers) in step.enumerated() {
+      for index in numbers.indices { layers[layer][index] += numbers[index] }
+    }
+  }
+}
+
+/// The pages of a prompt that are kept: places in the sequence, in order.
+package struct KeptPages: Sendable, Hashable {
+  /// Pages that the prompt began; those behind them are read by all.
+  package let held: Int
+  /// For each layer and kv head.
+  package let lists: [[[Int]]]
+
+  package init(held: Int, lists: [[[Int]]]) {
+    self.held = held
+    self.lists = lists
+  }
+
+  /// Pages that no layer's head keeps.
+  package var dropped: [Int] {
+    let kept = lists.reduce(into: Set<Int>()) { $0.formUnion($1.joined()) }
+    return (0..<held).filter { !kept.contains($0) }
+  }
+
+  /// Pages kept over all layers, of one kv head.
+  package var total: Int { lists.reduce(0) { $0 + ($1.first?.count ?? 0) } }
+}
+
+/// How many pages each layer keeps (PyramidKV, Cai et al., 2024): many in the first layers, whose attention is spread
+/// wide, and few in the last.
+package enum PyramidBudget {
+  /// The paper's β: the last layer has so much less than the mean.
+  package static let beta = 20
+
+  /// Pages of each of `layers` layers, `mean` of them on average; in all exactly as many as that, where so many are
+  /// held. Each layer has three at least: those that every policy keeps.
+  ///
+  /// What is beyond three falls from layer to layer by the same amount, from 2 mean - mean / beta to
+  /// mean / beta. What rounding leaves goes to the layers with the largest remainders, the first of equal ones: sums of rounded
+  /// parts alone would be beyond the budget, or below it.
+  package static func pages(layers: Int, mean: Int, held: Int, beta: Int = beta) -> [Int] {
+    guard held > mean else { return [Int](repeating: held, count: layers) }
+    let least = CachePolicy.fewestPages
+    let (free, room) = (mean - least, held - least)
+    guard layers > 1 else { return [Int](repeating: mean, count: layers) }
+    // In parts of a page: the first layer's and the last one's.
+    let parts = beta * (layers - 1)
+    var (first, last) = ((2 * beta - 1) * free, free)
+    if first > room * beta { (first, last) = (room * beta, (2 * free - room) * beta) }
+    let shares = (0..<layers).map { first * (layers - 1) - $0 * (first - last) }
+    var pages = shares.map { $0 / parts }
+    let left = layers * free - pages.reduce(0, +)
+    let order = shares.indices.sorted {
+      let (a, b) = (shares[$0] % parts, shares[$1] % parts)
+      return a == b ? $0 < $1 : a > b
+    }
+    for layer in order.prefix(left) { pages[layer] += 1 }
+    return pages.map { $0 + least }
+  }
+}
+
+extension CachePolicy {
+  /// Whether it keeps a part of a prompt's pages and drops the others for good.
+  package var evicts: Bool {
+    switch method {
+    case .h2o, .snapkv, .pyramid: true
+    case .full, .sinks, .quest, .random: false
+    }
+  }
+
+  /// Rows at the end of a prompt whose attention is looked at; all rows of it where that is more.
+  package var observedRows: Int { method == .h2o ? .max : Self.lastRows }
+
+  /// Two pages: just those that are kept in any case.
+  package static let lastRows = 32
+
+  /// How it scores pages.
+  package var scoring: PageScoring {
+    method == .h2o
+      ? PageScoring(pooling: .none, reduction: .sum)
+      : PageScoring(pooling: .largest(7), reduction: .sum)
+  }
+
+  /// Pages that each of so many layers keeps of a prompt that began `held`.
+  package func kept(of held: Int, layers: Int) -> [Int] {
+    let mean = min(pages ?? held, held)
+    return method == .pyramid
+      ? PyramidBudget.pages(layers: layers, mean: mean, held: held)
+      : [Int](repeating: mean, count: layers)
+  }
+
+  /// What is kept of a prompt: for each layer and kv head the first page, the last two and those with the best scores,
+  /// by what rows of the prompt attended to.
+  package func keep(
+    _ tokens: Int, mass: PromptMass, heads: [Int], pageTokens: Int
+  ) -> KeptPages {
+    let held = (tokens + pageTokens - 1) / pageTokens
+    let counts = kept(of: held, layers: heads.count)
+    let lists = heads.indices.map { layer in
+      (0..<heads[layer]).map { head -> [Int] in
+        guard held > counts[layer], layer < mass.layers.count else { return Array(0..<held) }
+        let numbers = mass.layers[layer]
+        let stride = numbers.count / heads[layer]
+        let scores = scoring.scores(
+          numbers[head * stride..<(head + 1) * stride], tokens: tokens, pageTokens: pageTokens)
+        return PageChoice.best(counts[layer], scores: scores)
+      }
+    }
+    return KeptPages(held: held, lists: lists)
+  }
+}

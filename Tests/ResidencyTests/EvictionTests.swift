@@ -1,0 +1,110 @@
+import Residency
+import Testing
+
+/// What is kept of a prompt, against what the definitions say in the plainest way.
+@Suite struct EvictionTests {
+  private struct Numbers {
+    var state: UInt32
+    mutating func next(_ count: Int) -> [Float] {
+      (0..<count).map { _ in
+        state = state &* 1_664_525 &+ 1_013_904_223
+        return Float(state >> 24)
+      }
+    }
+  }
+
+  /// Pages of four tokens; whole numbers, so that sums are exact.
+  @Test(arguments: 0..<30)
+  func scoresAreThoseOfTheDefinition(seed: Int) {
+    var numbers = Numbers(state: UInt32(seed * 7 + 1))
+    let tokens = 9 + seed
+    let mass = numbers.next(tokens + 5)
+    let held = (tokens + 3) / 4
+    let past = (held - 2) * 4
+    for (pooling, width) in [(PageScoring.Pooling.none, 1), (.largest(7), 7), (.mean(5), 5)] {
+      for reduction in [PageScoring.Reduction.sum, .largest] {
+        let scores = PageScoring(pooling: pooling, reduction: reduction).scores(
+          mass[...], tokens: tokens, pageTokens: 4)
+        #expect(scores.count == held)
+        for page in 0..<held {
+          let pooled = (page * 4..<page * 4 + 4).filter { $0 < past }.map { token -> Float in
+            let near = (0..<past).filter { abs($0 - token) <= width / 2 }.map { mass[$0] }
+            if case .mean = pooling { return near.reduce(0, +) / Float(near.count) }
+            return near.max() ?? 0
+          }
+          let wanted = reduction == .sum ? pooled.reduce(0, +) : pooled.max() ?? 0
+          #expect(scores[page] == wanted)
+        }
+      }
+    }
+  }
+
+  /// Exactly the budget, falling from layer to layer, never below what every policy keeps or above what is held;
+  /// with β = 1 the same for all.
+  @Test func pyramidsKeepExactlyTheBudget() {
+    for layers in [1, 2, 7, 30, 32] {
+      for mean in 3...40 {
+        for held in [3, mean, mean + 1, mean + 2, 2 * mean, 5 * mean, 1000] {
+          let pages = PyramidBudget.pages(layers: layers, mean: mean, held: held)
+          #expect(pages.reduce(0, +) == layers * min(mean, held))
+          #expect(pages == pages.sorted(by: >))
+          #expect(pages.allSatisfy { $0 <= held && $0 >= min(3, held) })
+          #expect(
+            PyramidBudget.pages(layers: layers, mean: mean, held: held, beta: 1)
+              == [Int](repeating: min(mean, held), count: layers))
+        }
+      }
+    }
+    // As the paper has it, where nothing is rounded: 20 and 380 of 200, beside three.
+    let pages = PyramidBudget.pages(layers: 19, mean: 203, held: 1000)
+    #expect(pages.first == 393 && pages.last == 13 && pages[9] == 203)
+  }
+
+  /// Every policy keeps as many pages as its budget says, over all layers, and the best by the scores of each head.
+  @Test(arguments: [CachePolicy.Method.h2o, .snapkv, .pyramid], 0..<6)
+  func whatIsKeptIsTheBest(method: CachePolicy.Method, seed: Int) throws {
+    var numbers = Numbers(state: UInt32(seed + 1))
+    let policy = try CachePolicy(method, budget: 16 * 6, pageTokens: 16)
+    let (layers, heads, tokens) = (5, 2, 16 * 14 + 3 + seed)
+    var mass = PromptMass()
+    let parts = (0..<2).map { _ in (0..<layers).map { _ in numbers.next(heads * 16 * 20) } }
+    for part in parts { mass.add(part) }
+    let kept = policy.keep(
+      tokens, mass: mass, heads: [Int](repeating: heads, count: layers), pageTokens: 16)
+    #expect(kept.held == 15 && kept.total == layers * 6)
+    for layer in 0..<layers {
+      for head in 0..<heads {
+        let own = zip(parts[0][layer], parts[1][layer]).map { $0 + $1 }[
+          head * 320..<(head + 1) * 320]
+        let scores = policy.scoring.scores(own, tokens: tokens, pageTokens: 16)
+        let list = kept.lists[layer][head]
+        let ranked = (1..<13).sorted {
+          scores[$0] == scores[$1] ? $0 < $1 : scores[$0] > scores[$1]
+        }
+        #expect(list == ([0, 13, 14] + ranked.prefix(list.count - 3)).sorted())
+      }
+    }
+    #expect(
+      kept.dropped
+        == (0..<15).filter { page in !kept.lists.joined().contains { $0.contains(page) } })
+    // A short prompt is kept as it is.
+    let short = policy.keep(90, mass: mass, heads: [2, 2], pageTokens: 16)
+    #expect(short.lists == [[Array(0..<6), Array(0..<6)], [Array(0..<6), Array(0..<6)]])
+    #expect(short.dropped.isEmpty)
+  }
+
+  @Test func droppedPagesGoBackOnce() {
+    var pool = PagePool(pageCount: 8, pageTokens: 4)
+    var table = PageTable(pageTokens: 4)
+    #expect(table.reserve(30, from: &pool))
+    let pages = table.pages
+    table.drop([1, 3, 4], to: &pool)
+    #expect(pool.freeCount == 3)
+    #expect(table.pages == [pages[0], -1, pages[2], -1, -1, pages[5], pages[6], pages[7]])
+    #expect(table.slot(of: 30) == pages[7] * 4 + 2)
+    #expect(table.reserve(40, from: &pool))
+    #expect(pool.freeCount == 1)
+    table.release(to: &pool)
+    #expect(pool.freeCount == 8)
+  }
+}
