@@ -85,6 +85,11 @@ import Testing
       (["--kv-policy", "quest", "--kv-budget", "\(Int.max)"], "no whole number of pages"),
       (["--kv-policy", "best", "--kv-budget", "64"], "--kv-policy"),
       (["--kv-policy", "quest", "--kv-budget", "many"], "--kv-budget"),
+      (["--kv-policy", "snapkv"], "needs --kv-budget"),
+      (
+        ["--kv-policy", "h2o", "--kv-budget", "48", "--session", disk.path + ".kv"],
+        "--kv-policy h2o drops a part"
+      ),
     ]
     for (words, sentence) in wrong {
       let answer = try run(start + words)
@@ -94,7 +99,7 @@ import Testing
     let quest = ["--kv-policy", "quest", "--kv-budget", "48"]
     #expect(try run(start + quest).status == 0)
     // More than there can be is all.
-    for policy in ["quest", "sinks"] {
+    for policy in ["quest", "sinks", "pyramid"] {
       let most = ["--kv-policy", policy, "--kv-budget", "\(Int.max / 16 * 16)"]
       let likeliest = start + ["--temperature", "0"]
       #expect(try run(likeliest + most).output == run(likeliest).output)
@@ -107,6 +112,9 @@ import Testing
     #expect(line("attend", "quest, 48 tokens", "  2  "), "\(report)")
     #expect(line("score_pages", "  2  ") && line("choose_pages", "  2  "))
     #expect(line("all tokens of a prompt", "  2  ") && line("all tokens  ", "  2  "))
+    let pyramid = ["--kv-policy", "pyramid", "--kv-budget", "48", "--placement"]
+    let kept = try run(start + pyramid).output
+    #expect(kept.contains("pyramid, 48 tokens of a prompt and all behind it"), "\(kept)")
     let full = try run(start + ["--placement"]).output
     #expect(full.contains("all tokens") && !full.contains("prompt"))
   }

@@ -118,6 +118,9 @@ import Testing
       (["passkey", model.path, "-f", text.path, "--score", "9"], 64, "--score goes with"),
       (["continuation", model.path, "-f", text.path, "--cue", "9"], 64, "--cue goes with"),
       (
+        ["recall", model.path, "-f", text.path, "--cue-in-prompt"], 64, "--cue-in-prompt goes with"
+      ),
+      (
         ["copy", model.path, "-f", text.path, "--policies", "full", "--kv-policy", "quest"], 64,
         "--kv-policy and --kv-budget"
       ),

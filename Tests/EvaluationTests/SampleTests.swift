@@ -64,6 +64,10 @@ import Testing
     #expect(places.contains { $0 < 46 } && places.contains { $0 > 138 })
     #expect(places.contains { (46...138).contains($0) })
     #expect(try maker(200, windows: 64).copy(copied: 16, cue: 6) == samples)
+    // The cue may be the end of the prompt: the same tokens are scored.
+    let late = try maker(200, windows: 64).copy(copied: 16, cue: 6, cueInPrompt: true)
+    #expect(late.map(\.tokens) == samples.map(\.tokens))
+    #expect(late.allSatisfy { $0.prompt == 205 } && late.map(\.scored) == samples.map(\.scored))
     #expect(try maker(200, windows: 64, seed: 2).copy(copied: 16, cue: 6) != samples)
   }
 
