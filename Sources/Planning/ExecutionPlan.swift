@@ -145,6 +145,14 @@ package struct StepLayout: Sendable, Hashable {
     Set(planes.compactMap { if case .chosenEnd(let pages) = $0 { pages } else { nil } })
   }
 
+  /// How many layers keep a part of a prompt's pages, and how long their lists are at most; nil where none does.
+  package var kept: (layers: Int, stride: Int)? {
+    let strides = planes.compactMap { plane -> Int? in
+      if case .keptTables(_, _, let stride) = plane { stride } else { nil }
+    }
+    return strides.first.map { (strides.count, $0) }
+  }
+
   /// Entries that a plane holds.
   package func capacity(_ plane: StepPlane) -> Int {
     switch plane {

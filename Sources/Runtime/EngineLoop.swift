@@ -144,6 +144,7 @@ package final class EngineLoop {
         sequence.computed, mass: mass, heads: heads, pageTokens: KVLayout.pageTokens),
       window: plan.stepLayout.windows.compactMap { $0 }.max() ?? 0, pool: &pool)
     droppedPages = pool.freeCount - free
+    mass = PromptMass()
   }
 
   /// Frees what requests have left in the cache.

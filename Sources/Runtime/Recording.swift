@@ -133,6 +133,12 @@ final class Recorder {
         begin: step.begin, end: step.end(pages: pages, pageTokens: KVLayout.pageTokens),
         table: step.table)
     }
+    if step.chooses, let (layers, stride) = layout.kept {
+      // Layers keep more or less; what they read is the same on average.
+      let ends = (0..<layers).map { step.keptEnd(place: $0, pageTokens: KVLayout.pageTokens)[0] }
+      recording.steps[index].sights[StepRecord.Reach(pages: stride)] = Sight(
+        begin: step.begin, end: [ends.reduce(0, +) / Int32(layers)], table: step.table)
+    }
     let counts = devices.map(\.launchCount)
     if kept == nil {
       recording.steps[index].counts = counts

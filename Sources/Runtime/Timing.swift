@@ -47,14 +47,19 @@ extension EngineLoop {
     let prompt = Array(tokens.prefix(request.depth + max(1, request.prompt)))
     var sequence = Sequence(id: 0, tokens: [], pageTokens: KVLayout.pageTokens)
     defer { sequence.release(to: &pool) }
-    if !base.isEmpty {
+    func fill() throws(EngineError) {
+      if base.isEmpty { return }
       // Its last logits are waited for, so that none of its work is left when the clock starts.
       sequence.become(base, pool: &pool)
+      // A policy that keeps a part of a prompt decides behind the whole of it.
+      if request.prompt > 0 { sequence.generatedFrom = .max }
       try advance(&sequence, isCancelled: isCancelled) { _, _ throws(EngineError) in }
     }
+    try fill()
     let clock = ContinuousClock()
     var durations: [Duration] = []
     for repetition in (request.warmsUp ? -1 : 0)..<request.repetitions {
+      if sequence.kept != nil, request.prompt > 0 { try fill() }
       // Back to what was filled: a sequence computes its last token anew.
       sequence.become(Array(tokens.prefix(request.depth + 1)), pool: &pool)
       if request.prompt > 1 { sequence.become(prompt, pool: &pool) }

@@ -55,10 +55,12 @@ package struct Sequence: Sendable {
   /// begin. The last token is computed anew: its logits are wanted.
   package mutating func become(_ other: [Int32], pool: inout PagePool) {
     let common = zip(other.dropLast(), tokens.prefix(computed)).prefix { $0 == $1 }.count
-    computed = table.shrink(to: common, pool: &pool)
+    // What a prompt lost does not come back; but behind the whole of it any text may stand.
+    if kept != nil, common < generatedFrom { release(to: &pool) }
+    computed = table.shrink(to: min(common, computed), pool: &pool)
     tokens = other
     wantedFrom = max(0, other.count - 1)
-    generatedFrom = other.count
+    if kept == nil { generatedFrom = other.count }
   }
 
   /// Keeps so much of the prompt, all of which is computed. Pages that no layer keeps go back, but for those that

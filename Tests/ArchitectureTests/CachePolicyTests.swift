@@ -135,6 +135,20 @@ import Testing
     }
   }
 
+  /// Timed runs keep pages of their prompt anew each time, whether tokens stand before it or not.
+  @Test func timedRunsKeepPages() throws {
+    for method in [CachePolicy.Method.h2o, .snapkv, .pyramid] {
+      for (depth, prompt, generated) in [(0, 150, 4), (150, 0, 4), (150, 100, 4), (150, 1, 0)] {
+        let loop = try loop(Setting(method: method, budget: 48), on: CPUDevice(threads: 1))
+        let request = TimingRequest(
+          depth: depth, prompt: prompt, generated: generated, repetitions: 2, warmsUp: true)
+        #expect(try loop.time(request).count == 2)
+        #expect(loop.droppedPages == KVLayout.pages(depth + prompt) - 3)
+        #expect(loop.freePages == Self.context / 16)
+      }
+    }
+  }
+
   /// What is taken back and written anew leaves nothing behind: neither keys nor bounds of them.
   @Test func aKeptCacheChangesNothing() throws {
     for makeDevice in [{ CPUDevice(threads: 1) }, { ReferenceDevice() }] as [() -> any Device] {
