@@ -13,7 +13,7 @@
 #define TURNS ((HEADS + 3) / 4)
 #define TOGETHER ((HEADS + TURNS - 1) / TURNS)
 #define HEAD(h) min(turn + (h), (uint)(HEADS - 1))
-#define KEY(p, d) load_elements(keys[p] + (d) * PAGE)
+#define KEY(p, d) KEY_AT(keys[p], d)
 #define QUERY(h, d) q[HEAD(h) * HEAD_WIDTH + (d)] * scale
 
 // A work-item takes `each` kv heads. Global ids: (share of the kv heads, place in the list).

@@ -5,26 +5,24 @@ import Tensors
 /// Kernels that say what rows attend to each token.
 extension KernelTable {
   static let columns: [KernelRow] = KVLayout.Element.allCases.flatMap { element in
-    [(Feature?.some(.vnni), 1, 1), (.tiles, 0, 1), (nil, 0, 0)].flatMap {
-      observe(element, needs: $0, vnni: $1, unrolled: $2)
-    }
+    [Feature.vnni, .avx2, .tiles, nil].flatMap { observe(element, needs: $0) }
   }
 
   private static func observe(
-    _ element: KVLayout.Element, needs: Feature?, vnni: Int, unrolled: Int
+    _ element: KVLayout.Element, needs: Feature?
   ) -> [KernelRow] {
-    let type = Define(
-      "ELEMENT", Int((element == .f16 ? ElementType.f16 : .f32).rawValue))
+    let assembly = needs == .vnni || needs == .avx2 ? needs : nil
     func row(
       _ kind: OperationKind, _ entry: String, _ arguments: [Argument], x: Extent, y: Extent
     ) -> KernelRow {
       KernelRow(
-        kind: kind, variant: needs == .vnni ? "vnni row" : "row",
+        kind: kind, variant: (assembly.map { "\($0) " } ?? "") + "row",
         program: "attention/sum_columns", entry: entry, needs: needs,
         shared: ["common/attention"],
         defines: [
-          type, Define("HEAD_WIDTH", .headWidth), Define("HEADS", .headsShared),
-          Define("VNNI", vnni), Define("UNROLLED", unrolled),
+          element.define, Define("HEAD_WIDTH", .headWidth), Define("HEADS", .headsShared),
+          Define("VNNI", needs == .vnni ? 1 : 0), Define("AVX2", needs == .avx2 ? 1 : 0),
+          Define("UNROLLED", needs == nil ? 0 : 1),
         ], arguments: arguments, x: x, y: y)
     }
     return [

@@ -68,7 +68,7 @@ extension Attention {
   ) -> Float {
     let kvHead = head / (headCount / kvHeadCount)
     return (0..<headWidth).reduce(into: Float(0)) { sum, d in
-      let key = layout.load(pool, layout.keyOffset(slot: slot, head: kvHead, d, pages: pages))
+      let key = layout.key(pool, slot: slot, head: kvHead, d, pages: pages)
       sum = PortableMath.fma(key, queries[head * headWidth + d] * scale, sum)
     }
   }
