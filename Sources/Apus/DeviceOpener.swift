@@ -37,10 +37,9 @@ struct DeviceOpener {
   /// Opens as few devices as the model needs: the first in order that works, and later ones only
   /// for operations that it declines. What does not fit is refused before anything is allocated.
   func open(
-    _ graph: Graph, _ shape: RunShape, weights: any WeightSource
+    _ graph: Graph, _ shape: RunShape, weights: any WeightSource, budget: MemoryBudget
   ) throws(ApusError) -> Opened {
     let keys = try operations(of: graph, shape.planner)
-    let budget = MemoryBudget(options)
     let test = SelfTest(verdicts: programs)
     var devices: [any Device] = []
     var problems: [String] = []

@@ -37,7 +37,7 @@ public struct GenerationSummary: Sendable {
   public var timeToFirstToken: Duration
   /// From the first token to the last.
   public var decodeTime: Duration
-  /// Tokens that were proposed from the text and computed along, where
+  /// Tokens that were proposed, from the text or by a draft model, and computed along, where
   /// ``GenerationOptions/speculation`` asks for it.
   public var proposedTokens = 0
   /// Those of them that the model picked.

@@ -46,9 +46,10 @@ public struct GenerationOptions: Sendable {
   public var logitBias: [Int32: Float] = [:]
   /// The same seed gives the same text on the same device.
   public var seed: UInt64 = 0
-  /// Tokens at most that are proposed at once by what followed the last tokens where they occurred before, and
-  /// computed along with the one that was picked (prompt lookup); 0 is off. Those that are picked then take no
-  /// step of their own, which is faster where a reply repeats its prompt.
+  /// Tokens at most that are proposed at once and computed along with the one that was picked; 0 is off. They are
+  /// what a draft model would pick (``LoadOptions/draft``), and without one what followed the last tokens where they
+  /// occurred before (prompt lookup). Those that are picked then take no step of their own, which is faster where the
+  /// draft is much smaller and mostly right, and where a reply repeats its prompt.
   ///
   /// Each token is picked as it is without, by the same random numbers, so a reply is distributed as it is without;
   /// with ``Activations/int8`` it is the same reply. The model has to be loaded with

@@ -73,10 +73,11 @@ public final class LanguageModel: Sendable {
   ) async throws(ApusError) -> LanguageModel {
     let file = try GGUFFile.open(path)
     let (model, shape) = try RunShape.read(file, options)
+    let draft = try DraftModel.read(options, for: file, context: shape.context)
     // Weights are brought while the vocabulary is read.
     async let start = StartedEngine.result(
       model, shape, options,
-      weights: options.mode == .copy ? file.reader(of: model.graph.weights) : file)
+      weights: options.mode == .copy ? file.reader(of: model.graph.weights) : file, draft: draft)
     let text = Result { () throws(ApusError) in
       let text = try ModelText(file)
       try text.check(against: model)
@@ -95,7 +96,10 @@ public final class LanguageModel: Sendable {
 
   /// What the model has allocated, as the allocators counted it.
   public func memory() async -> MemoryUsage {
-    MemoryUsage(await engine.perform { $0.memory }, plan)
+    await engine.perform { loop in
+      let own = MemoryUsage(loop.memory, loop.plan)
+      return loop.draft.map { own + MemoryUsage($0.memory, $0.plan) } ?? own
+    }
   }
 
   /// Frees the device and waits until that is done. The model must not be used afterwards.

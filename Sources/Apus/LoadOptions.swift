@@ -117,6 +117,10 @@ public struct LoadOptions: Sendable {
   /// ``GenerationOptions/speculation`` one more than are proposed.
   public var outputRows = 1
 
+  /// The file of a smaller model with the same tokens that guesses what this one will pick, or nil where guesses are
+  /// from the text: what ``GenerationOptions/speculation`` proposes.
+  public var draft: String?
+
   /// Tokens of a prompt that are computed at once, at most: more need more scratch memory, and a
   /// cancel waits longer. It changes no result.
   public var batch = 256

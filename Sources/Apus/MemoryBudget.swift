@@ -8,6 +8,8 @@ struct MemoryBudget {
   var limit: Int?
   /// What the host has left.
   var host: Int?
+  /// What a model that is loaded before this one takes of it, on all devices and in buffers of each by its name.
+  private var taken: (peak: Int, buffers: [String: Int]) = (0, [:])
 
   init(_ options: LoadOptions) {
     limit = options.memoryLimit?.value
@@ -21,19 +23,32 @@ struct MemoryBudget {
   func shortage(of plan: ExecutionPlan, on devices: [DeviceTraits]) -> String? {
     let needs = devices.indices.map { plan.need(on: $0) }
     if let limit {
-      guard plan.peak > limit else { return nil }
-      return "\(list(needs, devices)), the whole run \(ByteCount(plan.peak)), and --mem-limit is "
+      let peak = plan.peak + taken.peak
+      guard peak > limit else { return nil }
+      return "\(list(needs, devices)), the whole run \(ByteCount(peak)), and --mem-limit is "
         + "\(ByteCount(limit))"
     }
     var onHost = 0
     for (need, traits) in zip(needs, devices) {
       onHost += need.staging + (traits.ownMemory == nil ? need.buffers : 0)
-      if let own = traits.ownMemory, need.buffers > own {
+      if let own = traits.ownMemory, need.buffers + (taken.buffers[traits.name] ?? 0) > own {
         return "\(list([need], [traits])), and its memory is \(ByteCount(own))"
       }
     }
     guard let host, onHost > host else { return nil }
     return "\(list(needs, devices)), and this machine has \(ByteCount(host)) left"
+  }
+
+  /// What is left beside a plan that is carried out.
+  func beside(_ plan: ExecutionPlan, on devices: [DeviceTraits]) -> MemoryBudget {
+    var rest = self
+    rest.taken.peak += plan.peak
+    for (index, traits) in devices.enumerated() {
+      let buffers = plan.need(on: index).buffers
+      rest.taken.buffers[traits.name, default: 0] += buffers
+      if traits.ownMemory == nil, let host { rest.host = max(0, (rest.host ?? host) - buffers) }
+    }
+    return rest
   }
 
   /// What to expect of a plan that fits, or nil: weights that are mapped and do not stay in memory.

@@ -53,11 +53,14 @@ public struct MemoryPlan: Sendable {
   public let parameterCount: Int
   /// Bytes of all weights in the file.
   public let weightBytes: Int
+  /// The draft model's name (``LoadOptions/draft``), or nil where there is none. What it takes is in all figures of
+  /// ``choices``.
+  public let draft: String?
   /// Tokens of context.
   public let contextLength: Int
   /// Tokens that are computed at once, at most.
   public let batch: Int
-  /// Bytes of keys and values for one token.
+  /// Bytes of keys and values for one token, the draft model's among them.
   public let cacheBytesPerToken: Int
   /// Bytes that the host has left, or nil where the system does not say.
   public let hostMemory: Int?
@@ -78,7 +81,9 @@ public struct MemoryPlan: Sendable {
   /// - Throws: ``ApusError`` where the file is no model that Apus runs, no device takes it, or options
   ///   contradict it.
   public init(path: String, options: LoadOptions = LoadOptions()) throws(ApusError) {
-    let (model, shape) = try RunShape.read(GGUFFile.open(path), options)
+    let file = try GGUFFile.open(path)
+    let (model, shape) = try RunShape.read(file, options)
+    let draft = try DraftModel.read(options, for: file, context: shape.context)
     let budget = MemoryBudget(options)
     var problems: [String] = []
     let opener = DeviceOpener(options: options)
@@ -104,20 +109,35 @@ public struct MemoryPlan: Sendable {
       if !options.allowsFallback { helpers = [] }
       do throws(PlanningError) {
         let plan = try Self.plan(model.graph, shape.planner, &devices, helpers)
+        var plans = [plan]
+        if let draft {
+          plans.append(try Self.plan(draft.model.graph, draft.shape.planner, &devices, helpers))
+        }
         let traits = devices.map(\.traits)
-        let shortage = budget.shortage(of: plan, on: traits).map {
+        var shortage = budget.shortage(of: plan, on: traits).map {
           "\($0); \(budget.remedy(model.graph, shape, on: devices))"
+        }
+        if let draft, shortage == nil {
+          let rest = budget.beside(plan, on: traits)
+          shortage = rest.shortage(of: plans[1], on: traits).map {
+            "the draft model: \($0); \(rest.remedy(draft.model.graph, draft.shape, on: devices))"
+          }
         }
         choices.append(
           Choice(
-            devices: traits.indices.map { DeviceNeed(plan.need(on: $0), traits[$0]) },
-            readBack: plan.readBack, peak: plan.peak, shortage: shortage,
+            devices: traits.indices.map { index in
+              let need = plans.reduce(MemoryNeed()) { $0 + $1.need(on: index) }
+              return DeviceNeed(need, traits[index])
+            },
+            readBack: plans.map(\.readBack).max() ?? 0, peak: ExecutionPlan.peak(of: plans),
+            shortage: shortage,
             remark: shortage == nil ? budget.remark(on: plan, on: traits) : nil, opening: opening))
-        cacheBytes = plan.cacheBytesPerToken
+        cacheBytes = plans.reduce(0) { $0 + $1.cacheBytesPerToken }
       } catch { problems.append("\(error)") }
     }
     if choices.isEmpty { throw ApusError(.device, problems.joined(separator: "; ")) }
     name = model.name
+    self.draft = draft?.model.name
     parameterCount = model.parameterCount
     weightBytes = model.weightBytes
     contextLength = shape.context
@@ -175,6 +195,16 @@ public struct MemoryUsage: Sendable, Hashable {
     mapped = plan.maps.reduce(0) { $0 + $1.weight.bytes }
     staging = use.devices.map(\.staging).max() ?? 0
     readBack = use.readBack
+  }
+
+  /// What two models take that are loaded one after the other.
+  static func + (a: MemoryUsage, b: MemoryUsage) -> MemoryUsage {
+    var sum = a
+    sum.buffers += b.buffers
+    sum.mapped += b.mapped
+    sum.staging = max(a.staging, b.staging)
+    sum.readBack = max(a.readBack, b.readBack)
+    return sum
   }
 
   /// What was allocated at most, which ``MemoryPlan/Choice/allocated`` foretells.

@@ -29,23 +29,33 @@ struct StartedEngine: Sendable {
   ///   - shape: The sizes of its run.
   ///   - options: Device, threads and limits.
   ///   - weights: Where weights come from.
+  ///   - draft: What guesses for it, or nil.
   /// - Returns: The engine, with the model's memory made and its weights in place.
   /// - Throws: ``ApusError`` where no device takes the model.
   static func start(
-    _ model: Model, _ shape: RunShape, _ options: LoadOptions, weights: any WeightSource
+    _ model: Model, _ shape: RunShape, _ options: LoadOptions, weights: any WeightSource,
+    draft: DraftModel? = nil
   ) async throws(ApusError) -> StartedEngine {
     // Handed over, and not kept by the closure: whoever needs no mapping lets it go.
     let handover = Mutex<(any WeightSource)?>(weights)
+    let draftHandover = Mutex<DraftModel?>(draft)
     let report = Mutex<Report?>(nil)
     let engine = try await Engine { () throws(ApusError) in
       guard let weights = handover.withLock({ $0.take() }) else {
         preconditionFailure("an engine is made once")
       }
-      let opened = try DeviceOpener(options: options).open(model.graph, shape, weights: weights)
-      report.withLock {
-        $0 = Report(plan: opened.loop.plan, devices: opened.loop.traits, notices: opened.notices)
+      let budget = MemoryBudget(options)
+      let opened = try DeviceOpener(options: options).open(
+        model.graph, shape, weights: weights, budget: budget)
+      let loop = opened.loop
+      var notices = opened.notices
+      if let draft = draftHandover.withLock({ $0.take() }) {
+        notices += try draft.load(into: loop, budget.beside(loop.plan, on: loop.traits))
       }
-      return opened.loop
+      report.withLock {
+        $0 = Report(plan: loop.plan, devices: loop.traits, notices: notices)
+      }
+      return loop
     }
     guard let report = report.withLock({ $0 }) else {
       preconditionFailure("an engine that started has a plan")
@@ -56,10 +66,11 @@ struct StartedEngine: Sendable {
 
   /// The same as a value, for who does other things meanwhile.
   static func result(
-    _ model: Model, _ shape: RunShape, _ options: LoadOptions, weights: any WeightSource
+    _ model: Model, _ shape: RunShape, _ options: LoadOptions, weights: any WeightSource,
+    draft: DraftModel?
   ) async -> Result<StartedEngine, ApusError> {
     do throws(ApusError) {
-      return .success(try await start(model, shape, options, weights: weights))
+      return .success(try await start(model, shape, options, weights: weights, draft: draft))
     } catch { return .failure(error) }
   }
 }

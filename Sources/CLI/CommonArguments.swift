@@ -98,7 +98,7 @@ struct ReplyArguments: ParsableArguments {
     var options = sampling.options
     options.limit = limit == -1 ? .max : limit ?? standard
     options.stops = stop
-    options.speculation = speculation.speculate
+    options.speculation = speculation.tokens
     return options
   }
 }

@@ -74,6 +74,7 @@ struct PlanCommand: AsyncParsableCommand {
   private func write(_ plan: MemoryPlan) {
     Terminal.write(
       "\(plan.name.inOneLine): \(plan.parameterCount) parameters, \(ByteCount(plan.weightBytes)) in the file\n"
+        + (plan.draft.map { "with \($0.inOneLine) for a draft, counted in what follows\n" } ?? "")
         + "-c \(plan.contextLength) -b \(plan.batch), "
         + "\(ByteCount(plan.cacheBytesPerToken)) of cache for each token, --load \(load.load)\n\n")
     let rows = plan.choices.flatMap { choice in
@@ -170,6 +171,7 @@ private struct PlanReport: Encodable {
   }
 
   var model: String
+  var draft: String?
   var parameters: Int
   var weight_bytes: Int
   var context: Int
@@ -183,6 +185,7 @@ private struct PlanReport: Encodable {
 
   init(_ plan: MemoryPlan, _ checks: [CheckReport]) {
     model = plan.name
+    draft = plan.draft
     parameters = plan.parameterCount
     weight_bytes = plan.weightBytes
     context = plan.contextLength

@@ -13,12 +13,25 @@ package struct MemoryNeed: Sendable, Hashable {
   /// On the host while weights are loaded: one part in the file's layout, and in the device's own.
   package var staging = 0
 
+  package init() {}
+
   /// What is allocated, and stays until the model is closed.
   package var buffers: Int { weights + cache + scratch }
 
   /// The most at any time while the model is loaded.
   package var loadPeak: Int {
     MemoryFormulas.loadPeak(resident: buffers + mapped, inFlight: staging)
+  }
+
+  /// What two plans take beside one another; they are loaded one after the other.
+  package static func + (a: MemoryNeed, b: MemoryNeed) -> MemoryNeed {
+    var sum = a
+    sum.weights += b.weights
+    sum.mapped += b.mapped
+    sum.cache += b.cache
+    sum.scratch += b.scratch
+    sum.staging = max(a.staging, b.staging)
+    return sum
   }
 }
 
@@ -40,12 +53,20 @@ extension ExecutionPlan {
 
   /// The most at any time on all devices and the host together. Weights are loaded one after the
   /// other, so only the largest part of one is under way.
-  package var peak: Int {
-    let used = Set(buffers.map(\.device) + maps.map(\.device))
-    let needs = used.map { need(on: $0) }
-    let resident = needs.reduce(0) { $0 + $1.buffers + $1.mapped }
-    return MemoryFormulas.loadPeak(
-      resident: resident, inFlight: max(readBack, needs.map(\.staging).max() ?? 0))
+  package var peak: Int { Self.peak(of: [self]) }
+
+  /// The same of several plans, which are loaded one after the other.
+  package static func peak(of plans: [ExecutionPlan]) -> Int {
+    var (resident, inFlight) = (0, 0)
+    for plan in plans {
+      let used = Set(plan.buffers.map(\.device) + plan.maps.map(\.device))
+      inFlight = max(inFlight, plan.readBack)
+      for need in used.map({ plan.need(on: $0) }) {
+        resident += need.buffers + need.mapped
+        inFlight = max(inFlight, need.staging)
+      }
+    }
+    return MemoryFormulas.loadPeak(resident: resident, inFlight: inFlight)
   }
 
   /// The largest value that a step copies to the host: logits, or what moves between devices.

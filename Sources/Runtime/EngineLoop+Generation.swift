@@ -2,6 +2,7 @@ import ModelGraph
 import Planning
 package import Sampling
 import Scheduling
+import Tensors
 
 /// What to generate.
 package struct GenerationRequest: Sendable {
@@ -13,8 +14,8 @@ package struct GenerationRequest: Sendable {
   package var endTokens: Set<Int32>
   /// Whether keys and values are taken from requests that began with the same tokens, and left for others.
   package var keepsCache: Bool
-  /// Tokens at most that are guessed from the text and computed along with a picked one; those that are picked
-  /// then need no step of their own. What is picked does not depend on it.
+  /// Tokens at most that are guessed, from the text or by the loop's draft model, and computed along with a picked
+  /// one; those that are picked then need no step of their own. What is picked does not depend on it.
   package var speculation: Int
 
   package init(
@@ -74,7 +75,7 @@ extension EngineLoop {
     _ request: GenerationRequest, isCancelled: () -> Bool, emit: (Int32) -> Bool
   ) throws(EngineError) -> GenerationReport {
     try check(request.prompt)
-    var speculator = try speculator(of: request)
+    var guesser = try guesser(of: request)
     let clock = ContinuousClock()
     let start = clock.now
     executor.recorder?.begin(promptTokens: request.prompt.count)
@@ -82,7 +83,10 @@ extension EngineLoop {
     var sampler = Sampler(request.sampling)
     var sequence = begin(request.prompt, shares: request.keepsCache)
     var isSound = false
-    defer { end(&sequence, shares: request.keepsCache, isSound: isSound) }
+    defer {
+      guesser?.draft?.end(sequence.tokens, isSound: isSound)
+      end(&sequence, shares: request.keepsCache, isSound: isSound)
+    }
     var report = GenerationReport(
       finish: .limit, promptTokens: request.prompt.count, reusedTokens: sequence.computed,
       generatedTokens: 0, timeToFirstToken: .zero, decodeTime: .zero)
@@ -108,13 +112,15 @@ extension EngineLoop {
     while report.generatedTokens < request.limit {
       let count = sequence.tokens.count
       let isDecode = report.generatedTokens > 0
-      if isDecode, speculator != nil {
+      let began = clock.now
+      if isDecode, guesser != nil {
         // The step's last token is picked, not proposed; and all that is proposed has to fit.
         let room = min(request.limit - report.generatedTokens - 1, contextLength - count)
-        sequence.propose(speculator?.propose(room: room, endTokens: request.endTokens) ?? [])
+        let guesses = try propose(
+          &guesser, behind: sequence.tokens, sampler, room: room, request, isCancelled)
+        sequence.propose(guesses)
       }
       let proposed = sequence.tokens.count - count
-      let began = clock.now
       let picked = try pick(
         &sequence, behind: count, &sampler, publishes: request.keepsCache, isCancelled: isCancelled)
       let took = clock.now - began
@@ -123,12 +129,12 @@ extension EngineLoop {
       if isOver { report.finish = .cancelled }
       for token in picked where !isOver {
         if goesOn(behind: token, count + accepted) { accepted += 1 } else { isOver = true }
-        speculator?.append(token)
+        guesser?.append(token)
       }
       if isDecode, !picked.isEmpty {
         report.proposedTokens += proposed
         report.acceptedTokens += picked.count - 1
-        speculator?.learn(accepted: picked.count - 1, of: proposed, took: took)
+        guesser?.learn(accepted: picked.count - 1, of: proposed, took: took)
       }
       // The last one has not been computed, whatever was proposed in its place.
       sequence.truncate(to: count + min(accepted, max(0, picked.count - 1)), pool: &pool)
@@ -141,16 +147,35 @@ extension EngineLoop {
   }
 
   /// What guesses the tokens of a request, or nil where none are to be.
-  private func speculator(of request: GenerationRequest) throws(EngineError) -> Speculator? {
+  private func guesser(of request: GenerationRequest) throws(EngineError) -> Guesser? {
     guard request.speculation > 0 else { return nil }
     if plan.chosen != nil { throw .proposalsUnderPolicy }
     let outputs = min(plan.bounds.outputs, plan.bounds.rows)
     guard request.speculation < outputs else {
       throw .tooManyProposals(request.speculation, outputs: outputs)
     }
-    var speculator = Speculator(most: request.speculation)
-    for token in request.prompt { speculator.append(token) }
-    return speculator
+    if let draft {
+      if let complaint = draft.executor.complaint { throw .weights(WeightError(complaint)) }
+      return Guesser(
+        draft: Draft(
+          draft, prompt: request.prompt, most: request.speculation, shares: request.keepsCache))
+    }
+    var lookup = Speculator(most: request.speculation)
+    for token in request.prompt { lookup.append(token) }
+    return Guesser(lookup: lookup)
+  }
+
+  /// Tokens that may come next, where something guesses them.
+  private func propose(
+    _ guesser: inout Guesser?, behind tokens: [Int32], _ sampler: Sampler, room: Int,
+    _ request: GenerationRequest, _ isCancelled: () -> Bool
+  ) throws(EngineError) -> [Int32] {
+    let guessed = guesser?.lookup?.propose(room: room, endTokens: request.endTokens)
+    let drafted = try guesser?.draft?.propose(
+      behind: tokens, sampler, room: room, vocabulary: vocabularySize,
+      endTokens: request.endTokens, isCancelled: isCancelled)
+    executor.recorder?.mark(.guess)
+    return guessed ?? drafted ?? []
   }
 
   /// Runs what is pending and picks a token behind the first `count`, then behind each further one as long as

@@ -56,6 +56,9 @@ package final class EngineLoop {
   let executor: Executor
   private let scheduler: Scheduler
   var pool: PagePool
+  /// A smaller model of the same vocabulary that guesses what this one will pick, where tokens are to be proposed.
+  /// Only the loop's thread uses it.
+  package var draft: EngineLoop?
   /// Tokens of the latest request that it left in the cache.
   package internal(set) var latest: [Int32] = []
   private let policy: CachePolicy
@@ -148,7 +151,10 @@ package final class EngineLoop {
   }
 
   /// Frees what requests have left in the cache.
-  package func forget() { pool.forgetResting() }
+  package func forget() {
+    pool.forgetResting()
+    draft?.forget()
+  }
 
   /// A sequence of these tokens; if it may share, with what the cache holds of them.
   func begin(_ tokens: [Int32], shares: Bool) -> Sequence {

@@ -19,6 +19,8 @@ package struct StepRecord: Sendable {
     case record
     /// Picking a token.
     case sample
+    /// Guessing what the next step computes along, where tokens are proposed.
+    case guess
   }
 
   /// The request that it belongs to.
