@@ -127,7 +127,7 @@ let package = Package(
     tests(
       "ArchitectureTests", "Runtime", "ReferenceBackend", "CPUBackend", "OpenCLBackend", "COpenCL",
       "Models", "Planning", "Devices", "DiskCache", "GGUF", "ModelGraph", "Residency", "Sampling",
-      "Tensors", "TestSupport"),
+      "Scheduling", "Tensors", "TestSupport"),
     tests("KernelsTests", "Kernels", "OpenCLBackend", "COpenCL"),
     tests(
       "BackendTests", "OpSuite", "ReferenceBackend", "CPUBackend", "OpenCLBackend", "COpenCL",
