@@ -9,8 +9,18 @@ import Runtime
 import Scheduling
 import Tokenization
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
 /// What a model is asked for when policies of its cache are compared.
 public enum EvaluationTask: String, Sendable, CaseIterable {
+  /// To go on with a text for long: windows of it, half of which are fed.
+  case perplexity
   /// To go on with a text: what matters is mostly near.
   case continuation
   /// To copy a part of a text from anywhere in it.
@@ -54,7 +64,8 @@ public struct EvaluationSetting: Sendable, Hashable, CustomStringConvertible {
 
 /// The sizes of an evaluation.
 public struct EvaluationShape: Sendable {
-  /// Tokens of a prompt, which is computed with all that they see.
+  /// Tokens of a prompt, which is computed with all that they see; of a perplexity those of a window, the first half
+  /// of which is the prompt.
   public var context = 4096
   /// Tokens that are fed behind it, of a continuation and of a copy.
   public var score = 64
@@ -143,10 +154,13 @@ public struct PolicyEvaluation: Sendable {
     let tokenizer = try ModelText(file).tokenizer
     do throws(SampleError) {
       let maker = try SampleMaker(
-        text: tokenizer.encode(text), bos: tokenizer.addsBOS ? tokenizer.bos : nil,
+        // Windows of a perplexity begin with what the text does.
+        text: tokenizer.encode(text, addBOS: task == .perplexity && tokenizer.addsBOS),
+        bos: tokenizer.addsBOS ? tokenizer.bos : nil,
         context: shape.context, windows: shape.windows, seed: shape.seed)
       samples =
         switch task {
+        case .perplexity: try maker.perplexity()
         case .continuation: try maker.continuation(score: shape.score)
         case .copy:
           try maker.copy(
@@ -224,6 +238,9 @@ public struct PolicyEvaluation: Sendable {
 }
 
 extension EvaluationResult {
+  /// exp(``natsPerToken``).
+  public var perplexity: Double { exp(natsPerToken) }
+
   /// The standard error beside ``KVPolicy/full`` where there is that, else the mean's own.
   public var pairedError: Double {
     setting.policy == .full ? standardError : differenceError ?? standardError

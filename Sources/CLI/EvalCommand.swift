@@ -6,14 +6,14 @@ struct EvalCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "eval", abstract: "Compare policies of the cache, or two runs.",
     usage: """
-      apus eval continuation|copy|passkey|recall [<model>] -f <file> [<options>]
+      apus eval perplexity|continuation|copy|passkey|recall [<model>] -f <file> [<options>]
       apus eval kl [<model>] -f <file> [<options>]
       """,
     discussion: "'apus eval policies --help' explains the tasks that compare policies.",
     subcommands: [PolicyCommand.self, KLCommand.self], defaultSubcommand: PolicyCommand.self)
 }
 
-/// `apus eval continuation|copy|passkey|recall`: what policies of the cache cost and gain.
+/// `apus eval perplexity|continuation|copy|passkey|recall`: what policies of the cache cost and gain.
 struct PolicyCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "policies", abstract: "Compare policies of the cache: quality and speed.",
@@ -22,6 +22,7 @@ struct PolicyCommand: AsyncParsableCommand {
       A prompt of c tokens is computed with all that it sees; the tokens behind it are fed one by one, so that \
       each reads what the policy gives it, and what they predict is scored. All policies get the same windows.
 
+      perplexity: windows of c tokens, of which the first half is the prompt, as 'apus perplexity' cuts and scores them.
       continuation: the text as it goes on.
       copy: a part of the prompt once more, from anywhere; the first tokens are a cue and not scored.
       passkey: a question for a number that is hidden in the prompt, window by window further behind.
@@ -35,7 +36,7 @@ struct PolicyCommand: AsyncParsableCommand {
         apus eval copy model.gguf -f wiki.txt -c 2048 --windows 8 --svg copy.svg
       """)
 
-  @Argument(help: "What is asked for: continuation, copy, passkey or recall.")
+  @Argument(help: "What is asked for: perplexity, continuation, copy, passkey or recall.")
   var task: EvaluationTask
 
   @OptionGroup var source: ModelArgument
@@ -51,7 +52,9 @@ struct PolicyCommand: AsyncParsableCommand {
   )
   var budgets: List<Int>?
 
-  @Option(name: [.customShort("c"), .customLong("context")], help: "Tokens of a prompt.")
+  @Option(
+    name: [.customShort("c"), .customLong("context")],
+    help: "Tokens of a prompt; of a perplexity, of a window.")
   var context = EvaluationShape().context
 
   @Option(help: "Tokens that are fed behind it, for continuation and copy (default: 64).")
@@ -87,7 +90,7 @@ struct PolicyCommand: AsyncParsableCommand {
       guard let value, !(least...1 << 24).contains(value) else { return }
       throw ValidationError("\(name) takes numbers from \(least) to \(1 << 24), not \(value)")
     }
-    try check(context, "-c", from: 2)
+    try check(context, "-c", from: task == .perplexity ? 4 : 2)
     try check(windows, "--windows", from: 2)
     try check(score, "--score", from: 1)
     try check(cue, "--cue", from: 1)
@@ -136,26 +139,32 @@ struct PolicyCommand: AsyncParsableCommand {
     Terminal.progress("")
     if let svg {
       let name = path.split(separator: "/").last.map(String.init) ?? path
-      let title = "\(task.rawValue) behind \(context) tokens, \(windows) windows: \(name)"
+      let asked =
+        task == .perplexity
+        ? "perplexity, \(windows) windows of \(context) tokens"
+        : "\(task.rawValue) behind \(context) tokens, \(windows) windows"
+      let title = "\(asked): \(name)"
       let picture = PolicyEvaluation.plot(results, title: title)
       try Output.replace(svg, with: Array(picture.utf8), mode: 0o644)
     }
-    if output.json { return try printJSON(results.map(EvalRow.init)) }
-    Terminal.write(Self.report(results))
+    if output.json {
+      return try printJSON(results.map { EvalRow($0, isPerplexity: task == .perplexity) })
+    }
+    Terminal.write(Self.report(results, isPerplexity: task == .perplexity))
   }
 
-  private static func report(_ results: [EvaluationResult]) -> String {
+  private static func report(_ results: [EvaluationResult], isPerplexity: Bool) -> String {
     let (isPaired, asks) = (
       results.contains { $0.difference != nil }, results.contains { $0.accuracy != nil }
     )
     let header =
-      ["policy", "budget", "nats per token"] + (isPaired ? ["beside full"] : [])
+      ["policy", "budget"] + (isPerplexity ? ["perplexity"] : []) + ["nats per token"]
+      + (isPaired ? ["beside full"] : [])
       + (asks ? ["exact"] : []) + ["tokens", "tokens/s"]
     let rows = results.map { result in
-      var row = [
-        result.setting.policy.rawValue, result.setting.budget.map { "\($0)" } ?? "all",
-        "\(decimals(result.natsPerToken, 4)) ± \(decimals(result.standardError, 4))",
-      ]
+      var row = [result.setting.policy.rawValue, result.setting.budget.map { "\($0)" } ?? "all"]
+      if isPerplexity { row.append(decimals(result.perplexity, 4)) }
+      row.append("\(decimals(result.natsPerToken, 4)) ± \(decimals(result.standardError, 4))")
       if isPaired { row.append(beside(result)) }
       if asks { row.append("\(decimals((result.accuracy ?? 0) * 100, 0)) %") }
       return row + ["\(result.tokens)", decimals(result.tokensPerSecond, 1)]
@@ -176,13 +185,15 @@ struct PolicyCommand: AsyncParsableCommand {
 struct EvalRow: Encodable {
   var policy: String
   var budget: Int?
+  var perplexity: Double?
   var nats_per_token: Double
   var standard_error: Double
   var tokens: Int
   var tokens_per_second: Double
   var accuracy: Double?
 
-  init(_ result: EvaluationResult) {
+  init(_ result: EvaluationResult, isPerplexity: Bool) {
+    perplexity = isPerplexity ? result.perplexity : nil
     policy = result.setting.policy.rawValue
     budget = result.setting.budget
     nats_per_token = result.natsPerToken
@@ -193,7 +204,8 @@ struct EvalRow: Encodable {
   }
 
   private enum Key: String, CodingKey {
-    case policy, budget, nats_per_token, standard_error, tokens, tokens_per_second, accuracy
+    case policy, budget, perplexity, nats_per_token, standard_error, tokens, tokens_per_second,
+      accuracy
   }
 
   /// The budget of a policy that has none is null: every row has the same names.
@@ -201,6 +213,7 @@ struct EvalRow: Encodable {
     var row = encoder.container(keyedBy: Key.self)
     try row.encode(policy, forKey: .policy)
     try row.encode(budget, forKey: .budget)
+    try row.encodeIfPresent(perplexity, forKey: .perplexity)
     try row.encode(nats_per_token, forKey: .nats_per_token)
     try row.encode(standard_error, forKey: .standard_error)
     try row.encode(tokens, forKey: .tokens)

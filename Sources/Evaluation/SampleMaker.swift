@@ -50,6 +50,20 @@ package struct SampleMaker: Sendable {
     }
   }
 
+  /// The text in windows of `context` tokens that follow one another; of each the second half is fed, as
+  /// `apus perplexity` does.
+  package func perplexity() throws(SampleError) -> [Sample] {
+    guard context >= 4 else { throw .contextTooShort(context, least: 4) }
+    guard text.count >= windows * context else {
+      throw .textTooShort(tokens: text.count, needed: windows * context, windows: windows)
+    }
+    let half = context / 2
+    return (0..<windows).map { window in
+      Sample(
+        tokens: stretch(window * context, context), prompt: half, scored: half + 1..<context)
+    }
+  }
+
   /// A text and behind it a part of it once more: `copied` tokens from anywhere. The first `cue` of them
   /// tell from where; the others are scored. With `cueInPrompt` the cue is a part of the prompt, but for its last
   /// token: then who decides behind the prompt what to keep has seen what will be asked for.

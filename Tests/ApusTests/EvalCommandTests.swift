@@ -18,6 +18,7 @@ import Testing
     var tokens: Int
     var tokens_per_second: Double
     var accuracy: Double?
+    var perplexity: Double?
   }
 
   private let model: TemporaryFile
@@ -64,6 +65,30 @@ import Testing
       #expect((row.standard_error == 0) == (row.budget == 64), "\(row)")
     }
     #expect(Set(rows.map(\.nats_per_token)).count >= 3)
+  }
+
+  /// The same windows and the same scores as `apus perplexity`, policy by policy.
+  @Test func perplexityIsThatOfTheOtherCommand() throws {
+    let common = [model.path, "-f", text.path, "-c", "60", "--windows", "3", "--device", "cpu"]
+    let answer = try CommandTests().run(
+      ["eval", "perplexity"] + common
+        + ["--policies", "full,sinks", "--budgets", "48,64", "--json"])
+    let rows = try rows(answer)
+    #expect(rows.map(\.budget) == [nil, 48, 64])
+    for row in rows {
+      let policy = row.budget.map { ["--kv-policy", row.policy, "--kv-budget", "\($0)"] } ?? []
+      let other = try CommandTests().run(["perplexity"] + common + policy + ["--json"])
+      let nats = try #require(other.output.firstMatch(of: /"nats_per_token":([0-9.]+)/)).1
+      #expect(abs((Double(nats) ?? 0) - row.nats_per_token) < 1e-9, "\(row): \(nats)")
+      let wanted = try #require(other.output.firstMatch(of: /"perplexity":([0-9.]+)/)).1
+      #expect(abs((Double(wanted) ?? 0) - (row.perplexity ?? 0)) < 1e-6, "\(row): \(wanted)")
+      #expect(row.tokens == 3 * 29 && row.standard_error >= 0)
+    }
+    #expect(rows[1].nats_per_token != rows[0].nats_per_token && rows[1].standard_error > 0)
+    #expect(rows[2].nats_per_token == rows[0].nats_per_token && rows[2].standard_error == 0)
+    let table = try CommandTests().run(
+      ["eval", "perplexity"] + common + ["--policies", "full,sinks", "--budgets", "48"])
+    #expect(table.output.contains("perplexity") && table.output.contains("beside full"))
   }
 
   /// What programs read, to the letter.
@@ -150,6 +175,9 @@ import Testing
         ["continuation", model.path, "-f", short.path, "-c", "40", "--score", "8"], 1,
         "the text has 5 tokens"
       ),
+      (["perplexity", model.path, "-f", text.path, "-c", "3"], 64, "-c takes numbers from 4"),
+      (["perplexity", model.path, "-f", short.path, "-c", "40"], 1, "the text has 5 tokens"),
+      (["perplexity", model.path, "-f", text.path, "--score", "9"], 64, "--score goes with"),
       (["recall", model.path, "-f", text.path, "-c", "20"], 1, "-c 20 is too short"),
       (["copy", model.path, "-f", "/nonexistent", "-c", "40"], 1, "cannot be read"),
     ]

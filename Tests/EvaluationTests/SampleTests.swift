@@ -40,6 +40,17 @@ import Testing
     }
   }
 
+  @Test func windowsOfAPerplexityFollowOneAnother() throws {
+    let samples = try maker(250).perplexity()
+    #expect(samples.flatMap(\.tokens) == text)
+    for sample in samples { #expect(sample.prompt == 125 && sample.scored == 126..<250) }
+    #expect(try maker(4, windows: 2).perplexity().map(\.scored) == [3..<4, 3..<4])
+    #expect(throws: SampleError.textTooShort(tokens: 1000, needed: 1004, windows: 4)) {
+      try maker(251).perplexity()
+    }
+    #expect(throws: SampleError.contextTooShort(3, least: 4)) { try maker(3).perplexity() }
+  }
+
   @Test func promptsBeginAsTheModelWants() throws {
     for sample in try maker(50, bos: 7777).continuation(score: 5) {
       #expect(sample.tokens[0] == 7777 && sample.tokens[1] > 0)
