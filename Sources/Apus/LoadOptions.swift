@@ -89,6 +89,16 @@ public enum KVPolicy: String, Sendable, CaseIterable {
   case random
 }
 
+/// Whether the pages are told that each generated token reads (``LanguageModel/explainCache(_:limit:replaying:until:)``).
+public enum CacheReport: Sendable, Hashable {
+  /// No.
+  case none
+  /// Those that the policy chooses.
+  case notes
+  /// Those of another run are read in place of what the policy chooses.
+  case replays
+}
+
 /// How keys and values are kept.
 public enum KVType: String, Sendable, CaseIterable {
   /// Half precision.
@@ -137,6 +147,8 @@ public struct LoadOptions: Sendable {
   /// Tokens of the cache that a new token reads at most, in whole pages of 16 and three of them at least;
   /// nil where the policy is ``KVPolicy/full``.
   public var kvBudget: Int?
+  /// Whether the pages are told that each generated token reads.
+  public var cacheReport: CacheReport = .none
   /// Whether keys and values of a prompt, and of the reply to it, stay for prompts that begin with the same tokens,
   /// until the cache needs their place: they are not computed again. Replies do not depend on it.
   public var sharesPrefixes = true

@@ -15,6 +15,7 @@ struct RunShape {
   private let rotates: Bool
   private let mode: LoadMode
   let policy: CachePolicy
+  private let report: CacheReport
 
   /// Context where the user says nothing; the whole of a long-context model would take much memory.
   private static let defaultContext = 4096
@@ -51,6 +52,13 @@ struct RunShape {
     rotates = options.kvRotated
     mode = options.mode
     policy = try CachePolicy(options)
+    report = options.cacheReport
+    guard report == .none || !policy.evicts else {
+      throw ApusError(
+        .request,
+        "\(policy.method.rawValue) drops pages behind the prompt, once for all tokens, so there is nothing to tell of each: "
+          + "explain cache takes full, sinks, quest and random")
+    }
   }
 
   private static func context(_ wanted: Int?, _ trained: Int) throws(ApusError) -> Int {
@@ -78,10 +86,12 @@ struct RunShape {
       pageCount: (context + KVLayout.pageTokens - 1) / KVLayout.pageTokens, element: element)
     planner.rotates = rotates
     planner.mapsWeights = mode == .mmap
+    planner.keepsChoices = report == .notes
     planner.reading = policy.pages.map {
       PageReading(
         // A row holds no more.
-        pages: min($0, planner.pageCount), chooser: policy.chooser,
+        pages: min($0, planner.pageCount),
+        chooser: report == .replays ? .lists : policy.chooser,
         firstLayer: policy.denseLayers)
     }
     return planner
@@ -91,14 +101,14 @@ struct RunShape {
   func with(context: Int? = nil, batch: Int? = nil) -> RunShape {
     var shape = RunShape(
       context: context ?? self.context, batch: batch ?? self.batch, outputs: outputs,
-      element: element, rotates: rotates, mode: mode, policy: policy)
+      element: element, rotates: rotates, mode: mode, policy: policy, report: report)
     shape.context = max(1, shape.context)
     return shape
   }
 
   private init(
     context: Int, batch: Int, outputs: Int, element: KVLayout.Element, rotates: Bool,
-    mode: LoadMode, policy: CachePolicy
+    mode: LoadMode, policy: CachePolicy, report: CacheReport
   ) {
     self.context = context
     self.batch = batch
@@ -107,6 +117,7 @@ struct RunShape {
     self.rotates = rotates
     self.mode = mode
     self.policy = policy
+    self.report = report
   }
 }
 

@@ -24,8 +24,8 @@ struct ApusCommand: AsyncParsableCommand {
     version: "0.1.0",
     subcommands: [
       RunCommand.self, ChatCommand.self, DevicesCommand.self, InspectCommand.self,
-      TokenizeCommand.self, PerplexityCommand.self, EvalCommand.self, PlanCommand.self,
-      BenchCommand.self, ProfileCommand.self, TuneCommand.self, CacheCommand.self,
+      TokenizeCommand.self, PerplexityCommand.self, EvalCommand.self, ExplainCommand.self,
+      PlanCommand.self, BenchCommand.self, ProfileCommand.self, TuneCommand.self, CacheCommand.self,
     ])
 
   /// What the package's own entry point does, but every word goes through ``Terminal``: names out of

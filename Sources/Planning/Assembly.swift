@@ -339,6 +339,11 @@ struct Assembly {
       }
     }
     last[Instance(value: lowered.logits, device: home[lowered.logits] ?? 0)] = items.count
+    for (node, placement) in zip(lowered.nodes, placements) where planner.keepsChoices {
+      for case .value(let value) in node.parts.flatMap(\.choices) {
+        last[Instance(value: value, device: placement.device)] = items.count
+      }
+    }
     return last
   }
 
@@ -376,5 +381,16 @@ struct Assembly {
       weights: node.expansion.isEmpty ? regions : [], output: bound(node.output),
       label: node.label, layer: node.layer,
       expansion: node.expansion.map { instruction($0, on: device, value) })
+  }
+}
+
+extension LoweredNode {
+  /// Of its inputs the lists of chosen pages, and the scores by which they are chosen.
+  fileprivate var choices: [Source] {
+    switch operation {
+    case .attend(let attention, _): attention.pages == nil ? [] : [inputs[5]]
+    case .choosePages: [inputs[0]]
+    default: []
+    }
   }
 }

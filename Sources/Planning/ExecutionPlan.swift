@@ -108,6 +108,7 @@ extension StepPlane {
     case .observed(let count): [4, count ?? 0]
     case .keptEnd(let place): [5, place]
     case .keptTables(let place, _, _): [6, place]
+    case .layerTables(let layer, let stride): [7, layer, stride]
     default: nil
     }
   }
@@ -162,6 +163,7 @@ package struct StepLayout: Sendable, Hashable {
     case .observed(let count): count ?? bounds.rows
     case .keptEnd: 1
     case .keptTables(_, let heads, let stride): heads * stride
+    case .layerTables(_, let stride): min(bounds.rows, PageReading.rowLimit) * stride
     default: bounds.rows
     }
   }
@@ -180,7 +182,7 @@ package struct StepLayout: Sendable, Hashable {
     let rows: Dimension =
       switch plane {
       case .tables: .fixed(tableCapacity)
-      case .chosenTables, .observed(.some), .keptTables: .fixed(capacity(plane))
+      case .chosenTables, .layerTables, .observed(.some), .keptTables: .fixed(capacity(plane))
       case .outputRows: .symbol(.outputs)
       default: .symbol(.rows)
       }

@@ -25,6 +25,8 @@ package enum StepPlane: Sendable, Hashable {
   /// ends, counted in them, and the lists of its kv heads.
   case keptEnd(place: Int)
   case keptTables(place: Int, heads: Int, stride: Int)
+  /// The lists of one layer, a row's kv heads side by side, where the step brings them for each.
+  case layerTables(layer: Int, stride: Int)
 }
 
 /// Where a lowered operation finds an operand.
@@ -184,10 +186,13 @@ struct LoweredGraph {
       return
     }
     var attention = attention
-    attention.pages = ChosenPages(count: chosen.pages, areApart: chosen.chooser == .scores)
+    attention.pages = ChosenPages(count: chosen.pages, areApart: chosen.chooser != .step)
     var stride = chosen.pages
     var tables = Source.step(.chosenTables(pages: chosen.pages))
-    if chosen.chooser == .scores {
+    if chosen.chooser == .lists {
+      stride *= attention.kvHeadCount
+      tables = .step(.layerTables(layer: layer, stride: stride))
+    } else if chosen.chooser == .scores {
       let whole = (pageCount + 15) / 16 * 16
       let scores = emit(
         .scorePages(attention, layout),

@@ -17,6 +17,9 @@ package struct Planner {
   package var mapsWeights = true
   /// Whether neighbouring operations become one where a device has a kernel for them.
   package var fuses = true
+  /// Whether lists of chosen pages, and the scores by which they were chosen, stay where they are until the step is
+  /// over, for whoever wants to read them.
+  package var keepsChoices = false
   /// Bytes of a weight that are brought to a device at once.
   package var partBytes = Self.defaultPartBytes
   /// Much more than a call costs, and little beside any model.

@@ -39,6 +39,8 @@ final class Executor {
   let devices: [any Device]
   /// Chooses pages where that takes no scores.
   private let policy: CachePolicy
+  /// Pages that the next step reads where the plan takes them from lists: for each layer those of each kv head.
+  var lists: [Int: [[Int]]] = [:]
   /// Notes what happens, while somebody wants to know.
   var recorder: Recorder?
   /// Keeps mapped weights readable; nil where there are none, so that the file can go.
@@ -131,7 +133,7 @@ final class Executor {
     precondition(
       sizes.rows <= bounds.rows && sizes.outputs <= bounds.outputs
         && step.tables.count <= plan.stepLayout.tableCapacity, "a step within the plan's bounds")
-    let bytes = plan.stepLayout.encode(step, policy)
+    let bytes = plan.stepLayout.encode(step, policy, lists)
     for (device, id) in plan.stepBuffers {
       try devices[device].write(array: bytes, to: Region(buffer: id))
     }
@@ -163,7 +165,7 @@ extension StepPlane {
   /// Whether it is read only where rows read chosen pages.
   fileprivate var isChosen: Bool {
     switch self {
-    case .chosenEnd, .chosenTable, .chosenTables, .keptEnd, .keptTables: true
+    case .chosenEnd, .chosenTable, .chosenTables, .layerTables, .keptEnd, .keptTables: true
     default: false
     }
   }
@@ -171,7 +173,9 @@ extension StepPlane {
 
 extension StepLayout {
   /// The step buffer's bytes.
-  func encode(_ step: StepPlan, _ policy: CachePolicy) -> [UInt8] {
+  func encode(
+    _ step: StepPlan, _ policy: CachePolicy, _ lists: [Int: [[Int]]] = [:]
+  ) -> [UInt8] {
     var buffer = [UInt8](repeating: 0, count: bytes)
     buffer.withUnsafeMutableBytes { target in
       for plane in planes where step.chooses || !plane.isChosen {
@@ -195,6 +199,8 @@ extension StepLayout {
           case .keptEnd(let place): step.keptEnd(place: place, pageTokens: KVLayout.pageTokens)
           case .keptTables(let place, let heads, let stride):
             step.keptTables(place: place, heads: heads, stride: stride)
+          case .layerTables(let layer, let stride):
+            step.layerTables(lists[layer] ?? [], stride: stride)
           }
         numbers.withUnsafeBytes {
           UnsafeMutableRawBufferPointer(rebasing: target[offset(plane)...]).copyMemory(from: $0)
@@ -218,7 +224,7 @@ extension Device {
   }
 
   /// Copies an array from the device.
-  fileprivate func array<T: BitwiseCopyable>(
+  func array<T: BitwiseCopyable>(
     of type: T.Type, count: Int, at region: Region
   ) throws(DeviceError) -> [T] {
     if count == 0 { return [] }

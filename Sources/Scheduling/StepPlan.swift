@@ -91,6 +91,16 @@ package struct StepPlan: Sendable, Hashable {
       return list + [Int32](repeating: list.last ?? 0, count: pages - list.count)
     }
   }
+
+  /// The lists of a layer in a step of one row: for each kv head pages of its sequence, in places of one length.
+  package func layerTables(_ lists: [[Int]], stride: Int) -> [Int32] {
+    precondition(rowCount == 1 && !lists.isEmpty, "lists are for one row, and for each kv head")
+    return lists.flatMap { list in
+      let pages = list.map { tables[Int(table[0]) + $0] }
+      let length = stride / lists.count
+      return pages + [Int32](repeating: pages.last ?? 0, count: length - pages.count)
+    }
+  }
 }
 
 /// A sequence that cannot go on.

@@ -1,0 +1,149 @@
+import Devices
+import DiskCache
+import Evaluation
+import Runtime
+import Tokenization
+
+/// What one kv head of a layer read of the cache for a generated token.
+public struct CacheDecision: Sendable, Hashable {
+  /// The layer.
+  public var layer: Int
+  /// The kv head.
+  public var head: Int
+  /// Pages of 16 tokens that were read, counted from the beginning of the text.
+  public var pages: [Int]
+  /// A score of each page but the last, where pages were chosen by scores.
+  public var scores: [Float]?
+
+  /// A decision.
+  public init(layer: Int, head: Int, pages: [Int], scores: [Float]? = nil) {
+    (self.layer, self.head, self.pages, self.scores) = (layer, head, pages, scores)
+  }
+}
+
+/// A generated token, and what was read for it.
+public struct CacheStep: Sendable, Hashable {
+  /// The token's place in the text.
+  public var position: Int
+  /// The token that was computed.
+  public var token: Int32
+  /// The first half of the SHA-256 of its logits, in hexadecimal digits: two that are alike are of the same bits.
+  public var logits: String
+  /// For each layer and kv head.
+  public var decisions: [CacheDecision]
+
+  /// A step.
+  public init(position: Int, token: Int32, logits: String, decisions: [CacheDecision]) {
+    (self.position, self.token) = (position, token)
+    (self.logits, self.decisions) = (logits, decisions)
+  }
+
+  fileprivate init(_ step: ExplainedStep) {
+    let bytes = step.logits.withUnsafeBytes { Array($0) }
+    position = step.position
+    token = step.token
+    logits = SHA256.digest(bytes).prefix(16).map { byte in
+      (byte < 16 ? "0" : "") + String(byte, radix: 16)
+    }.joined()
+    decisions = step.choices.flatMap { choice in
+      choice.pages.indices.map { head in
+        CacheDecision(
+          layer: choice.layer, head: head, pages: choice.pages[head],
+          scores: choice.scores?[head])
+      }
+    }
+  }
+
+  /// Which pages each layer read in each step, as SVG: dark where all its kv heads did.
+  public static func plot(_ steps: [CacheStep], title: String) -> String {
+    PagesPlot(
+      title: title,
+      steps: steps.map { step in
+        Dictionary(grouping: step.decisions, by: \.layer).mapValues { $0.map(\.pages) }
+      }
+    ).text
+  }
+}
+
+extension LanguageModel {
+  /// Generates the likeliest tokens and tells which pages of the cache each of them read. The model has to be loaded
+  /// with ``LoadOptions/cacheReport``.
+  ///
+  /// - Parameters:
+  ///   - prompt: What to continue; it is computed with all that it sees.
+  ///   - limit: Tokens at most.
+  ///   - noted: What another run told, whose pages are read where the model was loaded with
+  ///     ``CacheReport/replays``.
+  ///   - isCancelled: Asked before every step.
+  /// - Returns: A step for each token.
+  /// - Throws: ``ApusError`` where a device fails, or what is to be replayed is of another run.
+  public func explainCache(
+    _ prompt: Prompt, limit: Int, replaying noted: [CacheStep] = [],
+    until isCancelled: @escaping @Sendable () -> Bool = { false }
+  ) async throws(ApusError) -> [CacheStep] {
+    let tokens = try tokens(of: prompt)
+    let endTokens = text.tokenizer.endOfGeneration
+    let layers = await engine.perform { loop in loop.choosingLayers }
+    var lists: [Int: [Int: [[Int]]]] = [:]
+    for (index, step) in noted.enumerated() {
+      // The first position is not known before the prompt is; the others follow it.
+      guard step.position == tokens.count + index else {
+        throw ApusError(
+          .request,
+          "step \(index) of what is to be replayed is at position \(step.position), and of this prompt at "
+            + "\(tokens.count + index): give the prompt that it was made with")
+      }
+      lists[step.position] = try step.lists(for: layers)
+    }
+    let limit = noted.isEmpty ? limit : noted.count
+    do throws(EngineError) {
+      let wanted = lists
+      return try await engine.perform { loop throws(EngineError) in
+        var steps: [CacheStep] = []
+        try loop.explain(
+          tokens, limit: limit, endTokens: endTokens, replaying: wanted, isCancelled: isCancelled
+        ) { steps.append(CacheStep($0)) }
+        return steps
+      }
+    } catch { throw ApusError(error) }
+  }
+}
+
+extension CacheStep {
+  /// Lists for the layers that choose.
+  ///
+  /// - Throws: ``ApusError`` where one of them cannot be read for this position.
+  fileprivate func lists(
+    for layers: [Int: (heads: Int, pages: Int)]
+  ) throws(ApusError) -> [Int: [[Int]]] {
+    let held = KVLayout.pages(position + 1)
+    let found = Dictionary(grouping: decisions, by: \.layer)
+    var lists: [Int: [[Int]]] = [:]
+    for (layer, shape) in layers.sorted(by: { $0.key < $1.key }) {
+      let own = (found[layer] ?? []).sorted { $0.head < $1.head }
+      guard own.map(\.head) == Array(0..<shape.heads) else {
+        throw refusal(layer, "there is not one decision for each of its \(shape.heads) kv heads")
+      }
+      for decision in own {
+        let pages = decision.pages
+        guard pages.count == min(held, shape.pages), pages.last == held - 1,
+          (pages.first ?? -1) >= 0, zip(pages, pages.dropFirst()).allSatisfy({ $0 < $1 })
+        else {
+          throw refusal(
+            layer,
+            "kv head \(decision.head) needs \(min(held, shape.pages)) pages in order, the last of which is "
+              + "\(held - 1)")
+        }
+      }
+      lists[layer] = own.map(\.pages)
+    }
+    return lists
+  }
+
+  private func refusal(_ layer: Int, _ reason: String) -> ApusError {
+    ApusError(
+      .request,
+      "what is to be replayed does not go with this model and budget: at position \(position), layer \(layer), "
+        + reason)
+  }
+}

@@ -1,0 +1,85 @@
+/// Which pages of the cache each layer read, step by step, as an SVG that stands alone: a panel for each layer, with
+/// pages from left to right and steps from top to bottom. What all kv heads read is dark, what none did is empty.
+package struct PagesPlot: Sendable {
+  private let title: String
+  /// For each step the layers, and of each for every kv head its pages.
+  private let steps: [[Int: [[Int]]]]
+
+  /// Of these steps; the title says what they are from.
+  package init(title: String, steps: [[Int: [[Int]]]]) {
+    (self.title, self.steps) = (title, steps)
+  }
+
+  private static let (panelWidth, panelHeight, gap) = (200.0, 120.0, 34.0)
+  private static let columns = 5
+
+  /// The picture.
+  package var text: String {
+    let layers = Set(steps.flatMap(\.keys)).sorted()
+    let pages = 1 + (steps.flatMap { $0.values.joined().joined() }.max() ?? 0)
+    let rows = (layers.count + Self.columns - 1) / Self.columns
+    let width = Double(Self.columns) * (Self.panelWidth + Self.gap) + Self.gap
+    let height = 70 + Double(rows) * (Self.panelHeight + Self.gap)
+    var svg =
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 \(fixed(width)) \(fixed(height))\" "
+      + "role=\"img\" aria-label=\"\(escaped(title))\">\n"
+      + "<style>text{font:13px sans-serif;fill:#222}.frame{fill:none;stroke:#999}"
+      + ".read{fill:#0072b2}</style>\n"
+      + "<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n"
+      + "<text x=\"\(fixed(Self.gap))\" y=\"24\">\(escaped(title))</text>\n"
+      + "<text x=\"\(fixed(Self.gap))\" y=\"44\">across: \(pages) pages of the cache; down: \(steps.count) "
+      + "tokens; dark: read by all kv heads</text>\n"
+    for (index, layer) in layers.enumerated() {
+      let left =
+        Self.gap + Double(index % Self.columns) * (Self.panelWidth + Self.gap)
+      let top = 76 + Double(index / Self.columns) * (Self.panelHeight + Self.gap)
+      svg += panel(layer, left, top, pages)
+    }
+    return svg + "</svg>\n"
+  }
+
+  private func panel(_ layer: Int, _ left: Double, _ top: Double, _ pages: Int) -> String {
+    let (x, y) = (Self.panelWidth / Double(pages), Self.panelHeight / Double(max(1, steps.count)))
+    var svg = "<text x=\"\(fixed(left))\" y=\"\(fixed(top - 5))\">layer \(layer)</text>\n"
+    for (step, layers) in steps.enumerated() {
+      let heads = layers[layer] ?? []
+      var counts = [Int](repeating: 0, count: pages)
+      for page in heads.joined() where page >= 0 { counts[page] += 1 }
+      // Neighbours that were read by as many heads are one rectangle.
+      var first = 0
+      while first < pages {
+        let end = counts[first...].firstIndex { $0 != counts[first] } ?? pages
+        if counts[first] > 0 {
+          let share = Double(counts[first]) / Double(heads.count)
+          svg +=
+            "<rect class=\"read\" opacity=\"\(fixed(share))\" x=\"\(fixed(left + x * Double(first)))\" "
+            + "y=\"\(fixed(top + y * Double(step)))\" width=\"\(fixed(x * Double(end - first)))\" "
+            + "height=\"\(fixed(y))\"/>"
+        }
+        first = end
+      }
+    }
+    return svg
+      + "<rect class=\"frame\" x=\"\(fixed(left))\" y=\"\(fixed(top))\" width=\"\(fixed(Self.panelWidth))\" "
+      + "height=\"\(fixed(Self.panelHeight))\"/>\n"
+  }
+
+  /// Two decimals.
+  private func fixed(_ value: Double) -> String {
+    let hundredths = Int((value * 100).rounded())
+    let rest = "\(hundredths % 100)"
+    return "\(hundredths / 100)." + (rest.count < 2 ? "0" : "") + rest
+  }
+
+  private func escaped(_ text: String) -> String {
+    text.reduce(into: "") { result, character in
+      switch character {
+      case "&": result += "&amp;"
+      case "<": result += "&lt;"
+      case ">": result += "&gt;"
+      case "\"": result += "&quot;"
+      default: result.append(character)
+      }
+    }
+  }
+}

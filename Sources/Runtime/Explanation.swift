@@ -1,0 +1,162 @@
+import Devices
+import ModelGraph
+import Planning
+import Residency
+import Sampling
+import Scheduling
+
+/// What one generated token read in a layer.
+package struct LayerChoice: Sendable, Hashable {
+  package var layer: Int
+  /// For each kv head its pages, counted from the beginning of the text and in order.
+  package var pages: [[Int]]
+  /// For each kv head a score of each page but the last; nil where pages were not scored.
+  package var scores: [[Float]]?
+}
+
+/// One generated token, and what it read.
+package struct ExplainedStep: Sendable, Hashable {
+  package var position: Int
+  /// The token that was computed.
+  package var token: Int32
+  package var choices: [LayerChoice]
+  /// What it predicts.
+  package var logits: [Float]
+}
+
+extension ExecutionPlan {
+  /// An instruction of attention, where generated tokens run.
+  struct Reader {
+    var device: Int
+    var layer: Int
+    var attention: Attention
+    /// Where its lists of pages lie.
+    var tables: Operand
+    /// The scores by which they were chosen, where there are some.
+    var scores: Operand?
+  }
+
+  /// The attention of each layer, as generated tokens run it.
+  var readers: [Reader] {
+    var readers: [Reader] = []
+    var scores: [Int: Operand] = [:]
+    for case .run(let device, let instructions) in chosen?.steps ?? steps {
+      for instruction in instructions.flatMap(\.parts) {
+        guard let layer = instruction.layer else { continue }
+        switch instruction.operation {
+        case .choosePages: scores[layer] = instruction.inputs[0]
+        case .attend(let attention, _):
+          readers.append(
+            Reader(
+              device: device, layer: layer, attention: attention, tables: instruction.inputs[5],
+              scores: scores[layer]))
+        default: continue
+        }
+      }
+    }
+    return readers
+  }
+}
+
+extension Executor {
+  /// What the row of the latest step read in each layer, which was of one sequence and one row. The plan has kept
+  /// its lists (`Planner.keepsChoices`).
+  ///
+  /// - Parameters:
+  ///   - end: Tokens that the row saw.
+  ///   - table: The sequence's pages.
+  /// - Returns: For each layer, in order.
+  /// - Throws: `DeviceError` where they cannot be read.
+  fileprivate func choices(end: Int, table: [Int32]) throws(DeviceError) -> [LayerChoice] {
+    let held = KVLayout.pages(end)
+    let places = Dictionary(uniqueKeysWithValues: table.prefix(held).enumerated().map { ($1, $0) })
+    var choices: [LayerChoice] = []
+    for reader in plan.readers {
+      let (heads, device) = (reader.attention.kvHeadCount, devices[reader.device])
+      guard let pages = reader.attention.pages else {
+        let begin = reader.attention.window.map { max(0, end - $0) } ?? 0
+        let seen = Array(begin / KVLayout.pageTokens..<held)
+        choices.append(
+          LayerChoice(layer: reader.layer, pages: Array(repeating: seen, count: heads)))
+        continue
+      }
+      let lists = try device.array(
+        of: Int32.self, count: pages.areApart ? heads * pages.count : pages.count,
+        at: reader.tables.region)
+      var choice = LayerChoice(layer: reader.layer, pages: [])
+      for head in 0..<heads {
+        let first = pages.areApart ? head * pages.count : 0
+        choice.pages.append(
+          lists[first..<first + min(held, pages.count)].map { places[$0] ?? -1 })
+      }
+      if let scores = reader.scores, held > pages.count {
+        let width = scores.width / heads
+        let row = try device.array(of: Float.self, count: scores.width, at: scores.region)
+        choice.scores = (0..<heads).map { Array(row[$0 * width..<$0 * width + held - 1]) }
+      }
+      choices.append(choice)
+    }
+    return choices
+  }
+}
+
+extension EngineLoop {
+  /// How many kv heads the layers have whose pages are chosen, and how many pages each reads at most.
+  package var choosingLayers: [Int: (heads: Int, pages: Int)] {
+    var layers: [Int: (heads: Int, pages: Int)] = [:]
+    for reader in plan.readers {
+      guard let pages = reader.attention.pages else { continue }
+      layers[reader.layer] = (reader.attention.kvHeadCount, pages.count)
+    }
+    return layers
+  }
+
+  /// Generates the likeliest tokens and tells what each read.
+  ///
+  /// - Parameters:
+  ///   - prompt: What to continue; it is computed with all that it sees.
+  ///   - limit: Tokens at most.
+  ///   - endTokens: Nothing follows them.
+  ///   - lists: Where the plan takes its pages from lists: for a position those of each layer and kv head, each with
+  ///     as many pages as the layer reads of those that there are, in order, the last page among them.
+  ///   - isCancelled: Asked before every step.
+  ///   - body: Gets every step.
+  /// - Throws: ``EngineError``; the steps before stay valid.
+  package func explain(
+    _ prompt: [Int32], limit: Int, endTokens: Set<Int32>, replaying lists: [Int: [Int: [[Int]]]],
+    isCancelled: () -> Bool, _ body: (ExplainedStep) -> Void
+  ) throws(EngineError) {
+    try check(prompt)
+    var sequence = begin(prompt, shares: false)
+    var isSound = false
+    defer {
+      executor.lists = [:]
+      end(&sequence, shares: false, isSound: isSound)
+    }
+    var logits: [Float] = []
+    for count in 0...limit {
+      logits = []
+      if count > 0 { executor.lists = lists[sequence.tokens.count - 1] ?? [:] }
+      try advance(&sequence, isCancelled: isCancelled) { position, row throws(EngineError) in
+        guard row.contains(where: { !$0.isNaN }) else { throw .notANumber(position: position) }
+        logits = Array(row)
+      }
+      guard !logits.isEmpty else { break }
+      if count > 0 {
+        let position = sequence.tokens.count - 1
+        let choices: [LayerChoice]
+        do throws(DeviceError) {
+          choices = try executor.choices(end: position + 1, table: sequence.table.pages)
+        } catch { throw .device(error) }
+        body(
+          ExplainedStep(
+            position: position, token: sequence.tokens[position], choices: choices,
+            logits: logits))
+      }
+      let next = Sampler.likeliest(logits)
+      if endTokens.contains(next) || sequence.tokens.count == contextLength { break }
+      sequence.append(next)
+    }
+    isSound = true
+  }
+}

@@ -1,0 +1,127 @@
+import CPUBackend
+import Devices
+import GGUF
+import ModelGraph
+import Models
+import OpenCLBackend
+import Planning
+import ReferenceBackend
+import Residency
+import Runtime
+import TestSupport
+import Testing
+
+/// What `apus explain cache` tells is what was read: it follows from the policy's pure function, and a run that reads
+/// what another has told gives its logits.
+@Suite(.serialized) struct ExplanationTests {
+  private static let context = 256
+  private static let prompt: [Int32] = (0..<90).map { Int32(($0 * $0 + 7 * $0) % 61) }
+  private static let heads = 2
+
+  private func loop(
+    _ policy: CachePolicy, on device: any Device, keeps: Bool = true, replays: Bool = false
+  ) throws -> EngineLoop {
+    var tiny = TinyModel()
+    (tiny.layers, tiny.width, tiny.context) = (4, 128, Self.context)
+    let file = try GGUFFile(bytes: tiny.encoded(), path: "tiny")
+    var planner = Planner(
+      bounds: SymbolSizes(rows: 64, outputs: 1), pageCount: Self.context / 16, element: .f16)
+    planner.keepsChoices = keeps
+    planner.reading = policy.pages.map {
+      PageReading(
+        pages: $0, chooser: replays ? .lists : policy.method == .quest ? .scores : .step,
+        firstLayer: policy.denseLayers)
+    }
+    return try EngineLoop(
+      planner.plan(Model(file, activations: .int8).graph, on: [device]), devices: [device],
+      weights: file, contextLength: Self.context, policy: policy)
+  }
+
+  private func steps(
+    _ loop: EngineLoop, replaying lists: [Int: [Int: [[Int]]]] = [:]
+  ) throws -> [ExplainedStep] {
+    var steps: [ExplainedStep] = []
+    try loop.explain(
+      Self.prompt, limit: 40, endTokens: [], replaying: lists, isCancelled: { false }
+    ) { steps.append($0) }
+    #expect(loop.freePages == Self.context / 16)
+    return steps
+  }
+
+  private func lists(_ steps: [ExplainedStep], _ loop: EngineLoop) -> [Int: [Int: [[Int]]]] {
+    var lists: [Int: [Int: [[Int]]]] = [:]
+    for step in steps {
+      for choice in step.choices where loop.choosingLayers[choice.layer] != nil {
+        lists[step.position, default: [:]][choice.layer] = choice.pages
+      }
+    }
+    return lists
+  }
+
+  private static let devices: [@Sendable () throws -> any Device] = {
+    var devices: [@Sendable () throws -> any Device] = []
+    devices.append { ReferenceDevice() }
+    devices.append { CPUDevice(threads: 1) }
+    for found in OpenCLDevices.list().devices
+    where !["Oclgrind", "rusticl"].contains(found.platform) {
+      let index = found.index
+      devices.append { try OpenCLDevice(index: index) }
+    }
+    return devices
+  }()
+
+  @Test(arguments: CachePolicy.Method.allCases)
+  func whatIsToldIsWhatThePolicySaysAndIsRead(method: CachePolicy.Method) throws {
+    let policy = try CachePolicy(method, budget: method == .full ? nil : 64, pageTokens: 16)
+    var told: [[ExplainedStep]] = []
+    for makeDevice in Self.devices {
+      let noting = try loop(policy, on: makeDevice())
+      let steps = try steps(noting)
+      #expect(steps.count == 40)
+      for step in steps {
+        let held = step.position / 16 + 1
+        #expect(step.choices.map(\.layer) == [0, 1, 2, 3])
+        for choice in step.choices {
+          #expect(choice.pages.count == Self.heads)
+          let chooses = method != .full && choice.layer >= policy.denseLayers
+          for (head, pages) in choice.pages.enumerated() {
+            guard chooses, held > 4 else {
+              #expect(pages == Array(0..<held))
+              continue
+            }
+            if method == .quest {
+              let scores = try #require(choice.scores?[head])
+              #expect(scores.count == held - 1)
+              #expect(pages == PageChoice.best(4, scores: scores + [-.infinity]))
+            } else {
+              #expect(choice.scores == nil)
+              #expect(pages == policy.choice(of: held, position: step.position))
+            }
+          }
+        }
+      }
+      // Without being told of it, it is the same.
+      #expect(
+        try self.steps(loop(policy, on: makeDevice(), keeps: false)).map(\.logits)
+          == steps.map(\.logits))
+      // Read from the lists, and from others.
+      let noted = lists(steps, noting)
+      let replay = try loop(policy, on: makeDevice(), replays: true)
+      let again = try self.steps(replay, replaying: noted)
+      #expect(again.map(\.logits) == steps.map(\.logits))
+      #expect(again.map { $0.choices.map(\.pages) } == steps.map { $0.choices.map(\.pages) })
+      if method != .full {
+        var others = noted
+        let position = Self.prompt.count + 2
+        others[position]?[2] = Array(repeating: [1, 2, 3, 5], count: Self.heads)
+        if noted[position]?[2]?.allSatisfy({ $0 == [1, 2, 3, 5] }) == false {
+          let changed = try self.steps(replay, replaying: others)
+          #expect(changed[1].logits == steps[1].logits && changed[2].logits != steps[2].logits)
+        }
+      }
+      told.append(steps)
+    }
+    // Devices choose alike, by the same scores.
+    for steps in told { #expect(steps == told[0]) }
+  }
+}
