@@ -68,6 +68,9 @@ extension OpSuite {
         attendCase(
           element, .causal, rows: 2, heads: 3, kvHeads: 1, width: whole(4, element), tokens: 40,
           alone: true),
+        // More rows share pages than wide heads leave room for.
+        attendCase(
+          element, .causal, rows: 14, heads: 1, kvHeads: 1, width: 512, tokens: 20),
         // Each kv head has pages of its own; or all have the same, but chosen.
         attendCase(
           element, .causal, rows: 1, heads: 4, kvHeads: 2, width: whole(8, element), tokens: 40,
@@ -84,7 +87,7 @@ extension OpSuite {
   }
 
   /// A width near by that the element type holds.
-  private static func whole(_ width: Int, _ element: KVLayout.Element) -> Int {
+  static func whole(_ width: Int, _ element: KVLayout.Element) -> Int {
     let block = KVLayout.blockLength
     return KVLayout.holds(headWidth: width, as: element)
       ? width : (width + block - 1) / block * block

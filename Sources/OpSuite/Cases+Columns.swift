@@ -16,8 +16,8 @@ extension OpSuite {
           (30, 64, 1, 16, 90, 30),
         ].map { shape in
           columnCase(
-            element, sums: sums, rows: shape.0, heads: shape.1, kvHeads: shape.2, width: shape.3,
-            tokens: shape.4, observed: shape.5)
+            element, sums: sums, rows: shape.0, heads: shape.1, kvHeads: shape.2,
+            width: whole(shape.3, element), tokens: shape.4, observed: shape.5)
         }
       }
     }

@@ -425,7 +425,7 @@ static void attend(const void *arguments, size_t first, size_t last) {
     size_t end = a->rows - row < a->tile_rows ? a->rows : row + a->tile_rows;
     int32_t from = a->parts ? (int32_t)span : 0, to = a->parts ? from + 1 : INT32_MAX / SPAN;
     for (size_t rows; row < end; row += rows) {
-      for (rows = 1; row + rows < end && a->table[row + rows] == a->table[row];) rows++;
+      for (rows = 1; rows < room && row + rows < end && a->table[row + rows] == a->table[row];) rows++;
       size_t most_heads = room / rows;
       for (size_t h = 0; h < group; h += most_heads) {
         size_t heads = group - h < most_heads ? group - h : most_heads;
