@@ -103,6 +103,14 @@ static const char sum_columns[] = {
 #embed "attention/sum_columns.cl" suffix(, 0)
 };
 
+static const char choose_tokens[] = {
+#embed "attention/choose_tokens.cl" suffix(, 0)
+};
+
+static const char gather_tokens[] = {
+#embed "attention/gather_tokens.cl" suffix(, 0)
+};
+
 #define PROGRAM(family, name) {#family "/" #name, name, sizeof name - 1}
 
 static const kernel_program programs[] = {
@@ -121,6 +129,8 @@ static const kernel_program programs[] = {
     PROGRAM(attention, attend_tiles),
     PROGRAM(attention, bound_pages),
     PROGRAM(attention, choose_pages),
+    PROGRAM(attention, choose_tokens),
+    PROGRAM(attention, gather_tokens),
     PROGRAM(attention, sum_columns),
     PROGRAM(attention, write_kv),
     PROGRAM(gemm, linear_int8),

@@ -147,6 +147,9 @@ package final class CPUDevice: Device {
     case .attend(let attention, let layout): attend(attention, layout, bound)
     case .weighRows(let attention, let layout): weighRows(attention, layout, bound)
     case .sumColumns(let attention, let layout): sumColumns(attention, layout, bound)
+    case .chooseTokens(let choice): chooseTokens(choice, bound)
+    case .placeTokens(let place): placeTokens(place, bound)
+    case .gatherTokens(let layout): gatherTokens(layout, bound)
     case .fused: preconditionFailure("fused operations run as their parts")
     }
   }

@@ -24,7 +24,7 @@ extension CPUDevice {
     case .pure(.selectRows): return .native(variant: "memcpy")
     case .pure(.embedRows), .pure(.rmsNorm), .pure(.rope), .pure(.add), .pure(.gated),
       .quantize, .rotateHeads, .writeKV, .boundPages, .scorePages, .choosePages, .weighRows,
-      .sumColumns, .attend:
+      .sumColumns, .chooseTokens, .placeTokens, .gatherTokens, .attend:
       return .native(variant: instructions.name)
     }
   }

@@ -27,6 +27,9 @@ struct cpu_kernels {
   cpu_range choose_pages; // row * kv heads + kv head
   cpu_range weigh_rows;  // tile of observed rows * kv heads + kv head
   cpu_range sum_columns; // kv head * windows + window
+  cpu_range choose_tokens; // one
+  cpu_range place_tokens;  // one
+  cpu_range gather_tokens; // page * kv heads + kv head
   cpu_range probe_read;  // chunks
   cpu_range probe_float; // chunks
   cpu_range probe_int8;  // chunks

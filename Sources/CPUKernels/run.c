@@ -142,6 +142,24 @@ void cpu_sum_columns(const cpu_kernels *kernels, cpu_pool *pool,
          a->count * (a->rows.heads / a->rows.pool.heads) * a->rows.pool.head_width * 16);
 }
 
+void cpu_choose_tokens(const cpu_kernels *kernels, cpu_pool *pool,
+                       const cpu_choose_tokens_arguments *a) {
+  (void)pool; // one sum after the other
+  kernels->choose_tokens(a, 0, 1);
+}
+
+void cpu_place_tokens(const cpu_kernels *kernels, cpu_pool *pool,
+                      const cpu_place_tokens_arguments *a) {
+  (void)pool;
+  kernels->place_tokens(a, 0, 1);
+}
+
+void cpu_gather_tokens(const cpu_kernels *kernels, cpu_pool *pool,
+                       const cpu_gather_tokens_arguments *a) {
+  size_t pages = ((size_t)a->chosen[0] + 15) / 16;
+  spread(pool, kernels->gather_tokens, a, pages * a->pool.heads, 1, a->pool.head_width * 16 * 8);
+}
+
 void cpu_attend(const cpu_kernels *kernels, cpu_pool *pool, const cpu_attend_arguments *arguments) {
   // Queries of a tile: more share what is read, fewer leave more for other threads.
   enum { TILE_QUERIES = 48, TILE_ROWS = 16 };

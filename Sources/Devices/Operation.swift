@@ -54,6 +54,19 @@ package enum Operation: Sendable, Hashable {
   /// list, and the query heads that share h, in theirs; each row counts tokens in its own sequence. Rows that do not
   /// see t add nothing, and where none does there is 0. There is never a matrix of rows × tokens.
   case sumColumns(Attention, KVLayout)
+  /// Columns (f32, kv heads × tokens), observed rows (i32, count × 1), end (i32, rows × 1) → the tokens that the rows
+  /// attend to (i32, 3 × (16 + tokens)). Rows are of one sequence and follow one another.
+  ///
+  /// Row 0 has the number of tokens, and behind 16 numbers the tokens in order. Row 1 has for each token that the
+  /// last row sees its share of what the observed rows attend to, in parts of 2³⁰, row 2 the same divided by the
+  /// part of the observed rows that see it; both with zeros up to the next multiple of 16. All else means nothing.
+  /// ``TokenChoice`` says how many tokens there are, and which.
+  case chooseTokens(TokenChoice)
+  /// What `chooseTokens` gave, end → a number for each row (i32, rows × 1): ``TokenPlace`` says which.
+  case placeTokens(TokenPlace)
+  /// What `chooseTokens` gave, page pool, table, page tables → a page pool of as many pages that begins with the
+  /// chosen tokens, page by page in order. What is behind them means nothing.
+  case gatherTokens(KVLayout)
   /// Several operations at once; the instruction carries them as its expansion.
   case fused(Fusion)
 
@@ -70,6 +83,9 @@ package enum Operation: Sendable, Hashable {
     case .attend: "attend"
     case .weighRows: "weigh_rows"
     case .sumColumns: "sum_columns"
+    case .chooseTokens: "choose_tokens"
+    case .placeTokens: "place_tokens"
+    case .gatherTokens: "gather_tokens"
     case .fused(let fusion): fusion.name
     }
   }
@@ -89,10 +105,11 @@ package enum Operation: Sendable, Hashable {
       linear.weight.type.name + (input == .int8Blocks ? " × int8" : " × f32")
     case .pure(.embedRows(let embed)): embed.table.type.name
     case .writeKV(let layout), .attend(_, let layout), .boundPages(let layout),
-      .scorePages(_, let layout), .weighRows(_, let layout), .sumColumns(_, let layout):
+      .scorePages(_, let layout), .weighRows(_, let layout), .sumColumns(_, let layout),
+      .gatherTokens(let layout):
       layout.element.rawValue
     case .quantize: "int8"
-    case .choosePages: "i32"
+    case .choosePages, .chooseTokens, .placeTokens: "i32"
     case .fused(let fusion): fusion.typeName
     case .pure, .rotateHeads: "f32"
     }

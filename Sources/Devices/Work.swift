@@ -115,6 +115,16 @@ extension Operation {
         + inputs.dropFirst(6).reduce(0) { $0 + $1.bytes(sizes) }
         + sight.tokens * layout.tokenBytes / 2
       work.flops = 2 * attention.headCount * attention.headWidth * pairs
+    case .chooseTokens(let choice):
+      work.bytesRead = inputs[0].bytes(sizes)
+      work.flops = choice.kvHeadCount * inputs[0].width
+    case .placeTokens:
+      work.bytesRead = inputs[1].bytes(sizes)
+    case .gatherTokens(let layout):
+      // All tokens that the rows see, at most.
+      let tokens = min(sizes.depth ?? .max, sizes[output.rows] * KVLayout.pageTokens)
+      work.bytesRead = tokens * (layout.tokenBytes + 4)
+      work.bytesWritten = tokens * layout.tokenBytes
     case .fused:
       preconditionFailure("a fused operation costs what the parts of its instruction cost")
     }

@@ -128,6 +128,12 @@ package enum Measure: Sendable {
   case observedRows
   case columnWindows
   case kvHeadWindows
+  /// Rows by which tokens are chosen, rows that attend to these, and the share that they have of all.
+  case probes
+  case seeingRows
+  case tokenShare
+  /// Pages of the pool of all kv heads.
+  case kvHeadPages
   /// Rows that one work-item of attention takes, and how many such tiles there are.
   case tileRows
   case rowTiles

@@ -8,7 +8,7 @@ package enum KernelTable {
   package static let rows: [KernelRow] =
     linear + fused + ElementType.allCases.map(embedRows)
     + [true, false].map(rope) + GatedActivation.allCases.map(gated)
-    + KVLayout.Element.allCases.flatMap(attention) + pages + columns
+    + KVLayout.Element.allCases.flatMap(attention) + pages + columns + tokens
     + [
       KernelRow(
         kind: .rmsNorm, variant: "row", program: "pointwise/rms_norm", entry: "rms_norm",

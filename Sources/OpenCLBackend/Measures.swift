@@ -32,6 +32,10 @@ struct Measures {
     case .observedRows: sizes[instruction.inputs[6].rows]
     case .columnWindows: columnWindows
     case .kvHeadWindows: heads.kv * columnWindows
+    case .probes: sizes[instruction.inputs[1].rows]
+    case .seeingRows: sizes[instruction.inputs[2].rows]
+    case .tokenShare: if case .chooseTokens(let choice) = operation { choice.share } else { 0 }
+    case .kvHeadPages: heads.kv * poolPages
     case .tileRows: tileRows
     case .rowTiles: (rows + tileRows - 1) / tileRows
     case .ropeDimensions: if case .pure(.rope(let rope)) = operation { rope.dimensions } else { 0 }
@@ -117,7 +121,8 @@ struct Measures {
     case .pure(.rope(let rope)): (rope.headCount, rope.headCount, rope.headWidth)
     case .rotateHeads(let rotation):
       (rotation.headCount, rotation.headCount, rotation.headWidth)
-    case .writeKV(let layout), .boundPages(let layout):
+    case .chooseTokens(let choice): (choice.headCount, choice.kvHeadCount, 0)
+    case .writeKV(let layout), .boundPages(let layout), .gatherTokens(let layout):
       (layout.headCount, layout.headCount, layout.headWidth)
     case .fused(.attentionInputs(let inputs)):
       (inputs.rope.headCount, inputs.layout.headCount, inputs.layout.headWidth)

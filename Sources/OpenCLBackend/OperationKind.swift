@@ -22,6 +22,9 @@ enum OperationKind: Sendable, Hashable {
   case attend(KVLayout.Element)
   case weighRows(KVLayout.Element)
   case sumColumns(KVLayout.Element)
+  case chooseTokens
+  case placeTokens(TokenPlace)
+  case gatherTokens(KVLayout.Element)
   case normQuantize
   case gatedQuantize(GatedActivation)
   case linearAdd(ElementType)
@@ -55,6 +58,9 @@ enum OperationKind: Sendable, Hashable {
     case .attend(_, let layout): self = .attend(layout.element)
     case .weighRows(_, let layout): self = .weighRows(layout.element)
     case .sumColumns(_, let layout): self = .sumColumns(layout.element)
+    case .chooseTokens: self = .chooseTokens
+    case .placeTokens(let place): self = .placeTokens(place)
+    case .gatherTokens(let layout): self = .gatherTokens(layout.element)
     case .fused(let fusion):
       guard let kind = Self.kind(fusion) else { return nil }
       self = kind

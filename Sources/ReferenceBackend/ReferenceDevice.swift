@@ -158,6 +158,18 @@ package final class ReferenceDevice: Device {
           attention, layout, queries: floats(inputs[0]), pool: pool, pages: pages, visible,
           observed: list(inputs[6]), weights: floats(inputs[7]), into: floats(output))
       }
+    case .chooseTokens(let choice):
+      chooseTokens(
+        choice, columns: floats(inputs[0]), observed: list(inputs[1]), end: integers(inputs[2]),
+        into: integers(output))
+    case .placeTokens(let place):
+      placeTokens(
+        place, chosen: integers(inputs[0]), end: integers(inputs[1]), into: integers(output))
+    case .gatherTokens(let layout):
+      gatherTokens(
+        layout, chosen: integers(inputs[0]),
+        pool: UnsafeRawBufferPointer(memory.bytes(inputs[1].region)), pages: sizes[inputs[1].rows],
+        table: integers(inputs[2]), tables: list(inputs[3]), into: memory.bytes(output.region))
     case .attend(let attention, let layout):
       let visible = VisibleTokens(
         begin: integers(inputs[2]), end: integers(inputs[3]), table: integers(inputs[4]),

@@ -351,6 +351,56 @@ void cpu_weigh_rows(const cpu_kernels *kernels, cpu_pool *pool,
 void cpu_sum_columns(const cpu_kernels *kernels, cpu_pool *pool,
                      const cpu_observe_arguments *arguments);
 
+// Which tokens rows attend to, by what observed rows attend to each: columns[kv head][tokens]. Row r sees the
+// tokens before end[r]; the last sees most. `chosen` has three rows of 16 + tokens numbers: the count of chosen tokens
+// and, 16 numbers on, these in order; a token's share of all in parts of 2^30; and that divided by the part of the
+// observed rows that see it. Shares are the largest that have `share` parts of 2^20 together, the tokens those with the
+// largest of the third row.
+typedef struct {
+  const float *columns;
+  const int32_t *observed; // rows, or negative for none
+  const int32_t *end;
+  size_t rows;
+  size_t count;    // of observed
+  size_t heads;    // query heads
+  size_t kv_heads;
+  size_t tokens;   // a multiple of 16
+  uint32_t share;
+  int32_t *chosen;
+} cpu_choose_tokens_arguments;
+
+void cpu_choose_tokens(const cpu_kernels *kernels, cpu_pool *pool,
+                       const cpu_choose_tokens_arguments *arguments);
+
+// Where rows lie that attend to chosen tokens: those whose own are chosen in front. Writes one number a row: the row
+// that lies there (or 0), where what it sees ends among chosen tokens (or 0), or where each row has come to lie (or in
+// the last place).
+typedef enum { CPU_PLACE_SOURCE, CPU_PLACE_END, CPU_PLACE_TARGET } cpu_token_place;
+
+typedef struct {
+  const int32_t *chosen;
+  const int32_t *end;
+  size_t rows;
+  cpu_token_place place;
+  int32_t *output;
+} cpu_place_tokens_arguments;
+
+void cpu_place_tokens(const cpu_kernels *kernels, cpu_pool *pool,
+                      const cpu_place_tokens_arguments *arguments);
+
+// Keys and values of chosen tokens of the sequence whose pages are tables[table[0]] ... to the beginning of `target`, a
+// pool of as many pages.
+typedef struct {
+  const int32_t *chosen;
+  cpu_kv_pool pool;
+  const int32_t *table;
+  const int32_t *tables;
+  void *target;
+} cpu_gather_tokens_arguments;
+
+void cpu_gather_tokens(const cpu_kernels *kernels, cpu_pool *pool,
+                       const cpu_gather_tokens_arguments *arguments);
+
 // ---------------------------------------------------------------------------------- limits
 
 // What a probe measures.

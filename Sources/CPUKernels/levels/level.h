@@ -25,6 +25,8 @@
 
 #include "columns.h"
 
+#include "tokens.h"
+
 #include "probe.h"
 
 #define KERNELS(level)                                                                         \
@@ -35,6 +37,8 @@
     .quantize = quantize, .write_kv = write_kv, .attend = attend, .merge_parts = merge_parts,  \
     .bound_pages = bound_pages, .score_pages = score_pages, .choose_pages = choose_pages,      \
     .weigh_rows = weigh_rows, .sum_columns = sum_columns,                                      \
+    .choose_tokens = choose_tokens, .place_tokens = place_tokens,                              \
+    .gather_tokens = gather_tokens,                                                            \
     .probe_read = probe_read, .probe_float = probe_float, .probe_int8 = probe_int8,            \
     .probe_operations = 2 * CHAINS * LANES                                                     \
   }
