@@ -38,6 +38,8 @@ public final class LanguageModel: Sendable {
   /// Which tokens of the cache a new token reads.
   public let policy: KVPolicy
   let cachePolicy: CachePolicy
+  /// The share of attention that a prompt's rows keep; 1 where they attend to all tokens.
+  public let tau: Double
   /// Whether prompts that begin alike share what is computed of them.
   public let sharesPrefixes: Bool
   /// DRY's breakers in tokens, as they were last asked for.
@@ -49,6 +51,7 @@ public final class LanguageModel: Sendable {
   ) {
     self.path = path
     policy = options.kvPolicy
+    tau = options.prefillSparsity == .zipvl ? options.tau ?? LoadOptions.usualTau : 1
     sharesPrefixes = options.sharesPrefixes
     name = model.name
     (contextLength, cachePolicy) = (shape.context, shape.policy)

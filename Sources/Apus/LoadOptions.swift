@@ -99,6 +99,16 @@ public enum CacheReport: Sendable, Hashable {
   case replays
 }
 
+/// Which of the tokens that they see the rows of a prompt attend to.
+public enum PrefillSparsity: String, Sendable, CaseIterable {
+  /// All.
+  case none
+  /// In each layer, as few as have a share (``LoadOptions/tau``) of what some rows attend to; the rows of the others
+  /// attend to nothing (ZipVL, He et al., 2024). Short prompts, and layers with a window, attend to all. It is faster
+  /// and makes another text: the page on long contexts says what it costs.
+  case zipvl
+}
+
 /// How keys and values are kept.
 public enum KVType: String, Sendable, CaseIterable {
   /// Half precision.
@@ -149,6 +159,11 @@ public struct LoadOptions: Sendable {
   public var kvBudget: Int?
   /// Whether the pages are told that each generated token reads.
   public var cacheReport: CacheReport = .none
+  /// Which of the tokens that they see the rows of a prompt attend to.
+  public var prefillSparsity: PrefillSparsity = .none
+  /// The share of attention that ``PrefillSparsity/zipvl`` keeps, above 0 and 1 at most, or nil for 0.975. With 1 it
+  /// keeps all tokens.
+  public var tau: Double?
   /// Whether keys and values of a prompt, and of the reply to it, stay for prompts that begin with the same tokens,
   /// until the cache needs their place: they are not computed again. Replies do not depend on it.
   public var sharesPrefixes = true

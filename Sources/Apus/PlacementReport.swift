@@ -29,17 +29,20 @@ extension LanguageModel {
     // Where a policy chooses, prompts read all all the same: what differs for new tokens comes last.
     let usual = Set(plan.placements.map(\.sameness))
     let others = plan.chosen?.placements.filter { !usual.contains($0.sameness) } ?? []
+    let sparse = plan.sparse?.placements.filter { !usual.contains($0.sameness) } ?? []
     let chosen = Set(others.filter { $0.attention != nil }.compactMap(\.layer))
     let kept = keptTokens
-    for placement in plan.placements + others {
+    for placement in plan.placements + others + sparse {
+      let ofPrompt = placement.label == "attention of a prompt" ? "zipvl, tau \(tau)" : nil
       let line = PlacementLine(
         label: placement.label, operation: placement.key.description, count: 0,
         device: devices[placement.device].name, variant: placement.variant,
-        reads: kept[placement.layer ?? -1].flatMap { tokens in
-          placement.attention?.pages.map { _ in
-            "\(policy.rawValue), \(tokens) tokens of a prompt and all behind it"
-          }
-        } ?? placement.reads(policy, isOther: chosen.contains(placement.layer ?? -1)),
+        reads: ofPrompt
+          ?? kept[placement.layer ?? -1].flatMap { tokens in
+            placement.attention?.pages.map { _ in
+              "\(policy.rawValue), \(tokens) tokens of a prompt and all behind it"
+            }
+          } ?? placement.reads(policy, isOther: chosen.contains(placement.layer ?? -1)),
         reason: placement.declined.isEmpty ? nil : placement.declined.joined(separator: "; "))
       let index = places[line] ?? lines.count
       if index == lines.count {

@@ -16,6 +16,8 @@ struct RunShape {
   private let mode: LoadMode
   let policy: CachePolicy
   private let report: CacheReport
+  /// The share of attention that a prompt's rows keep, in parts of ``TokenChoice/whole``, or nil for all of it.
+  private let share: Int?
 
   /// Context where the user says nothing; the whole of a long-context model would take much memory.
   private static let defaultContext = 4096
@@ -59,6 +61,19 @@ struct RunShape {
         "\(policy.method.rawValue) drops pages behind the prompt, once for all tokens, so there is nothing to tell of each: "
           + "explain cache takes full, sinks, quest and random")
     }
+    share = try options.keptShare()
+    guard share == nil || policy.method == .full else {
+      throw ApusError(
+        .request,
+        "--prefill-sparse zipvl does not go with --kv-policy \(policy.method.rawValue) yet: leave one out"
+      )
+    }
+    guard share == nil || element == .f16 || element == .f32 else {
+      throw ApusError(
+        .request,
+        "--prefill-sparse zipvl does not go with keys and values as codes yet: take --kv-type f16 or f32"
+      )
+    }
   }
 
   private static func context(_ wanted: Int?, _ trained: Int) throws(ApusError) -> Int {
@@ -94,6 +109,9 @@ struct RunShape {
         chooser: report == .replays ? .lists : policy.chooser,
         firstLayer: policy.denseLayers)
     }
+    planner.sparsity = share.map {
+      PromptSparsity(share: $0, probes: ObservedRows.count(of: rows))
+    }
     return planner
   }
 
@@ -101,14 +119,14 @@ struct RunShape {
   func with(context: Int? = nil, batch: Int? = nil) -> RunShape {
     var shape = RunShape(
       context: context ?? self.context, batch: batch ?? self.batch, outputs: outputs,
-      element: element, rotates: rotates, mode: mode, policy: policy, report: report)
+      element: element, rotates: rotates, mode: mode, policy: policy, report: report, share: share)
     shape.context = max(1, shape.context)
     return shape
   }
 
   private init(
     context: Int, batch: Int, outputs: Int, element: KVLayout.Element, rotates: Bool,
-    mode: LoadMode, policy: CachePolicy, report: CacheReport
+    mode: LoadMode, policy: CachePolicy, report: CacheReport, share: Int?
   ) {
     self.context = context
     self.batch = batch
@@ -118,6 +136,7 @@ struct RunShape {
     self.mode = mode
     self.policy = policy
     self.report = report
+    self.share = share
   }
 }
 
@@ -125,6 +144,25 @@ extension LoadOptions {
   /// How keys and values are kept. Half precision would be the one coarse rounding left in f32 arithmetic, so
   /// it takes somebody who asks for it.
   var storedAs: KVType { kvType ?? (activations == .f32 ? .f32 : .f16) }
+}
+
+extension LoadOptions {
+  /// The share where nobody says another: ZipVL's own.
+  public static let usualTau = 0.975
+
+  /// The share of attention that a prompt's rows keep, or nil for all of it.
+  fileprivate func keptShare() throws(ApusError) -> Int? {
+    guard prefillSparsity == .zipvl else {
+      guard let tau else { return nil }
+      throw ApusError(.request, "--tau \(tau) goes with --prefill-sparse zipvl")
+    }
+    let tau = tau ?? Self.usualTau
+    guard tau > 0, tau <= 1 else {
+      throw ApusError(
+        .request, "--tau is a share of attention: above 0 and 1 at most, not \(tau)")
+    }
+    return Int((tau * Double(TokenChoice.whole)).rounded(.up))
+  }
 }
 
 extension KVLayout.Element {

@@ -46,11 +46,12 @@ struct KLCommand: AsyncParsableCommand {
   func validate() throws {
     let others: [Any?] = [against, againstDevice, againstActivations, againstKvType]
     if others.allSatisfy({ $0 == nil }), load.policy.kvPolicy == .full,
-      !load.policy.kvRotate
+      !load.policy.kvRotate, load.policy.prefillSparse == .none
     {
       throw ValidationError(
         "say what to compare with: another file (--against), another device (--against-device), "
-          + "--against-activations or --against-kv-type, or a --kv-policy to compare with full or --kv-rotate with none"
+          + "--against-activations or --against-kv-type, or a --kv-policy to compare with full, --kv-rotate or "
+          + "--prefill-sparse with none"
       )
     }
   }
@@ -64,6 +65,7 @@ struct KLCommand: AsyncParsableCommand {
     options.kvPolicy = .full
     options.kvRotated = false
     options.kvBudget = nil
+    (options.prefillSparsity, options.tau) = (.none, nil)
     options.device = againstDevice ?? options.device
     options.activations = againstActivations ?? options.activations
     options.kvType = againstKvType ?? options.kvType

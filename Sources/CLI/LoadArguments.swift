@@ -14,6 +14,7 @@ extension LoadMode: ExpressibleByArgument {}
 extension PersistentKernel: ExpressibleByArgument {}
 extension KVType: ExpressibleByArgument {}
 extension KVPolicy: ExpressibleByArgument {}
+extension PrefillSparsity: ExpressibleByArgument {}
 extension EvaluationTask: ExpressibleByArgument {}
 
 /// How the cache is kept, and which of its tokens a new token reads.
@@ -54,7 +55,25 @@ struct PolicyArguments: ParsableArguments {
       valueName: "tokens"))
   var kvBudget: Int?
 
+  @Option(
+    help: ArgumentHelp(
+      "Which tokens the rows of a prompt attend to: none (all tokens) or zipvl.",
+      discussion: """
+        zipvl attends, in each layer, to as few tokens as have the share --tau of what some rows attend to; rows of the \
+        others attend to nothing. Prompts of more than a thousand tokens are computed in less time and make \
+        another text: the page on long contexts says what it costs, which is much.
+        """))
+  var prefillSparse: PrefillSparsity = .none
+
+  @Option(
+    help: ArgumentHelp(
+      "The share of attention that zipvl keeps: above 0, 1 at most (default: 0.975).",
+      valueName: "share"))
+  var tau: Double?
+
   func set(_ options: inout LoadOptions) {
+    options.prefillSparsity = prefillSparse
+    options.tau = tau
     options.kvType = kvType
     options.kvRotated = kvRotate
     options.kvPolicy = kvPolicy

@@ -58,6 +58,7 @@ struct RunCommand: AsyncParsableCommand {
     var loadOptions = load.options
     loadOptions.contextLength = context.context
     try speculation.set(&loadOptions)
+    try session.check(loadOptions)
     if placement {
       let model = try await LanguageModel.load(path, options: loadOptions)
       printPlacement(model)

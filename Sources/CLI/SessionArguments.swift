@@ -21,6 +21,15 @@ struct SessionArguments: ParsableArguments {
         """, valueName: "file"))
   var session: String?
 
+  /// Refuses what no session goes on from.
+  func check(_ options: LoadOptions) throws(ApusError) {
+    guard session != nil, options.prefillSparsity != .none else { return }
+    throw ApusError(
+      .request,
+      "--session does not go with --prefill-sparse \(options.prefillSparsity.rawValue) yet: leave one out"
+    )
+  }
+
   /// Restores the session, where the file exists.
   ///
   /// - Returns: What was kept along with it, or nil.

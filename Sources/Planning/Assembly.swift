@@ -10,8 +10,9 @@ struct Assembly {
   private var placements: [Placement]
   /// The bounds of its values.
   private var bounds: SymbolSizes
-  /// The other list, for rows that read chosen pages.
-  private var chosen: (lowered: LoweredGraph, placements: [Placement])?
+  /// The lists for steps of other kinds.
+  private var others: [(list: Planner.OtherList, lowered: LoweredGraph, placements: [Placement])] =
+    []
   private let devices: [any Device]
   private let planner: Planner
   private var nextID: [Int]
@@ -49,12 +50,14 @@ struct Assembly {
     plan.placements = placements
   }
 
-  /// Adds the instructions for rows that read chosen pages.
-  mutating func add(_ lowered: LoweredGraph, _ placements: [Placement]) {
-    chosen = (lowered, placements)
+  /// Adds the instructions for steps of another kind.
+  mutating func add(
+    _ list: Planner.OtherList, _ lowered: LoweredGraph, _ placements: [Placement]
+  ) {
+    others.append((list, lowered, placements))
     plan.stepLayout = StepLayout(
       bounds: planner.bounds, tableCapacity: planner.pageCount,
-      reading: self.lowered.planes.union(lowered.planes))
+      reading: others.reduce(self.lowered.planes) { $0.union($1.lowered.planes) })
   }
 
   private mutating func newID(on device: Int) -> BufferID {
@@ -191,7 +194,7 @@ struct Assembly {
 
   /// A step buffer for each device that has something to do.
   mutating func placeStepBuffers() throws(PlanningError) {
-    let used = placements + (chosen?.placements ?? [])
+    let used = placements + others.flatMap(\.placements)
     for device in Set(used.map(\.device)).sorted() {
       let id = newID(on: device)
       try reserve(id, plan.stepLayout.bytes, on: device, .step, "step buffer")
@@ -217,13 +220,20 @@ struct Assembly {
     let scratch = devices.indices.map { newID(on: $0) }
     var peaks = devices.map { _ in 0 }
     (plan.steps, plan.logits) = steps(scratch, &peaks)
-    if let chosen {
-      (lowered, placements) = chosen
-      bounds.rows = min(bounds.rows, planner.reading?.rows ?? PageReading.rowLimit)
-      bounds.outputs = min(bounds.outputs, bounds.rows)
+    for other in others {
+      (lowered, placements) = (other.lowered, other.placements)
+      bounds = planner.bounds
+      if other.list == .chosen {
+        bounds.rows = min(bounds.rows, planner.reading?.rows ?? PageReading.rowLimit)
+        bounds.outputs = min(bounds.outputs, bounds.rows)
+      }
       let (steps, logits) = steps(scratch, &peaks)
-      plan.chosen = ExecutionPlan.Chosen(
+      let made = ExecutionPlan.Chosen(
         steps: steps, placements: placements, logits: logits, bounds: bounds)
+      switch other.list {
+      case .chosen: plan.chosen = made
+      case .sparse: plan.sparse = made
+      }
     }
     for (device, peak) in peaks.enumerated() where peak > 0 {
       try reserve(scratch[device], peak, on: device, .scratch, "scratch")

@@ -80,6 +80,9 @@ package struct ExecutionPlan: Sendable {
   package internal(set) var logits: (device: Int, operand: Operand)
   /// What runs in place of `steps` where rows read chosen pages, or nil where they never do.
   package internal(set) var chosen: Chosen?
+  /// What runs in place of `steps` where rows of a prompt attend to a part of what they see, or nil where they
+  /// never do.
+  package internal(set) var sparse: Chosen?
   /// For each device, the most that one part of a weight takes on the host while it is loaded: its
   /// bytes as they lie in the file, and what the device needs to bring them into its own layout.
   package internal(set) var staging: [Int: Int] = [:]
@@ -87,7 +90,7 @@ package struct ExecutionPlan: Sendable {
   /// What a step may hold at most.
   package let bounds: SymbolSizes
 
-  /// Instructions for rows that read chosen pages.
+  /// Instructions for rows that read chosen pages, or attend to chosen tokens.
   package struct Chosen: Sendable {
     package internal(set) var steps: [Step]
     package internal(set) var placements: [Placement]
@@ -109,6 +112,7 @@ extension StepPlane {
     case .keptEnd(let place): [5, place]
     case .keptTables(let place, _, _): [6, place]
     case .layerTables(let layer, let stride): [7, layer, stride]
+    case .wholeTables: [8, 0]
     default: nil
     }
   }
@@ -153,11 +157,13 @@ package struct StepLayout: Sendable, Hashable {
     }
     return strides.first.map { (strides.count, $0) }
   }
+  /// Whether rows of a prompt may attend to a part of what they see.
+  package var isSparse: Bool { planes.contains(.wholeTables) }
 
   /// Entries that a plane holds.
   package func capacity(_ plane: StepPlane) -> Int {
     switch plane {
-    case .tables: tableCapacity
+    case .tables, .wholeTables: tableCapacity
     case .outputRows: bounds.outputs
     case .chosenTables(let pages): min(bounds.rows, PageReading.rowLimit) * pages
     case .observed(let count): count ?? bounds.rows
@@ -181,7 +187,7 @@ package struct StepLayout: Sendable, Hashable {
   func operand(_ plane: StepPlane, in buffer: BufferID) -> Operand {
     let rows: Dimension =
       switch plane {
-      case .tables: .fixed(tableCapacity)
+      case .tables, .wholeTables: .fixed(tableCapacity)
       case .chosenTables, .layerTables, .observed(.some), .keptTables: .fixed(capacity(plane))
       case .outputRows: .symbol(.outputs)
       default: .symbol(.rows)

@@ -27,6 +27,8 @@ package enum StepPlane: Sendable, Hashable {
   case keptTables(place: Int, heads: Int, stride: Int)
   /// The lists of one layer, a row's kv heads side by side, where the step brings them for each.
   case layerTables(layer: Int, stride: Int)
+  /// The pages of a pool in order.
+  case wholeTables
 }
 
 /// Where a lowered operation finds an operand.
@@ -88,19 +90,20 @@ struct LoweredGraph {
   private let pageCount: Int
   /// Layers so far that keep a part of a prompt's pages.
   private var keptLayers = 0
+  private let sparsity: PromptSparsity?
 
   /// Lowers a verified graph: with `isChosen`, rows read chosen pages in the layers where `reading` says
-  /// so.
+  /// so; with `sparsity`, rows of a prompt attend to a part of what they see.
   init(
     _ graph: Graph, element: KVLayout.Element, rotates: Bool = false, reading: PageReading? = nil,
-    isChosen: Bool = false,
-    pageCount: Int = 0
+    isChosen: Bool = false, sparsity: PromptSparsity? = nil, pageCount: Int = 0
   ) {
     self.element = element
     self.rotates = rotates
     self.reading = reading
     self.isChosen = isChosen
     self.pageCount = pageCount
+    self.sparsity = sparsity
     guard let head = graph.logits else { preconditionFailure("a verified graph has logits") }
     sources = [
       graph.tokens: .step(.tokens), graph.positions: .step(.positions),
@@ -175,6 +178,9 @@ struct LoweredGraph {
     if case .mass(let rows) = chosen?.chooser {
       if isChosen { return readKept(attention, layout, node, layer, queries, into: output) }
       observe(rows, attention, layout, node, layer, queries)
+    }
+    if let sparsity, attention.window == nil {
+      return attendToChosenTokens(sparsity, attention, layout, queries, layer, node, into: output)
     }
     guard isChosen, let chosen else {
       emit(
@@ -268,6 +274,54 @@ struct LoweredGraph {
         .step(.keptTables(place: keptLayers, heads: attention.kvHeadCount, stride: pageCount)),
       ], into: output, node)
     keptLayers += 1
+  }
+
+  /// Attention of a prompt's rows to a part of what they see: what some of them attend to, the tokens that have most
+  /// of that, and attention among these, whose keys, values and queries are brought side by side. The others'
+  /// rows have zeros.
+  private mutating func attendToChosenTokens(
+    _ sparsity: PromptSparsity, _ attention: Attention, _ layout: KVLayout, _ queries: Source,
+    _ layer: Int, _ node: Node, into output: Source
+  ) {
+    let heads = attention.headCount
+    let held = pageCount * KVLayout.pageTokens
+    let (pool, end, table) = (Source.pool(layer: layer), Source.step(.end), Source.step(.table))
+    func emit(
+      _ operation: Operation, _ inputs: [Source], _ rows: Dimension, _ width: Int,
+      _ format: Format, _ label: String
+    ) -> Source {
+      self.emit(
+        operation, inputs,
+        into: new(LoweredValue(rows: rows, width: width, format: format)), node, label: label)
+    }
+    let observed = Source.step(.observed(count: sparsity.probes))
+    let seen = [queries, pool, .step(.begin(window: nil)), end, table, .step(.tables), observed]
+    let weights = emit(
+      .weighRows(attention, layout), seen, .fixed(sparsity.probes), 2 * heads, .f32, "weigh_rows")
+    let columns = emit(
+      .sumColumns(attention, layout), seen + [weights], .fixed(attention.kvHeadCount), held, .f32,
+      "sum_columns")
+    let chosen = emit(
+      .chooseTokens(
+        TokenChoice(
+          headCount: heads, kvHeadCount: attention.kvHeadCount, share: sparsity.share)),
+      [columns, observed, end], .fixed(3), TokenChoice.head + held, .i32, "choose_tokens")
+    let gathered = emit(
+      .gatherTokens(layout), [chosen, pool, table, .step(.tables)], .fixed(pageCount), 1,
+      .pages(layout), "gather_tokens")
+    func place(_ place: TokenPlace) -> Source {
+      emit(.placeTokens(place), [chosen, end], .symbol(.rows), 1, .i32, "place_tokens")
+    }
+    let width = heads * attention.headWidth
+    let own = emit(
+      .pure(.selectRows), [queries, place(.source)], .symbol(.rows), width, .f32, "chosen_rows")
+    // There is one sequence: its table begins at 0.
+    let attended = emit(
+      .attend(attention, layout),
+      [own, gathered, .step(.begin(window: nil)), place(.end), table, .step(.wholeTables)],
+      .symbol(.rows), width, .f32, "attention of a prompt")
+    self.emit(
+      .pure(.selectRows), [attended, place(.target)], into: output, node, label: "placed_rows")
   }
 
   private func source(_ id: ValueID) -> Source {

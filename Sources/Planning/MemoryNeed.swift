@@ -71,7 +71,8 @@ extension ExecutionPlan {
 
   /// The largest value that a step copies to the host: logits, or what moves between devices.
   package var readBack: Int {
-    (steps + (chosen?.steps ?? [])).reduce(logits.operand.bytes(bounds)) { most, step in
+    (steps + (chosen?.steps ?? []) + (sparse?.steps ?? [])).reduce(logits.operand.bytes(bounds)) {
+      most, step in
       if case .transfer(let value, _, _, _) = step { max(most, value.bytes(bounds)) } else { most }
     }
   }

@@ -13,6 +13,8 @@ package struct Planner {
   package var rotates = false
   /// Which pages rows read while a text is generated, or nil for all.
   package var reading: PageReading?
+  /// How rows of a prompt attend to a part of what they see, or nil for all.
+  package var sparsity: PromptSparsity?
   /// Whether devices that can do so read weights where the file is mapped.
   package var mapsWeights = true
   /// Whether neighbouring operations become one where a device has a kernel for them.
@@ -54,7 +56,9 @@ package struct Planner {
       return fuses ? list.fused(placements, on: devices) : (list, placements)
     }
     var assembly = Assembly(placed[0].0, placed[0].1, devices, self)
-    if placed.count > 1 { assembly.add(placed[1].0, placed[1].1) }
+    for (list, (lowered, placements)) in zip(otherLists, placed.dropFirst()) {
+      assembly.add(list, lowered, placements)
+    }
     try assembly.placeWeights(constants: graph.constants)
     try assembly.placePools()
     try assembly.placeStepBuffers()
@@ -62,12 +66,24 @@ package struct Planner {
     return assembly.plan
   }
 
-  /// The graph as it runs, and as it runs where rows read chosen pages, if they ever do.
+  /// A list of instructions for some steps, beside the one for all others.
+  enum OtherList {
+    /// Rows read chosen pages.
+    case chosen
+    /// Rows of a prompt attend to chosen tokens.
+    case sparse
+  }
+
+  private var otherLists: [OtherList] {
+    (reading == nil ? [] : [.chosen]) + (sparsity == nil ? [] : [.sparse])
+  }
+
+  /// The graph as it runs, and as it runs in steps of other kinds.
   private func lists(of graph: Graph) -> [LoweredGraph] {
-    (reading == nil ? [false] : [false, true]).map { isChosen in
+    ([nil] + otherLists).map { list in
       LoweredGraph(
-        graph, element: element, rotates: rotates, reading: reading, isChosen: isChosen,
-        pageCount: pageCount)
+        graph, element: element, rotates: rotates, reading: reading, isChosen: list == .chosen,
+        sparsity: list == .sparse ? sparsity : nil, pageCount: pageCount)
     }
   }
 

@@ -68,11 +68,14 @@ package final class EngineLoop {
   package private(set) var droppedPages = 0
   /// Whether generated tokens have read all that came before them, as a prompt does.
   private var readsAll: Bool { plan.chosen == nil }
+  /// Whether what is left of a prompt has no holes and does not depend on how it was cut into steps. Else it is no
+  /// other request's beginning.
+  private var isWhole: Bool { plan.sparse == nil && !policy.evicts }
 
   /// Makes the memory of a plan on its devices.
   package init(
     _ plan: ExecutionPlan, devices: [any Device], weights: any WeightSource, contextLength: Int,
-    policy: CachePolicy = .full
+    policy: CachePolicy = .full, sparse: SparseSteps = SparseSteps()
   ) throws(EngineError) {
     self.plan = plan
     self.contextLength = contextLength
@@ -82,7 +85,8 @@ package final class EngineLoop {
     scheduler = Scheduler(
       rowBudget: plan.bounds.rows, outputBudget: plan.bounds.outputs,
       chosenRowBudget: plan.chosen?.bounds.rows,
-      observedRows: policy.evicts && plan.chosen != nil ? policy.observedRows : nil)
+      observedRows: policy.evicts && plan.chosen != nil ? policy.observedRows : nil,
+      sparse: plan.sparse == nil ? nil : sparse)
     pool = PagePool(pageCount: plan.stepLayout.tableCapacity, pageTokens: KVLayout.pageTokens)
   }
 
@@ -127,7 +131,7 @@ package final class EngineLoop {
       do throws(DeviceError) { logits = try executor.run(step) } catch { throw .device(error) }
       if policy.evicts, !step.chooses { try look(at: step, &sequence) }
       // What others find has no holes, and rows of theirs would have been looked at.
-      if publishes, !policy.evicts { sequence.publish(pool: &pool, generated: readsAll) }
+      if publishes, isWhole { sequence.publish(pool: &pool, generated: readsAll) }
       for (row, output) in step.outputs.enumerated() { try body(output.token, logits[row]) }
       executor.recorder?.mark(.sample)
     }
@@ -159,14 +163,14 @@ package final class EngineLoop {
   /// A sequence of these tokens; if it may share, with what the cache holds of them.
   func begin(_ tokens: [Int32], shares: Bool) -> Sequence {
     var sequence = Sequence(id: 0, tokens: tokens, pageTokens: KVLayout.pageTokens)
-    if shares, !policy.evicts { sequence.adopt(from: &pool) }
+    if shares, isWhole { sequence.adopt(from: &pool) }
     return sequence
   }
 
   /// Gives a sequence's pages back, and leaves them to other requests if it may share. Behind an error nobody knows
   /// which steps have written what they should: then nothing stays for others.
   func end(_ sequence: inout Sequence, shares: Bool, isSound: Bool) {
-    if shares, isSound, !policy.evicts {
+    if shares, isSound, isWhole {
       latest = Array(sequence.settled(generated: readsAll))
       return sequence.leave(to: &pool, generated: readsAll)
     }
@@ -185,7 +189,7 @@ package final class EngineLoop {
     var sequence = Sequence(id: 0, tokens: tokens, pageTokens: pool.pageTokens)
     (sequence.wantedFrom, sequence.generatedFrom) = (wantedFrom, wantedFrom)
     var isSound = false
-    if shares, !policy.evicts { sequence.adopt(from: &pool) }
+    if shares, isWhole { sequence.adopt(from: &pool) }
     defer { end(&sequence, shares: shares, isSound: isSound) }
     try advance(&sequence, publishes: shares, isCancelled: isCancelled) {
       token, logits throws(EngineError) in

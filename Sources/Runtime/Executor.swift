@@ -128,8 +128,8 @@ final class Executor {
     let sizes = SymbolSizes(
       rows: step.rowCount, outputs: step.outputRows.count, depth: step.depth, runs: step.runs,
       fillsPages: step.fillsPages(of: KVLayout.pageTokens))
-    let chosen = step.chooses ? plan.chosen : nil
-    let (bounds, steps) = (chosen?.bounds ?? plan.bounds, chosen?.steps ?? plan.steps)
+    let other = step.chooses ? plan.chosen : step.isSparse ? plan.sparse : nil
+    let (bounds, steps) = (other?.bounds ?? plan.bounds, other?.steps ?? plan.steps)
     precondition(
       sizes.rows <= bounds.rows && sizes.outputs <= bounds.outputs
         && step.tables.count <= plan.stepLayout.tableCapacity, "a step within the plan's bounds")
@@ -150,7 +150,7 @@ final class Executor {
       }
     }
     recorder?.mark(.submit)
-    let (device, operand) = chosen?.logits ?? plan.logits
+    let (device, operand) = other?.logits ?? plan.logits
     let values = try devices[device].array(
       of: Float.self, count: sizes.outputs * operand.width, at: operand.region)
     readBack = max(readBack, operand.bytes(sizes))
@@ -162,11 +162,12 @@ final class Executor {
 }
 
 extension StepPlane {
-  /// Whether it is read only where rows read chosen pages.
-  fileprivate var isChosen: Bool {
+  /// Whether a step reads it: some are read only where rows read chosen pages, or attend to chosen tokens.
+  fileprivate func isRead(by step: StepPlan) -> Bool {
     switch self {
-    case .chosenEnd, .chosenTable, .chosenTables, .layerTables, .keptEnd, .keptTables: true
-    default: false
+    case .chosenEnd, .chosenTable, .chosenTables, .layerTables, .keptEnd, .keptTables: step.chooses
+    case .wholeTables: step.isSparse
+    default: true
     }
   }
 }
@@ -178,7 +179,7 @@ extension StepLayout {
   ) -> [UInt8] {
     var buffer = [UInt8](repeating: 0, count: bytes)
     buffer.withUnsafeMutableBytes { target in
-      for plane in planes where step.chooses || !plane.isChosen {
+      for plane in planes where plane.isRead(by: step) {
         let numbers =
           switch plane {
           case .tokens: step.tokens
@@ -201,6 +202,7 @@ extension StepLayout {
             step.keptTables(place: place, heads: heads, stride: stride)
           case .layerTables(let layer, let stride):
             step.layerTables(lists[layer] ?? [], stride: stride)
+          case .wholeTables: (0..<tableCapacity).map { Int32($0) }
           }
         numbers.withUnsafeBytes {
           UnsafeMutableRawBufferPointer(rebasing: target[offset(plane)...]).copyMemory(from: $0)

@@ -10,22 +10,27 @@ package struct Scheduler: Sendable {
   package let chosenRowBudget: Int?
   /// Rows at the end of a prompt that are looked at, or nil where none are.
   package let observedRows: Int?
+  /// From when on rows of a prompt attend to a part of what they see, or nil where they never do.
+  package let sparse: SparseSteps?
 
   package init(
-    rowBudget: Int, outputBudget: Int, chosenRowBudget: Int? = nil, observedRows: Int? = nil
+    rowBudget: Int, outputBudget: Int, chosenRowBudget: Int? = nil, observedRows: Int? = nil,
+    sparse: SparseSteps? = nil
   ) {
     precondition(rowBudget > 0 && outputBudget > 0 && chosenRowBudget != 0)
     self.rowBudget = rowBudget
     self.outputBudget = outputBudget
     self.chosenRowBudget = chosenRowBudget
     self.observedRows = observedRows
+    self.sparse = sparse
   }
 
   /// Deals the budget out in order, and counts the dealt tokens as computed: the caller runs the
   /// step or gives the sequences up.
   ///
   /// Where rows may read chosen pages, a step has either such rows, one of a sequence, or others: the
-  /// first sequence that has something to do decides.
+  /// first sequence that has something to do decides. Where rows of a prompt attend to a part of what they see, a
+  /// step that does so has these rows only.
   ///
   /// Where rows of prompts are looked at, all rows of a step are of one sequence.
   ///
@@ -50,13 +55,24 @@ package struct Scheduler: Sendable {
           ? min(last, first + min(1, chosenRowBudget - plan.rowCount))
           : min(last, sequences[index].generatedFrom)
       }
-      guard first < last else { continue }
+      var isSparse = false
+      if let sparse, first < sequences[index].generatedFrom {
+        let end = min(last, sequences[index].generatedFrom)
+        isSparse =
+          plan.rowCount == 0 && end - first >= sparse.fewestRows && end >= sparse.fewestTokens
+        if isSparse { last = end }
+      }
+      guard first < last, !plan.isSparse else { continue }
       plan.chooses = chooses
+      plan.isSparse = isSparse
       guard sequences[index].table.reserve(last, from: &pool) else {
         throw .cacheFull(
           sequence: sequences[index].id, tokens: last, capacity: pool.pageCount * pool.pageTokens)
       }
       plan.append(sequences[index], first..<last, observedRows: chooses ? nil : observedRows)
+      if isSparse {
+        plan.observed = ObservedRows.choose(of: last - first, position: first).map { Int32($0) }
+      }
       sequences[index].computed = last
     }
     return plan

@@ -35,6 +35,8 @@ package struct StepPlan: Sendable, Hashable {
   /// Of the one row that reads what is kept of a prompt: for each layer that keeps pages, and each kv head, the
   /// pages that it reads. Empty where it reads all.
   package var kept: [[[Int32]]] = []
+  /// Whether rows are of one prompt and attend to a part of what they see.
+  package var isSparse = false
 
   package init() {}
 

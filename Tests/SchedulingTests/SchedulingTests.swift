@@ -146,6 +146,25 @@ import Testing
     #expect(whole.rowCount == 9 && !whole.chooses)
   }
 
+  /// Long steps of a prompt that sees enough are sparse, and hold nothing else; all others are dense.
+  @Test func sparseStepsAreLongAndOfOnePrompt() throws {
+    var pool = PagePool(pageCount: 60, pageTokens: 4)
+    var sequences = [sequence(41), sequence(20, id: 1)]
+    sequences[0].generatedFrom = 38
+    var sparse = SparseSteps()
+    (sparse.fewestRows, sparse.fewestTokens) = (5, 16)
+    let scheduler = Scheduler(rowBudget: 8, outputBudget: 8, sparse: sparse)
+    var steps: [(isSparse: Bool, ends: [Int32])] = []
+    while sequences.contains(where: { $0.pending > 0 }) {
+      let plan = try scheduler.next(&sequences, pool: &pool)
+      #expect(!plan.isSparse || (plan.runs == 1 && plan.table[0] == 0))
+      steps.append((plan.isSparse, plan.end))
+    }
+    let ends = steps.filter(\.isSparse).map { [$0.ends[0], $0.ends[$0.ends.count - 1]] }
+    #expect(ends == [[9, 16], [17, 24], [25, 32], [33, 38], [14, 20]])
+    #expect(steps.map(\.isSparse) == [false, true, true, true, true, false, false, true])
+  }
+
   /// Lists of chosen pages name the sequence's own pages, and end where the row's tokens end.
   @Test func chosenTablesAreOfTheSequencesPages() throws {
     var pool = PagePool(pageCount: 60, pageTokens: 4)

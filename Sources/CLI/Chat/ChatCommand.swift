@@ -67,6 +67,7 @@ struct ChatCommand: AsyncParsableCommand {
     loadOptions.contextLength = context.context
     loadOptions.sharesPrefixes = !noPrefixCache
     try speculation.set(&loadOptions)
+    try session.check(loadOptions)
     Terminal.progress("loading \(path) …")
     let result: Result<LanguageModel, ApusError>
     do throws(ApusError) {
