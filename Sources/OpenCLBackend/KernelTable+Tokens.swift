@@ -20,12 +20,12 @@ extension KernelTable {
         entry: "place_tokens", defines: [Define("PLACE", number)],
         arguments: [.input(0), .input(1), .output, .count(.rows)], x: Extent(.rows))
     }
-    + KVLayout.Element.allCases.map { element in
+    + [KVLayout.Element.f16, .f32].map { element in
       KernelRow(
         kind: .gatherTokens(element), variant: "page", program: "attention/gather_tokens",
         entry: "gather_tokens",
         defines: [
-          Define("ELEMENT", Int((element == .f16 ? ElementType.f16 : .f32).rawValue))
+          element.define
         ],
         arguments: (0..<4).map { .input($0) } + [
           .output, .count(.poolPages), .count(.kvHeads), .count(.headWidth), .each,

@@ -77,12 +77,13 @@ func gatherTokens(
     let page = Int(tables[Int(table[0][0]) + token / KVLayout.pageTokens][0])
     let slot = page * KVLayout.pageTokens + token % KVLayout.pageTokens
     for head in 0..<layout.headCount {
-      for d in 0..<layout.headWidth {
-        let key = layout.load(pool, layout.keyOffset(slot: slot, head: head, d, pages: pages))
-        layout.store(key, target, layout.keyOffset(slot: place, head: head, d, pages: pages))
-        let value = layout.load(pool, layout.valueOffset(slot: slot, head: head, d, pages: pages))
-        layout.store(value, target, layout.valueOffset(slot: place, head: head, d, pages: pages))
+      let key = (0..<layout.headWidth).map {
+        layout.key(pool, slot: slot, head: head, $0, pages: pages)
       }
+      let value = (0..<layout.headWidth).map {
+        layout.value(pool, slot: slot, head: head, $0, pages: pages)
+      }
+      layout.store(key: key, value: value, target, slot: place, head: head, pages: pages)
     }
   }
 }
