@@ -119,8 +119,11 @@ import Testing
     let caches = try plans.map { try #require($0.choices.first?.devices.first?.cache) }
     #expect(caches[1] * 64 == caches[0] * 34 && caches[2] * 64 == caches[0] * 18)
     #expect(plans[2].cacheBytesPerToken * 64 == caches[2])
-    let narrow = tiny.write()
-    #expect(throws: ApusError.self) { try plan(narrow.path, .q4) }
+    var narrow = tiny
+    narrow.width = 64
+    let other = narrow.write()
+    #expect(throws: ApusError.self) { try plan(other.path, .q4) }
+    #expect(try !plan(other.path, .f16).choices.isEmpty)
   }
 
   @Test func bothModesAndAllBatchesWriteTheSameText() async throws {
