@@ -9,8 +9,9 @@
 // a window of tokens of a kv head and goes through all rows, so no sum is shared between work-items and
 // the order is always the same. Tokens that a row does not see gain nothing; tokens that nobody sees have 0.
 
-// Heads whose scores stay in registers: groups of more are worked on in turns.
-#define TURNS ((HEADS + 3) / 4)
+// Heads whose scores stay in registers: groups of more are worked on in turns. Where loops are not unrolled one head
+// goes at a time, which such drivers build sooner.
+#define TURNS (UNROLLED ? (HEADS + 3) / 4 : HEADS)
 #define TOGETHER ((HEADS + TURNS - 1) / TURNS)
 #define HEAD(h) min(turn + (h), (uint)(HEADS - 1))
 #define KEY(p, d) KEY_AT(keys[p], d)

@@ -61,7 +61,7 @@ struct PolicyArguments: ParsableArguments {
       discussion: """
         zipvl attends, in each layer, to as few tokens as have the share --tau of what some rows attend to; rows of the \
         others attend to nothing. Prompts of more than a thousand tokens are computed in less time and make \
-        another text: the page on long contexts says what it costs, which is much.
+        another text: the page on long contexts says what it costs.
         """))
   var prefillSparse: PrefillSparsity = .none
 

@@ -165,26 +165,3 @@ private struct Scale {
     from + (to - from) * (value - first) / (last - first)
   }
 }
-
-private func fixed(_ value: Double, _ digits: Int = 1) -> String {
-  guard value.isFinite, abs(value) < 1e12 else { return "0" }
-  let unit = Int(pow(10, Double(digits)))
-  let scaled = Int((value * Double(unit)).rounded())
-  let sign = scaled < 0 ? "-" : ""
-  guard digits > 0 else { return "\(scaled)" }
-  let rest = "\(abs(scaled) % unit)"
-  return sign + "\(abs(scaled) / unit)."
-    + String(repeating: "0", count: digits - rest.count) + rest
-}
-
-private func escaped(_ text: String) -> String {
-  text.reduce(into: "") { result, character in
-    switch character {
-    case "&": result += "&amp;"
-    case "<": result += "&lt;"
-    case ">": result += "&gt;"
-    case "\"": result += "&quot;"
-    default: result.append(character)
-    }
-  }
-}

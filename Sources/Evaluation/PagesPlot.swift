@@ -21,13 +21,13 @@ package struct PagesPlot: Sendable {
     let width = Double(Self.columns) * (Self.panelWidth + Self.gap) + Self.gap
     let height = 70 + Double(rows) * (Self.panelHeight + Self.gap)
     var svg =
-      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 \(fixed(width)) \(fixed(height))\" "
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 \(at(width)) \(at(height))\" "
       + "role=\"img\" aria-label=\"\(escaped(title))\">\n"
       + "<style>text{font:13px sans-serif;fill:#222}.frame{fill:none;stroke:#999}"
       + ".read{fill:#0072b2}</style>\n"
       + "<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n"
-      + "<text x=\"\(fixed(Self.gap))\" y=\"24\">\(escaped(title))</text>\n"
-      + "<text x=\"\(fixed(Self.gap))\" y=\"44\">across: \(pages) pages of the cache; down: \(steps.count) "
+      + "<text x=\"\(at(Self.gap))\" y=\"24\">\(escaped(title))</text>\n"
+      + "<text x=\"\(at(Self.gap))\" y=\"44\">across: \(pages) pages of the cache; down: \(steps.count) "
       + "tokens; dark: read by all kv heads</text>\n"
     for (index, layer) in layers.enumerated() {
       let left =
@@ -40,7 +40,7 @@ package struct PagesPlot: Sendable {
 
   private func panel(_ layer: Int, _ left: Double, _ top: Double, _ pages: Int) -> String {
     let (x, y) = (Self.panelWidth / Double(pages), Self.panelHeight / Double(max(1, steps.count)))
-    var svg = "<text x=\"\(fixed(left))\" y=\"\(fixed(top - 5))\">layer \(layer)</text>\n"
+    var svg = "<text x=\"\(at(left))\" y=\"\(at(top - 5))\">layer \(layer)</text>\n"
     for (step, layers) in steps.enumerated() {
       let heads = layers[layer] ?? []
       var counts = [Int](repeating: 0, count: pages)
@@ -52,34 +52,18 @@ package struct PagesPlot: Sendable {
         if counts[first] > 0 {
           let share = Double(counts[first]) / Double(heads.count)
           svg +=
-            "<rect class=\"read\" opacity=\"\(fixed(share))\" x=\"\(fixed(left + x * Double(first)))\" "
-            + "y=\"\(fixed(top + y * Double(step)))\" width=\"\(fixed(x * Double(end - first)))\" "
-            + "height=\"\(fixed(y))\"/>"
+            "<rect class=\"read\" opacity=\"\(at(share))\" x=\"\(at(left + x * Double(first)))\" "
+            + "y=\"\(at(top + y * Double(step)))\" width=\"\(at(x * Double(end - first)))\" "
+            + "height=\"\(at(y))\"/>"
         }
         first = end
       }
     }
     return svg
-      + "<rect class=\"frame\" x=\"\(fixed(left))\" y=\"\(fixed(top))\" width=\"\(fixed(Self.panelWidth))\" "
-      + "height=\"\(fixed(Self.panelHeight))\"/>\n"
+      + "<rect class=\"frame\" x=\"\(at(left))\" y=\"\(at(top))\" width=\"\(at(Self.panelWidth))\" "
+      + "height=\"\(at(Self.panelHeight))\"/>\n"
   }
 
-  /// Two decimals.
-  private func fixed(_ value: Double) -> String {
-    let hundredths = Int((value * 100).rounded())
-    let rest = "\(hundredths % 100)"
-    return "\(hundredths / 100)." + (rest.count < 2 ? "0" : "") + rest
-  }
-
-  private func escaped(_ text: String) -> String {
-    text.reduce(into: "") { result, character in
-      switch character {
-      case "&": result += "&amp;"
-      case "<": result += "&lt;"
-      case ">": result += "&gt;"
-      case "\"": result += "&quot;"
-      default: result.append(character)
-      }
-    }
-  }
+  /// Many tokens make thin rows: two decimals.
+  private func at(_ value: Double) -> String { fixed(value, 2) }
 }

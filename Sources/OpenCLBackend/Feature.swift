@@ -20,6 +20,9 @@ package enum Feature: String, Sendable, Hashable, CaseIterable {
   /// Lanes that multiply words of four bytes, by OpenCL C 3.0.
   case integerDot
 
+  /// Whether programs have inline assembly with it.
+  var isAssembly: Bool { self == .vnni || self == .avx2 }
+
   /// Options of the compiler that it takes, in place of OpenCL C 1.2.
   var options: String? { self == .integerDot ? "-cl-std=CL3.0" : nil }
 }

@@ -58,6 +58,16 @@ package struct Define: Sendable {
   init(_ name: String, _ measure: Measure) { (self.name, value) = (name, .measure(measure)) }
 }
 
+extension Feature? {
+  /// How programs that may have inline assembly learn which.
+  var assembly: [Define] {
+    [Define("VNNI", self == .vnni ? 1 : 0), Define("AVX2", self == .avx2 ? 1 : 0)]
+  }
+
+  /// What stands before the name of a variant that has some.
+  var prefix: String { map { $0.isAssembly ? "\($0) " : "" } ?? "" }
+}
+
 /// One argument of a kernel, or a buffer's two: memory and offset.
 package enum Argument: Sendable {
   case input(Int)

@@ -11,19 +11,17 @@ extension KernelTable {
   private static func observe(
     _ element: KVLayout.Element, needs: Feature?
   ) -> [KernelRow] {
-    let assembly = needs == .vnni || needs == .avx2 ? needs : nil
     func row(
       _ kind: OperationKind, _ entry: String, _ arguments: [Argument], x: Extent, y: Extent
     ) -> KernelRow {
       KernelRow(
-        kind: kind, variant: (assembly.map { "\($0) " } ?? "") + "row",
+        kind: kind, variant: needs.prefix + "row",
         program: "attention/sum_columns", entry: entry, needs: needs,
         shared: ["common/attention"],
         defines: [
           element.define, Define("HEAD_WIDTH", .headWidth), Define("HEADS", .headsShared),
-          Define("VNNI", needs == .vnni ? 1 : 0), Define("AVX2", needs == .avx2 ? 1 : 0),
           Define("UNROLLED", needs == nil ? 0 : 1),
-        ], arguments: arguments, x: x, y: y)
+        ] + needs.assembly, arguments: arguments, x: x, y: y)
     }
     return [
       row(

@@ -28,13 +28,10 @@ extension KernelTable {
     }
 
   /// With the instructions of AVX-512 first, those of AVX2, then plain OpenCL C.
-  private static let variants: [(needs: Feature, defines: [Define])] = [
-    (.vnni, [Define("VNNI", 1)]), (.avx2, [Define("AVX2", 1)]), (.fused, []),
-  ]
+  private static let variants: [(needs: Feature, defines: [Define])] =
+    [Feature.vnni, .avx2, .fused].map { ($0, Optional($0).assembly) }
 
-  private static func name(_ needs: Feature) -> String {
-    needs == .fused ? "token" : "\(needs) token"
-  }
+  private static func name(_ needs: Feature) -> String { Optional(needs).prefix + "token" }
 
   private static func gatedUnits(_ type: ElementType, _ layout: ResidentLayout) -> [KernelRow] {
     GatedActivation.allCases.flatMap { activation in

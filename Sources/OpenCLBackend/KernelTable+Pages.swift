@@ -34,16 +34,14 @@ extension KernelTable {
   private static func score(
     _ element: KVLayout.Element, _ type: Define, needs: Feature?
   ) -> KernelRow {
-    let assembly = needs == .vnni || needs == .avx2 ? needs : nil
-    return KernelRow(
-      kind: .scorePages(element), variant: (assembly.map { "\($0) " } ?? "") + "lots",
+    KernelRow(
+      kind: .scorePages(element), variant: needs.prefix + "lots",
       program: "attention/choose_pages", entry: "score_pages", needs: needs,
       shared: ["common/attention"],
       defines: [
         type, Define("HEAD_WIDTH", .headWidth), Define("HEADS", .headsShared),
-        Define("VNNI", needs == .vnni ? 1 : 0), Define("AVX2", needs == .avx2 ? 1 : 0),
         Define("UNROLLED", needs == nil ? 0 : 1),
-      ],
+      ] + needs.assembly,
       arguments: (0..<5).map { .input($0) } + [
         .output, .count(.kvHeads), .number(.scale), .count(.chosenPages), .count(.scoreStride),
         .count(.pageLots), .each,

@@ -24,9 +24,7 @@ extension KernelTable {
       KernelRow(
         kind: .gatherTokens(element), variant: "page", program: "attention/gather_tokens",
         entry: "gather_tokens",
-        defines: [
-          element.define
-        ],
+        defines: [element.define],
         arguments: (0..<4).map { .input($0) } + [
           .output, .count(.poolPages), .count(.kvHeads), .count(.headWidth), .each,
         ], x: Extent(.kvHeadPages, spreads: true))

@@ -199,17 +199,17 @@ package enum KernelTable {
   private static func attendOnCPU(
     _ element: KVLayout.Element, _ type: Define, needs: Feature
   ) -> [KernelRow] {
-    let prefix = needs == .tiles ? "" : "\(needs) "
-    let defines = [
-      type, Define("HEAD_WIDTH", .headWidth), Define("HEADS", .headsShared),
-      Define("VNNI", needs == .vnni ? 1 : 0), Define("AVX2", needs == .avx2 ? 1 : 0),
-    ]
+    let defines =
+      [
+        type, Define("HEAD_WIDTH", .headWidth), Define("HEADS", .headsShared),
+      ] + Optional(needs).assembly
     func row(
       _ kind: OperationKind, _ variant: String, _ program: String, _ entry: String,
       _ arguments: [Argument], x: Extent, y: Measure = .rows
     ) -> KernelRow {
       KernelRow(
-        kind: kind, variant: prefix + variant, program: "attention/" + program, entry: entry,
+        kind: kind, variant: Optional(needs).prefix + variant, program: "attention/" + program,
+        entry: entry,
         needs: needs, shared: ["common/int8_blocks", "common/rotation", "common/attention"],
         defines: defines,
         arguments: arguments,

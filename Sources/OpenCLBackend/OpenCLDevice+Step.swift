@@ -80,7 +80,7 @@ extension OpenCLDevice {
   /// Whether a worker that waits may ask Linux to run others meanwhile.
   private var yields: Bool {
     #if os(Linux)
-      return features.contains(.vnni) || features.contains(.avx2)
+      return features.contains(where: \.isAssembly)
     #else
       return false
     #endif

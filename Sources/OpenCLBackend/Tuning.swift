@@ -99,7 +99,7 @@ extension KernelRow {
     }
     // How far ahead weights are asked for; without assembly nothing is.
     let ahead =
-      needs == .vnni || needs == .avx2
+      needs?.isAssembly == true
       ? [Tunable(name: "PREFETCH", values: [2048, 4096, 8192, 12288], standard: 8192)] : []
     switch program {
     case "gemm/linear_int8":

@@ -157,8 +157,6 @@ package struct StepLayout: Sendable, Hashable {
     }
     return strides.first.map { (strides.count, $0) }
   }
-  /// Whether rows of a prompt may attend to a part of what they see.
-  package var isSparse: Bool { planes.contains(.wholeTables) }
 
   /// Entries that a plane holds.
   package func capacity(_ plane: StepPlane) -> Int {

@@ -177,7 +177,9 @@ struct LoweredGraph {
     }
     if case .mass(let rows) = chosen?.chooser {
       if isChosen { return readKept(attention, layout, node, layer, queries, into: output) }
-      observe(rows, attention, layout, node, layer, queries)
+      observe(
+        rows == .max ? nil : rows, attention, layout, node, layer, queries,
+        into: .columns(layer: layer))
     }
     if let sparsity, attention.window == nil {
       return attendToChosenTokens(sparsity, attention, layout, queries, layer, node, into: output)
@@ -235,12 +237,11 @@ struct LoweredGraph {
       label: "rotate_heads")
   }
 
-  /// What the last rows of a prompt attend to each token.
+  /// What some rows of a prompt attend to each token: so many, or all.
   private mutating func observe(
-    _ count: Int, _ attention: Attention, _ layout: KVLayout, _ node: Node, _ layer: Int,
-    _ queries: Source
+    _ count: Int?, _ attention: Attention, _ layout: KVLayout, _ node: Node, _ layer: Int,
+    _ queries: Source, into columns: Source
   ) {
-    let count = count == .max ? nil : count
     let seen: [Source] = [
       queries, .pool(layer: layer), .step(.begin(window: attention.window)), .step(.end),
       .step(.table), .step(.tables), .step(.observed(count: count)),
@@ -252,7 +253,7 @@ struct LoweredGraph {
           rows: count.map { .fixed($0) } ?? .symbol(.rows), width: 2 * attention.headCount,
           format: .f32)), node, label: "weigh_rows")
     emit(
-      .sumColumns(attention, layout), seen + [weights], into: .columns(layer: layer), node,
+      .sumColumns(attention, layout), seen + [weights], into: columns, node,
       label: "sum_columns")
   }
 
@@ -294,18 +295,15 @@ struct LoweredGraph {
         operation, inputs,
         into: new(LoweredValue(rows: rows, width: width, format: format)), node, label: label)
     }
-    let observed = Source.step(.observed(count: sparsity.probes))
-    let seen = [queries, pool, .step(.begin(window: nil)), end, table, .step(.tables), observed]
-    let weights = emit(
-      .weighRows(attention, layout), seen, .fixed(sparsity.probes), 2 * heads, .f32, "weigh_rows")
-    let columns = emit(
-      .sumColumns(attention, layout), seen + [weights], .fixed(attention.kvHeadCount), held, .f32,
-      "sum_columns")
+    let columns = new(
+      LoweredValue(rows: .fixed(attention.kvHeadCount), width: held, format: .f32))
+    observe(sparsity.probes, attention, layout, node, layer, queries, into: columns)
     let chosen = emit(
       .chooseTokens(
         TokenChoice(
           headCount: heads, kvHeadCount: attention.kvHeadCount, share: sparsity.share)),
-      [columns, observed, end], .fixed(3), TokenChoice.head + held, .i32, "choose_tokens")
+      [columns, .step(.observed(count: sparsity.probes)), end], .fixed(3), TokenChoice.head + held,
+      .i32, "choose_tokens")
     let gathered = emit(
       .gatherTokens(layout), [chosen, pool, table, .step(.tables)], .fixed(pageCount), 1,
       .pages(layout), "gather_tokens")

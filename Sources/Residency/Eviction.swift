@@ -1,52 +1,22 @@
-/// How the attention that each token gathered becomes a score of its page.
+/// How the attention that each token gathered becomes a score of its page: the sum over its tokens.
 package struct PageScoring: Sendable, Hashable {
-  /// What a token takes from its neighbours, so that what is kept hangs together.
-  package enum Pooling: Sendable, Hashable {
-    case none
-    /// The mean, or the largest, of so many tokens around it: an odd number.
-    case mean(Int)
-    case largest(Int)
-  }
+  /// Of so many tokens around it each token counts as the largest, so that what is kept hangs together; an odd
+  /// number.
+  package var neighbours: Int
 
-  package enum Reduction: Sendable, Hashable {
-    case sum
-    case largest
-  }
-
-  package var pooling: Pooling
-  package var reduction: Reduction
-
-  package init(pooling: Pooling, reduction: Reduction) {
-    self.pooling = pooling
-    self.reduction = reduction
-  }
+  package init(neighbours: Int) { self.neighbours = neighbours }
 
   /// Scores of the pages that `tokens` tokens begin. The last two are kept in any case: what fell on them says
   /// nothing of their neighbours, and they score nothing.
   package func scores(_ mass: ArraySlice<Float>, tokens: Int, pageTokens: Int) -> [Float] {
     let pages = (tokens + pageTokens - 1) / pageTokens
-    let past = max(0, pages - 2) * pageTokens
-    let pooled = pooled(Array(mass.prefix(past)))
+    let past = Array(mass.prefix(max(0, pages - 2) * pageTokens))
+    let reach = neighbours / 2
+    let pooled = past.indices.map { token in
+      past[max(0, token - reach)...min(past.count - 1, token + reach)].max() ?? 0
+    }
     return (0..<pages).map { page in
-      let own = pooled.dropFirst(page * pageTokens).prefix(pageTokens)
-      return switch reduction {
-      case .sum: own.reduce(0, +)
-      case .largest: own.max() ?? 0
-      }
-    }
-  }
-
-  /// Beyond either end there is nothing: a mean there is of fewer tokens.
-  private func pooled(_ mass: [Float]) -> [Float] {
-    let width: Int
-    switch pooling {
-    case .none: return mass
-    case .mean(let count), .largest(let count): width = count
-    }
-    return mass.indices.map { token in
-      let around = mass[max(0, token - width / 2)...min(mass.count - 1, token + width / 2)]
-      if case .mean = pooling { return around.reduce(0, +) / Float(around.count) }
-      return around.max() ?? 0
+      pooled.dropFirst(page * pageTokens).prefix(pageTokens).reduce(0, +)
     }
   }
 }
@@ -85,9 +55,6 @@ package struct KeptPages: Sendable, Hashable {
     let kept = lists.reduce(into: Set<Int>()) { $0.formUnion($1.joined()) }
     return (0..<held).filter { !kept.contains($0) }
   }
-
-  /// Pages kept over all layers, of one kv head.
-  package var total: Int { lists.reduce(0) { $0 + ($1.first?.count ?? 0) } }
 }
 
 /// How many pages each layer keeps (PyramidKV, Cai et al., 2024): many in the first layers, whose attention is spread
@@ -139,11 +106,7 @@ extension CachePolicy {
   package static let lastRows = 32
 
   /// How it scores pages.
-  package var scoring: PageScoring {
-    method == .h2o
-      ? PageScoring(pooling: .none, reduction: .sum)
-      : PageScoring(pooling: .largest(7), reduction: .sum)
-  }
+  package var scoring: PageScoring { PageScoring(neighbours: method == .h2o ? 1 : 7) }
 
   /// Pages that each of so many layers keeps of a prompt that began `held`.
   package func kept(of held: Int, layers: Int) -> [Int] {

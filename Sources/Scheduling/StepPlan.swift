@@ -30,7 +30,7 @@ package struct StepPlan: Sendable, Hashable {
   package var outputs: [Output] = []
   /// Whether rows read chosen pages.
   package var chooses = false
-  /// Rows at the end of a prompt whose attention decides what is kept of it.
+  /// Rows of a prompt whose attention decides what is kept of it, or what its rows attend to.
   package var observed: [Int32] = []
   /// Of the one row that reads what is kept of a prompt: for each layer that keeps pages, and each kv head, the
   /// pages that it reads. Empty where it reads all.

@@ -8,6 +8,7 @@ import Planning
 import ReferenceBackend
 import Residency
 import Runtime
+import Scheduling
 import Tensors
 import TestSupport
 import Testing
