@@ -60,7 +60,8 @@ public struct MemoryPlan: Sendable {
   public let contextLength: Int
   /// Tokens that are computed at once, at most.
   public let batch: Int
-  /// Bytes of keys and values for one token, the draft model's among them.
+  /// Bytes of keys and values that one token more of context takes, the draft model's among them. Layers that look
+  /// back over a window only need no more for it.
   public let cacheBytesPerToken: Int
   /// Bytes that the host has left, or nil where the system does not say.
   public let hostMemory: Int?

@@ -49,11 +49,10 @@ struct SessionFile {
   ///   - bytes: The file's.
   ///   - path: Where it lies, for errors.
   ///   - fingerprint: What it has to have.
-  ///   - pageBytes: Bytes of a page.
-  ///   - pageTokens: Tokens of a page.
+  ///   - pagesBytes: Bytes of keys and values of so many tokens, or nil where no number is so large.
   /// - Throws: ``ApusError`` where they are no session, damaged, or of another model.
   init(
-    _ bytes: [UInt8], path: String, fingerprint: [UInt8], pageBytes: Int, pageTokens: Int
+    _ bytes: [UInt8], path: String, fingerprint: [UInt8], pagesBytes: (Int) -> Int?
   ) throws(ApusError) {
     func refuse(_ reason: String) -> ApusError {
       ApusError(.file, "\(path) \(reason); move it away to begin a new session")
@@ -78,10 +77,8 @@ struct SessionFile {
     // Neither is more than the file has bytes, or nothing is computed with it.
     let (tokens, notes) = (count(at: 72), count(at: 80))
     guard tokens <= bytes.count, notes <= bytes.count else { throw refuse("is damaged") }
-    let pages = (Int(tokens) + pageTokens - 1) / pageTokens
-    let (size, overflow) = pages.multipliedReportingOverflow(by: pageBytes)
     let pagesBegin = Self.headBytes + Int(tokens) * 4 + Int(notes)
-    guard !overflow, pagesBegin <= bytes.count, bytes.count - pagesBegin == size else {
+    guard pagesBegin <= bytes.count, bytes.count - pagesBegin == pagesBytes(Int(tokens)) else {
       throw refuse("is damaged")
     }
     let notesBegin = Self.headBytes + Int(tokens) * 4
@@ -134,8 +131,8 @@ extension LanguageModel {
     _ bytes: [UInt8], path: String
   ) async throws(ApusError) -> (notes: [UInt8], tokens: Int) {
     let file = try SessionFile(
-      bytes, path: path, fingerprint: try fingerprint(), pageBytes: plan.cachedPageBytes,
-      pageTokens: KVLayout.pageTokens)
+      bytes, path: path, fingerprint: try fingerprint(),
+      pagesBytes: { plan.cachedBytes(tokens: $0) })
     if !file.cache.tokens.isEmpty {
       do throws(EngineError) {
         try await engine.perform { loop throws(EngineError) in try loop.restore(file.cache) }
@@ -155,6 +152,7 @@ extension LanguageModel {
       })
     var text = "\(model.architecture) \(model.vocabularySize) \(policy) \(arithmetic.sorted())\n"
     for constant in graph.constants { text += "\(constant.name) \(constant.values)\n" }
+    if let window = plan.window { text += "window \(window.tokens)\n" }
     for cache in plan.caches { text += "\(cache.operand.format)\n" }
     var samples: [UInt8] = []
     for weight in graph.weights {

@@ -8,22 +8,22 @@ package struct AttentionParts: Sendable, Hashable {
 
   /// Rows at most.
   package let rows: Int
-  /// Spans that the pages of a pool hold.
+  /// Spans that a page table holds.
   package let spans: Int
   private let floats: Int
 
   /// Nil where the instruction does not attend, or where no row sees more than one span.
   ///
   /// - Parameters:
-  ///   - instruction: Its second input is the pool.
+  ///   - instruction: Its sixth input has the page tables.
   ///   - bounds: The most rows.
   package init?(_ instruction: Instruction, bounds: SymbolSizes) {
-    guard let attention = instruction.operation.attention, instruction.inputs.count > 1
+    guard let attention = instruction.operation.attention, instruction.inputs.count > 5
     else { return nil }
     rows = min(bounds.rows, Self.rowLimit)
-    let held = bounds[instruction.inputs[1].rows]
-    spans = Self.spans(
-      tokens: min(held, attention.pages?.count ?? held) * KVLayout.pageTokens)
+    // The pool may have fewer pages: those of a window.
+    let held = attention.pages?.count ?? bounds[instruction.inputs[5].rows]
+    spans = Self.spans(tokens: held * KVLayout.pageTokens)
     floats = attention.headCount * spans * (attention.headWidth + 2)
     if rows == 0 || spans < 2 { return nil }
   }

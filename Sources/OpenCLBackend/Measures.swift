@@ -148,11 +148,11 @@ struct Measures {
     }.map { sizes[$0.rows] } ?? 0
   }
 
-  /// Spans that the step's rows may see: those of the pool where nobody has counted.
+  /// Spans that the step's rows may see: those of a page table where nobody has counted.
   private var spans: Int {
-    let held = sizes[instruction.inputs[1].rows] * KVLayout.pageTokens
-    let chosen = attention?.pages.map { $0.count * KVLayout.pageTokens }
-    return AttentionParts.spans(tokens: min(held, chosen ?? held, sizes.depth ?? held))
+    let pages = attention?.pages?.count ?? sizes[instruction.inputs[5].rows]
+    let held = pages * KVLayout.pageTokens
+    return AttentionParts.spans(tokens: min(held, sizes.depth ?? held))
   }
 
   /// Lots of 16 pages that the step's rows may see.

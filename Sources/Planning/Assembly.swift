@@ -33,7 +33,8 @@ struct Assembly {
   }
 
   init(
-    _ lowered: LoweredGraph, _ placements: [Placement], _ devices: [any Device], _ planner: Planner
+    _ lowered: LoweredGraph, _ placements: [Placement], _ devices: [any Device],
+    _ planner: Planner, window: WindowPool?
   ) {
     self.lowered = lowered
     self.placements = placements
@@ -48,6 +49,7 @@ struct Assembly {
         bounds: planner.bounds, tableCapacity: planner.pageCount, reading: lowered.planes),
       logits: (0, nowhere), bounds: planner.bounds)
     plan.placements = placements
+    plan.window = window
   }
 
   /// Adds the instructions for steps of another kind.
@@ -148,7 +150,8 @@ struct Assembly {
       switch (node.operation, node.output) {
       case (.writeKV(let layout), .pool(let layer)):
         pools[layer] = try pages(
-          .pages(layout), on: placement.device, "key-value cache of layer \(layer)")
+          .pages(layout), on: placement.device, "key-value cache of layer \(layer)",
+          isWindow: node.inputs.contains(.step(.windowSlots)))
       case (.boundPages(let layout), .bounds(let layer)):
         pageBounds[layer] = try pages(
           .pageBounds(layout), on: placement.device, "bounds of keys of layer \(layer)")
@@ -159,19 +162,21 @@ struct Assembly {
     }
   }
 
-  /// A row for each page.
+  /// A row for each page, or for those of a window.
   private mutating func pages(
-    _ format: Format, on device: Int, _ label: String
+    _ format: Format, on device: Int, _ label: String, isWindow: Bool = false
   ) throws(PlanningError) -> Operand {
     let id = newID(on: device)
     // Widths come from the file; a product that no memory could hold is too large, not a trap.
-    let (bytes, overflow) = planner.pageCount.multipliedReportingOverflow(by: format.rowBytes(1))
+    let count = isWindow ? plan.window?.pages ?? planner.pageCount : planner.pageCount
+    let (bytes, overflow) = count.multipliedReportingOverflow(by: format.rowBytes(1))
     try reserve(
       id, overflow ? .max : bytes, on: device, .keyValueCache, label,
       advice: "a shorter context (-c) needs less")
     let operand = Operand(
-      region: Region(buffer: id), rows: .fixed(planner.pageCount), width: 1, format: format)
-    plan.caches.append(ExecutionPlan.Cache(device: device, operand: operand))
+      region: Region(buffer: id), rows: .fixed(count), width: 1, format: format)
+    plan.caches.append(
+      ExecutionPlan.Cache(device: device, operand: operand, isWindow: isWindow))
     return operand
   }
 

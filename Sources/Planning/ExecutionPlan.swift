@@ -62,9 +62,13 @@ package struct ExecutionPlan: Sendable {
     package var device: Int
     /// `rows` counts pages.
     package var operand: Operand
+    /// Whether it has places for the pages of a window only.
+    package var isWindow = false
   }
 
   package internal(set) var buffers: [Buffer] = []
+  /// The pool of layers that look back over a window only, or nil where none does.
+  package internal(set) var window: WindowPool?
   /// In the order of the layers.
   package internal(set) var caches: [Cache] = []
   /// What rows of a prompt attend to, of the layers that keep a part of its pages, in order: kv heads × tokens.
@@ -113,6 +117,8 @@ extension StepPlane {
     case .keptTables(let place, _, _): [6, place]
     case .layerTables(let layer, let stride): [7, layer, stride]
     case .wholeTables: [8, 0]
+    case .windowSlots: [9, 0]
+    case .windowTables: [10, 0]
     default: nil
     }
   }
@@ -161,7 +167,7 @@ package struct StepLayout: Sendable, Hashable {
   /// Entries that a plane holds.
   package func capacity(_ plane: StepPlane) -> Int {
     switch plane {
-    case .tables, .wholeTables: tableCapacity
+    case .tables, .wholeTables, .windowTables: tableCapacity
     case .outputRows: bounds.outputs
     case .chosenTables(let pages): min(bounds.rows, PageReading.rowLimit) * pages
     case .observed(let count): count ?? bounds.rows
@@ -185,7 +191,7 @@ package struct StepLayout: Sendable, Hashable {
   func operand(_ plane: StepPlane, in buffer: BufferID) -> Operand {
     let rows: Dimension =
       switch plane {
-      case .tables, .wholeTables: .fixed(tableCapacity)
+      case .tables, .wholeTables, .windowTables: .fixed(tableCapacity)
       case .chosenTables, .layerTables, .observed(.some), .keptTables: .fixed(capacity(plane))
       case .outputRows: .symbol(.outputs)
       default: .symbol(.rows)

@@ -14,6 +14,9 @@ package enum StepPlane: Sendable, Hashable {
   case table
   case outputRows
   case tables
+  /// The same as slots and tables, in the pool of layers that look back over a window only.
+  case windowSlots
+  case windowTables
   /// Of rows that read chosen pages: where what they see ends, counted in those; where each row's list
   /// begins, if lists are so long; and the lists, where the step brings them.
   case chosenEnd(pages: Int)
@@ -91,12 +94,14 @@ struct LoweredGraph {
   /// Layers so far that keep a part of a prompt's pages.
   private var keptLayers = 0
   private let sparsity: PromptSparsity?
+  private let hasWindowPool: Bool
 
   /// Lowers a verified graph: with `isChosen`, rows read chosen pages in the layers where `reading` says
   /// so; with `sparsity`, rows of a prompt attend to a part of what they see.
   init(
     _ graph: Graph, element: KVLayout.Element, rotates: Bool = false, reading: PageReading? = nil,
-    isChosen: Bool = false, sparsity: PromptSparsity? = nil, pageCount: Int = 0
+    isChosen: Bool = false, sparsity: PromptSparsity? = nil, pageCount: Int = 0,
+    hasWindowPool: Bool = false
   ) {
     self.element = element
     self.rotates = rotates
@@ -104,6 +109,7 @@ struct LoweredGraph {
     self.isChosen = isChosen
     self.pageCount = pageCount
     self.sparsity = sparsity
+    self.hasWindowPool = hasWindowPool
     guard let head = graph.logits else { preconditionFailure("a verified graph has logits") }
     sources = [
       graph.tokens: .step(.tokens), graph.positions: .step(.positions),
@@ -149,8 +155,9 @@ struct LoweredGraph {
       rotates ? rotated(source(input), count, attention, node) : source(input)
     }
     let queries = inputs[0]
+    let slots = hasWindowPool && attention.window != nil ? StepPlane.windowSlots : .slots
     emit(
-      .writeKV(layout), [inputs[1], inputs[2], .step(.slots)], into: .pool(layer: layer), node,
+      .writeKV(layout), [inputs[1], inputs[2], .step(slots)], into: .pool(layer: layer), node,
       label: "write_kv")
     sources[node.output] = output
     guard rotates, case .value(let index) = output else {
@@ -185,11 +192,12 @@ struct LoweredGraph {
       return attendToChosenTokens(sparsity, attention, layout, queries, layer, node, into: output)
     }
     guard isChosen, let chosen else {
+      let tables = hasWindowPool && attention.window != nil ? StepPlane.windowTables : .tables
       emit(
         .attend(attention, layout),
         [
           queries, .pool(layer: layer), .step(.begin(window: attention.window)), .step(.end),
-          .step(.table), .step(.tables),
+          .step(.table), .step(tables),
         ], into: output, node)
       return
     }

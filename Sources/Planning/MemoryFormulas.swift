@@ -11,14 +11,6 @@ package enum MemoryFormulas {
     2 * layers * kvHeads * headWidth * blockBytes / 32
   }
 
-  /// Bytes of a token's share in the bounds of its page's keys, in one layer: the least and the largest
-  /// of each element, in whole vectors of 16 (Quest, Tang et al., 2024).
-  package static func boundsBytesPerToken(
-    kvHeads: Int, headWidth: Int, blockBytes: Int, pageTokens: Int
-  ) -> Int {
-    2 * kvHeads * ((headWidth + 15) / 16 * 16) * blockBytes / 32 / pageTokens
-  }
-
   /// The most memory at any time while weights are loaded: what stays, and what is under way. A
   /// loader that builds a model and then reads a checkpoint beside it has all of it under way.
   package static func loadPeak(resident: Int, inFlight: Int) -> Int { resident + inFlight }

@@ -77,31 +77,12 @@ extension ExecutionPlan {
     }
   }
 
-  /// Bytes that one token of context takes in the caches of all layers.
+  /// Bytes that one token of context takes in the caches of all layers, but for those that look back over a window
+  /// only: these hold no more tokens in a longer context.
   package var cacheBytesPerToken: Int {
-    var layouts: [Int: KVLayout] = [:]
-    var bounds: [Int: KVLayout] = [:]
-    for case .run(_, let instructions) in steps {
-      for instruction in instructions.flatMap(\.parts) {
-        if case .writeKV(let layout) = instruction.operation, let layer = instruction.layer {
-          layouts[layer] = layout
-        }
-        if case .boundPages(let layout) = instruction.operation, let layer = instruction.layer {
-          bounds[layer] = layout
-        }
-      }
+    let page = caches.filter { !$0.isWindow }.reduce(0) {
+      $0 + $1.operand.format.rowBytes($1.operand.width)
     }
-    return layouts.values.reduce(0) {
-      $0
-        + MemoryFormulas.cacheBytesPerToken(
-          layers: 1, kvHeads: $1.headCount, headWidth: $1.headWidth,
-          blockBytes: $1.element.blockBytes)
-    }
-      + bounds.values.reduce(0) {
-        $0
-          + MemoryFormulas.boundsBytesPerToken(
-            kvHeads: $1.headCount, headWidth: $1.headWidth, blockBytes: $1.boundsElement.blockBytes,
-            pageTokens: KVLayout.pageTokens)
-      }
+    return page / KVLayout.pageTokens
   }
 }

@@ -48,6 +48,7 @@ package struct Planner {
         throw .headWidth(attention.headWidth, element: element)
       }
     }
+    let window = windowPool(of: graph)
     let lists = lists(of: graph)
     // Both use the same caches: what one asks of a device, the other does too.
     let all = lists.flatMap(\.nodes)
@@ -55,7 +56,7 @@ package struct Planner {
       let placements = try list.placements(on: devices, sharingWith: all)
       return fuses ? list.fused(placements, on: devices) : (list, placements)
     }
-    var assembly = Assembly(placed[0].0, placed[0].1, devices, self)
+    var assembly = Assembly(placed[0].0, placed[0].1, devices, self, window: window)
     for (list, (lowered, placements)) in zip(otherLists, placed.dropFirst()) {
       assembly.add(list, lowered, placements)
     }
@@ -64,6 +65,18 @@ package struct Planner {
     try assembly.placeStepBuffers()
     try assembly.placeInstructions()
     return assembly.plan
+  }
+
+  /// The pool of layers that look back over a window only, or nil where none does.
+  private func windowPool(of graph: Graph) -> WindowPool? {
+    let windows = graph.nodes.compactMap { node in
+      if case .attention(let attention) = node.op { attention.window } else { nil }
+    }
+    guard let window = windows.max() else { return nil }
+    let held = min(window, pageCount * KVLayout.pageTokens)
+    // What the first row of a step looks back to, up to the last row, wherever in a page that begins.
+    let pages = KVLayout.pages(held + bounds.rows) + 1
+    return WindowPool(tokens: window, pages: min(pages, pageCount))
   }
 
   /// A list of instructions for some steps, beside the one for all others.
@@ -83,7 +96,8 @@ package struct Planner {
     ([nil] + otherLists).map { list in
       LoweredGraph(
         graph, element: element, rotates: rotates, reading: reading, isChosen: list == .chosen,
-        sparsity: list == .sparse ? sparsity : nil, pageCount: pageCount)
+        sparsity: list == .sparse ? sparsity : nil, pageCount: pageCount,
+        hasWindowPool: windowPool(of: graph) != nil)
     }
   }
 

@@ -15,15 +15,19 @@ package struct PagePool: Sendable {
   /// For each page, the sequences that use it.
   private var users: [Int32]
   private var index = PrefixIndex()
-  private var resting: RestingPages
+  /// Pages that rest, in the order in which they came to.
+  private var resting: RecentList
+  /// Where pages lie in layers that look back over a window only, or nil where none does.
+  package private(set) var window: WindowPlaces?
 
-  package init(pageCount: Int, pageTokens: Int) {
+  package init(pageCount: Int, pageTokens: Int, window: WindowPlaces? = nil) {
     precondition(pageCount >= 0 && pageTokens > 0)
     self.pageCount = pageCount
     self.pageTokens = pageTokens
     free = (0..<Int32(pageCount)).reversed()
     users = [Int32](repeating: 0, count: pageCount)
-    resting = RestingPages(pageCount: pageCount)
+    resting = RecentList(count: pageCount)
+    self.window = window
   }
 
   /// Pages that no sequence uses.
@@ -37,6 +41,7 @@ package struct PagePool: Sendable {
     if free.isEmpty, let oldest = resting.oldest { forget(oldest) }
     guard let page = free.popLast() else { return nil }
     users[Int(page)] = 1
+    window?.lose(page)
     return page
   }
 
@@ -66,12 +71,16 @@ package struct PagePool: Sendable {
   ) -> Int32 {
     precondition(tokens.count == pageTokens && users[Int(page)] == 1 && !index.contains(page))
     if let known = share(behind: parent, tokens) {
+      window?.move(from: page, to: known)
       giveBack(page)
       return known
     }
     index.add(page, behind: parent ?? -1, tokens, isFull: true)
     return page
   }
+
+  /// Gives pages that a step needs places where layers look back over a window only.
+  package mutating func need(_ pages: ArraySlice<Int32>) { window?.need(pages) }
 
   /// The published page of these tokens behind another one, for one more user.
   mutating func share(behind parent: Int32?, _ tokens: ArraySlice<Int32>) -> Int32? {

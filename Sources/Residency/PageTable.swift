@@ -36,6 +36,24 @@ package struct PageTable: Sendable, Hashable {
     return left
   }
 
+  /// Gives back what cannot be gone on behind, because layers that look back over a window no longer have it.
+  ///
+  /// - Returns: Tokens that are left.
+  package mutating func rewind(_ tokens: Int, pool: inout PagePool) -> Int {
+    guard let window = pool.window else { return tokens }
+    let intact = window.intact(pages, tokens, pageTokens: pageTokens)
+    return intact < tokens ? shrink(to: intact, pool: &pool) : tokens
+  }
+
+  /// Gives places in such layers to the pages that rows of these tokens read and write.
+  package mutating func need(_ rows: Range<Int>, pool: inout PagePool) {
+    guard let window = pool.window else { return }
+    let seen = WindowPlaces.seen(
+      behind: rows.lowerBound, window: window.tokens, pageTokens: pageTokens)
+    let end = (rows.upperBound + pageTokens - 1) / pageTokens
+    pool.need(pages[seen.lowerBound..<end])
+  }
+
   /// The slot of a token: page × pageTokens + place in the page.
   package func slot(of token: Int) -> Int32 {
     precondition(token / pageTokens >= publishedCount, "nobody writes into a published page")
@@ -70,11 +88,12 @@ package struct PageTable: Sendable, Hashable {
       rest = rest.dropFirst(pageTokens)
     }
     publishedCount = pages.count
-    guard let (page, common) = pool.takeOpen(behind: pages.last, rest) else {
-      return tokens.count - rest.count
+    var held = tokens.count - rest.count
+    if let (page, common) = pool.takeOpen(behind: pages.last, rest) {
+      pages.append(page)
+      held += common
     }
-    pages.append(page)
-    return tokens.count - rest.count + common
+    return rewind(held, pool: &pool)
   }
 
   /// Publishes the full pages of these tokens, all of which are computed.

@@ -43,37 +43,3 @@ struct PrefixIndex: Sendable {
     if open[link.parent] == page { open[link.parent] = nil }
   }
 }
-
-/// Pages in the order in which they came to rest, as a list that is linked both ways.
-struct RestingPages: Sendable {
-  private var next: [Int32]
-  private var previous: [Int32]
-  private(set) var count = 0
-
-  /// None of so many.
-  init(pageCount: Int) {
-    // The last place is before the first page and behind the last.
-    next = (0...Int32(pageCount)).map { $0 }
-    previous = next
-  }
-
-  private var end: Int { next.count - 1 }
-
-  /// The page that has rested for longest.
-  var oldest: Int32? { count == 0 ? nil : next[end] }
-
-  mutating func append(_ page: Int32) {
-    let last = previous[end]
-    next[Int(page)] = Int32(end)
-    previous[Int(page)] = last
-    next[Int(last)] = page
-    previous[end] = page
-    count += 1
-  }
-
-  mutating func remove(_ page: Int32) {
-    next[Int(previous[Int(page)])] = next[Int(page)]
-    previous[Int(next[Int(page)])] = previous[Int(page)]
-    count -= 1
-  }
-}

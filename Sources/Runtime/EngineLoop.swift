@@ -87,7 +87,12 @@ package final class EngineLoop {
       chosenRowBudget: plan.chosen?.bounds.rows,
       observedRows: policy.evicts && plan.chosen != nil ? policy.observedRows : nil,
       sparse: plan.sparse == nil ? nil : sparse)
-    pool = PagePool(pageCount: plan.stepLayout.tableCapacity, pageTokens: KVLayout.pageTokens)
+    let pageCount = plan.stepLayout.tableCapacity
+    pool = PagePool(
+      pageCount: pageCount, pageTokens: KVLayout.pageTokens,
+      window: plan.window.map {
+        WindowPlaces(count: $0.pages, tokens: $0.tokens, pageCount: pageCount)
+      })
   }
 
   /// Logits of a token.

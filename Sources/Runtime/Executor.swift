@@ -190,6 +190,8 @@ extension StepLayout {
           case .table: step.table
           case .outputRows: step.outputRows
           case .tables: step.tables
+          case .windowSlots: step.windowSlots
+          case .windowTables: step.windowTables
           case .chosenEnd(let pages): step.end(pages: pages, pageTokens: KVLayout.pageTokens)
           case .chosenTable(let stride): (0..<step.rowCount).map { Int32($0 * stride) }
           case .chosenTables(let pages):

@@ -1,11 +1,12 @@
 import Devices
+import ModelGraph
 import Planning
 import Residency
 
 /// Keys and values of a text, as they lie in the caches of a plan.
 package struct SavedCache: Sendable, Hashable {
   package var tokens: [Int32]
-  /// Page by page, and of each page what one cache after the other holds of it.
+  /// What one cache after the other holds, page by page.
   package var pages: [UInt8]
 
   package init(tokens: [Int32], pages: [UInt8]) {
@@ -15,9 +16,25 @@ package struct SavedCache: Sendable, Hashable {
 }
 
 extension ExecutionPlan {
-  /// Bytes of a page in all caches.
-  package var cachedPageBytes: Int {
-    caches.reduce(0) { $0 + $1.operand.format.rowBytes($1.operand.width) }
+  /// Bytes that so many tokens take in all caches, or nil where no number is so large.
+  package func cachedBytes(tokens: Int) -> Int? {
+    var sum = 0
+    for cache in caches {
+      let (bytes, overflow) = cachedPages(tokens, of: cache).count.multipliedReportingOverflow(
+        by: cache.operand.format.rowBytes(cache.operand.width))
+      let (next, more) = sum.addingReportingOverflow(bytes)
+      if overflow || more { return nil }
+      sum = next
+    }
+    return sum
+  }
+
+  /// Which pages of so many tokens a cache holds: where a layer looks back over a window, those that the next token
+  /// reads.
+  fileprivate func cachedPages(_ tokens: Int, of cache: Cache) -> Range<Int> {
+    guard let window, cache.isWindow else { return 0..<KVLayout.pages(tokens) }
+    return WindowPlaces.seen(
+      behind: tokens, window: window.tokens, pageTokens: KVLayout.pageTokens)
   }
 }
 
@@ -29,11 +46,11 @@ extension EngineLoop {
     var table = PageTable(pageTokens: pool.pageTokens)
     let count = table.adopt(tokens[...], from: &pool)
     defer { table.leave(tokens.prefix(count), to: &pool) }
-    var bytes = [UInt8](repeating: 0, count: table.pages.count * plan.cachedPageBytes)
+    var bytes = [UInt8](repeating: 0, count: plan.cachedBytes(tokens: count) ?? 0)
     var failure: DeviceError?
     bytes.withUnsafeMutableBytes { bytes in
       do throws(DeviceError) {
-        try forEachPart(of: table.pages) { device, region, range throws(DeviceError) in
+        try forEachPart(of: table, count) { device, region, range throws(DeviceError) in
           try executor.devices[device].read(
             region, into: UnsafeMutableRawBufferPointer(rebasing: bytes[range]))
         }
@@ -50,14 +67,16 @@ extension EngineLoop {
   package func restore(_ saved: SavedCache) throws(EngineError) {
     try check(saved.tokens)
     var table = PageTable(pageTokens: pool.pageTokens)
-    guard table.reserve(saved.tokens.count, from: &pool) else {
-      throw .promptTooLong(tokens: saved.tokens.count, context: contextLength)
+    let count = saved.tokens.count
+    guard table.reserve(count, from: &pool) else {
+      throw .promptTooLong(tokens: count, context: contextLength)
     }
-    precondition(saved.pages.count == table.pages.count * plan.cachedPageBytes)
+    table.need(count..<count, pool: &pool)
+    precondition(saved.pages.count == plan.cachedBytes(tokens: count))
     var failure: DeviceError?
     saved.pages.withUnsafeBytes { bytes in
       do throws(DeviceError) {
-        try forEachPart(of: table.pages) { device, region, range throws(DeviceError) in
+        try forEachPart(of: table, count) { device, region, range throws(DeviceError) in
           try executor.devices[device].write(
             UnsafeRawBufferPointer(rebasing: bytes[range]), to: region)
         }
@@ -71,21 +90,23 @@ extension EngineLoop {
     table.leave(saved.tokens[...], to: &pool)
   }
 
-  /// Where each part of the pages lies on its device, and in the bytes of a saved cache: a page of keys and values
-  /// has a part for each kv head, whose pages lie side by side.
+  /// Where each part of a sequence's pages lies on its device, and in the bytes of a saved cache: a page of keys and
+  /// values has a part for each kv head, whose pages lie side by side.
   private func forEachPart(
-    of pages: [Int32], _ body: (Int, Region, Range<Int>) throws(DeviceError) -> Void
+    of table: PageTable, _ tokens: Int,
+    _ body: (Int, Region, Range<Int>) throws(DeviceError) -> Void
   ) throws(DeviceError) {
     var begin = 0
-    for page in pages {
-      for cache in plan.caches {
-        let operand = cache.operand
-        var parts = 1
-        if case .pages(let layout) = operand.format { parts = layout.headCount }
-        let bytes = operand.format.rowBytes(operand.width) / parts
+    for cache in plan.caches {
+      let operand = cache.operand
+      var parts = 1
+      if case .pages(let layout) = operand.format { parts = layout.headCount }
+      let bytes = operand.format.rowBytes(operand.width) / parts
+      for page in table.pages[plan.cachedPages(tokens, of: cache)] {
+        let place = cache.isWindow ? pool.window?.place(of: page) ?? 0 : page
         for part in 0..<parts {
           var region = operand.region
-          region.offset += (part * pool.pageCount + Int(page)) * bytes
+          region.offset += (part * plan.bounds[operand.rows] + Int(place)) * bytes
           try body(cache.device, region, begin..<begin + bytes)
           begin += bytes
         }

@@ -32,7 +32,8 @@ package struct Scheduler: Sendable {
   /// first sequence that has something to do decides. Where rows of a prompt attend to a part of what they see, a
   /// step that does so has these rows only.
   ///
-  /// Where rows of prompts are looked at, all rows of a step are of one sequence.
+  /// Where rows of prompts are looked at, or layers look back over a window only, all rows of a step are of one
+  /// sequence.
   ///
   /// - Throws: ``SchedulingError/cacheFull(sequence:tokens:capacity:)`` before anything changed
   ///   for the sequence that does not fit.
@@ -40,7 +41,8 @@ package struct Scheduler: Sendable {
     _ sequences: inout [Sequence], pool: inout PagePool
   ) throws(SchedulingError) -> StepPlan {
     var plan = StepPlan()
-    for index in sequences.indices {
+    for index in sequences.indices where pool.window == nil || plan.rowCount == 0 {
+      sequences[index].rewind(pool: &pool)
       let first = sequences[index].computed
       var last = min(
         sequences[index].tokens.count, first + rowBudget - plan.rowCount,
@@ -69,7 +71,10 @@ package struct Scheduler: Sendable {
         throw .cacheFull(
           sequence: sequences[index].id, tokens: last, capacity: pool.pageCount * pool.pageTokens)
       }
-      plan.append(sequences[index], first..<last, observedRows: chooses ? nil : observedRows)
+      sequences[index].table.need(first..<last, pool: &pool)
+      plan.append(
+        sequences[index], first..<last, observedRows: chooses ? nil : observedRows,
+        window: pool.window)
       if isSparse {
         plan.observed = ObservedRows.choose(of: last - first, position: first).map { Int32($0) }
       }
@@ -81,7 +86,7 @@ package struct Scheduler: Sendable {
 
 extension StepPlan {
   fileprivate mutating func append(
-    _ sequence: Sequence, _ range: Range<Int>, observedRows: Int?
+    _ sequence: Sequence, _ range: Range<Int>, observedRows: Int?, window: WindowPlaces?
   ) {
     if chooses, let pages = sequence.kept {
       let generated = sequence.table.pages.dropFirst(pages.held)
@@ -91,6 +96,9 @@ extension StepPlan {
     }
     let base = Int32(tables.count)
     tables += sequence.table.pages
+    let places = window.map { window in sequence.table.pages.map { window.place(of: $0) ?? 0 } }
+    windowTables += places ?? []
+    let pageTokens = sequence.table.pageTokens
     for token in range {
       if token >= sequence.wantedFrom {
         outputRows.append(Int32(rowCount))
@@ -104,6 +112,10 @@ extension StepPlan {
       tokens.append(sequence.tokens[token])
       positions.append(Int32(token))
       slots.append(sequence.table.slot(of: token))
+      if let places {
+        let place = Int(places[token / pageTokens])
+        windowSlots.append(Int32(place * pageTokens + token % pageTokens))
+      }
       begin.append(0)
       end.append(Int32(token + 1))
       table.append(base)

@@ -58,9 +58,16 @@ package struct Sequence: Sendable {
     // What a prompt lost does not come back; but behind the whole of it any text may stand.
     if kept != nil, common < generatedFrom { release(to: &pool) }
     computed = table.shrink(to: min(common, computed), pool: &pool)
+    rewind(pool: &pool)
     tokens = other
     wantedFrom = max(0, other.count - 1)
     if kept == nil { generatedFrom = other.count }
+  }
+
+  /// Goes back to where layers that look back over a window still have that, if other sequences took it from them.
+  package mutating func rewind(pool: inout PagePool) {
+    // What a policy drops lies behind every window, and what it keeps would have to be computed anew.
+    if kept == nil { computed = table.rewind(computed, pool: &pool) }
   }
 
   /// Keeps so much of the prompt, all of which is computed. Pages that no layer keeps go back, but for those that

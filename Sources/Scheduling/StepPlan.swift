@@ -25,6 +25,10 @@ package struct StepPlan: Sendable, Hashable {
   package var table: [Int32] = []
   /// Page tables of the step's sequences, one behind the other.
   package var tables: [Int32] = []
+  /// The same as `slots` and `tables` in the pool of layers that look back over a window only: 0 for pages that no
+  /// row reads there. Empty where there is none.
+  package var windowSlots: [Int32] = []
+  package var windowTables: [Int32] = []
   /// Rows whose logits are wanted.
   package var outputRows: [Int32] = []
   package var outputs: [Output] = []

@@ -278,11 +278,12 @@ private final class PaperDevice: Device {
     let attention = Attention(headCount: 9, kvHeadCount: 3, headWidth: 64, scale: 1)
     let layout = KVLayout(headCount: 3, headWidth: 64, element: .f16)
     func bytes(rows: Int, tokens: Int) -> Int {
-      let pool = Operand(
+      let tables = Operand(
         region: Region(buffer: BufferID(index: 0)), rows: .fixed(tokens / KVLayout.pageTokens),
-        width: 1, format: .pages(layout))
+        width: 1, format: .i32)
       let instruction = Instruction(
-        .attend(attention, layout), inputs: [pool, pool], output: pool, label: "attention")
+        .attend(attention, layout), inputs: [Operand](repeating: tables, count: 6), output: tables,
+        label: "attention")
       let bounds = SymbolSizes(rows: rows, outputs: 1)
       return AttentionParts(instruction, bounds: bounds)?.bytes ?? 0
     }

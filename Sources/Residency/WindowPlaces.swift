@@ -1,0 +1,86 @@
+/// Where pages lie in layers that look back over a window only.
+///
+/// The pools of these layers have places for what one step of one sequence reads and writes, and not for all that it
+/// ever wrote. A page gets a place when a step needs it; the page that no step has needed for longest loses its own.
+/// So what a sequence left can be gone on with as long as the window before its end still has its places.
+package struct WindowPlaces: Sendable {
+  /// Tokens that a row sees, itself among them.
+  package let tokens: Int
+  /// For each page its place, or -1.
+  private var places: [Int32]
+  /// For each place the page that has it, or -1.
+  private var pages: [Int32]
+  /// Places in the order in which they were needed last.
+  private var order: RecentList
+
+  /// - Parameters:
+  ///   - count: Places that there are.
+  ///   - tokens: Tokens that a row sees.
+  ///   - pageCount: Pages of the layers that keep all.
+  package init(count: Int, tokens: Int, pageCount: Int) {
+    self.tokens = tokens
+    places = [Int32](repeating: -1, count: pageCount)
+    pages = [Int32](repeating: -1, count: count)
+    order = RecentList(count: count)
+    for place in 0..<Int32(count) { order.append(place) }
+  }
+
+  /// A page's place, or nil where it has none.
+  package func place(of page: Int32) -> Int32? {
+    page >= 0 && places[Int(page)] >= 0 ? places[Int(page)] : nil
+  }
+
+  /// Gives places to all of these pages, no more than there are places.
+  package mutating func need(_ needed: ArraySlice<Int32>) {
+    precondition(needed.count <= pages.count, "more pages than a step reads")
+    // First whoever has one, or one of them would lose it to another.
+    for page in needed {
+      guard let place = place(of: page) else { continue }
+      order.remove(place)
+      order.append(place)
+    }
+    for page in needed where page >= 0 && places[Int(page)] < 0 {
+      guard let place = order.oldest else { return }
+      order.remove(place)
+      order.append(place)
+      lose(pages[Int(place)])
+      give(place, to: page)
+    }
+  }
+
+  /// Takes a page's place away: what it held is no longer what the page holds.
+  mutating func lose(_ page: Int32) {
+    guard let place = place(of: page) else { return }
+    places[Int(page)] = -1
+    pages[Int(place)] = -1
+  }
+
+  /// Lets a page that holds the same as another have its place, unless it has one.
+  mutating func move(from page: Int32, to other: Int32) {
+    guard let place = place(of: page), self.place(of: other) == nil else { return }
+    lose(page)
+    give(place, to: other)
+  }
+
+  private mutating func give(_ place: Int32, to page: Int32) {
+    places[Int(page)] = place
+    pages[Int(place)] = page
+  }
+
+  /// Which of a sequence's pages the row of token `count` reads besides its own token's.
+  package static func seen(behind count: Int, window: Int, pageTokens: Int) -> Range<Int> {
+    let end = (count + pageTokens - 1) / pageTokens
+    return min(end, max(0, count + 1 - window) / pageTokens)..<end
+  }
+
+  /// How many of a sequence's first tokens can be gone on behind, no more than `count`.
+  func intact(_ table: [Int32], _ count: Int, pageTokens: Int) -> Int {
+    var count = count
+    while count > 0 {
+      let seen = Self.seen(behind: count, window: tokens, pageTokens: pageTokens)
+      guard let missing = seen.last(where: { place(of: table[$0]) == nil }) else { break }
+      count = missing * pageTokens
+    }
+    return count
+  }
+}

@@ -1,0 +1,150 @@
+import CPUBackend
+import Devices
+import GGUF
+import ModelGraph
+import Models
+import OpenCLBackend
+import Planning
+import ReferenceBackend
+import Runtime
+import Sampling
+import Tensors
+import TestSupport
+import Testing
+
+/// Layers that look back over a window have pools of a window's size, and nobody can tell by the numbers.
+@Suite(.serialized) struct WindowPoolTests {
+  private static let context = 1024
+
+  /// With so many rows in a step; with as many as the context has, the pools of all layers are as large.
+  private func loop(
+    rows: Int, on device: any Device, type: KVLayout.Element = .f16
+  ) throws -> EngineLoop {
+    let disk = TemporaryFile(RandomModel(flavour: .gemma3, type: .q4_1).encoded())
+    let file = try GGUFFile(path: disk.path)
+    let graph = try Model(file, activations: .int8, contextLength: Self.context).graph
+    let planner = Planner(
+      bounds: SymbolSizes(rows: rows, outputs: 8), pageCount: Self.context / KVLayout.pageTokens,
+      element: type)
+    let plan = try planner.plan(graph, on: [device])
+    return try EngineLoop(plan, devices: [device], weights: file, contextLength: Self.context)
+  }
+
+  private func text(_ length: Int, seed: Int = 5) -> [Int32] {
+    (0..<length).map { Int32(($0 * $0 + seed * $0) % 97) }
+  }
+
+  private func answer(
+    _ loop: EngineLoop, _ prompt: [Int32], limit: Int = 12
+  ) throws -> (tokens: [Int32], reused: Int) {
+    var tokens: [Int32] = []
+    var sampling = SamplingParameters()
+    (sampling.temperature, sampling.seed) = (0.9, 3)
+    let report = try loop.generate(
+      GenerationRequest(
+        prompt: prompt, sampling: sampling, limit: limit, endTokens: [], keepsCache: true),
+      isCancelled: { false }
+    ) {
+      tokens.append($0)
+      return true
+    }
+    return (tokens, report.reusedTokens)
+  }
+
+  @Test func poolsTakeWhatAStepReads() throws {
+    let (small, large) = (
+      try loop(rows: 16, on: CPUDevice()), try loop(rows: 1024, on: CPUDevice())
+    )
+    // 24 tokens back from the first of 16 rows: three pages, and one more as they begin within one.
+    #expect(small.plan.window == WindowPool(tokens: 24, pages: 4))
+    #expect(large.plan.window == WindowPool(tokens: 24, pages: 64))
+    let pages = small.plan.caches.map { small.plan.bounds[$0.operand.rows] }
+    #expect(Set(pages) == [4, 64])
+    for (cache, other) in zip(small.plan.caches, large.plan.caches) {
+      #expect(cache.isWindow == (small.plan.bounds[cache.operand.rows] == 4))
+      #expect(large.plan.bounds[other.operand.rows] == 64)
+    }
+    let token = small.plan.caches.filter { !$0.isWindow }.reduce(0) {
+      $0 + $1.operand.format.rowBytes(1) / 16
+    }
+    #expect(small.plan.cacheBytesPerToken == token)
+  }
+
+  private func check(_ device: () throws -> any Device, length: Int) throws {
+    let small = try loop(rows: 16, on: try device())
+    let large = try loop(rows: Self.context, on: try device())
+    let prompt = text(length)
+    func logits(_ loop: EngineLoop) throws -> [[Float]] {
+      var rows: [[Float]] = []
+      try loop.evaluate(prompt, wantedFrom: length - 5) { rows.append(Array($1)) }
+      return rows
+    }
+    #expect(try logits(small) == logits(large))
+    // A conversation goes on where it was, and begins anew where its window has gone.
+    var turns = [prompt, text(70, seed: 11)]
+    for _ in 0..<3 {
+      let found = try turns.map { try answer(small, $0) }
+      let wanted = try turns.map { try answer(large, $0) }
+      #expect(found.map(\.tokens) == wanted.map(\.tokens))
+      turns = zip(turns, wanted).map { $0 + $1.tokens + [7, 1, 9] }
+    }
+    let once = try answer(small, turns[0])
+    let next = turns[0] + once.tokens + [4]
+    let again = try answer(small, next)
+    #expect(again.reused == turns[0].count + once.tokens.count - 1)
+    _ = try answer(large, turns[0])
+    #expect(try answer(large, next).tokens == again.tokens)
+    // The same in another process.
+    let saved = try small.save(small.latest)
+    #expect(saved.tokens.count == small.latest.count)
+    #expect(saved.pages.count == small.plan.cachedBytes(tokens: saved.tokens.count))
+    let last = next + again.tokens + [8, 8]
+    let wanted = try answer(small, last)
+    for rows in [16, Self.context] {
+      let other = try loop(rows: rows, on: try device())
+      try other.restore(saved)
+      let found = try answer(other, last)
+      #expect(found.tokens == wanted.tokens && found.reused == wanted.reused)
+      #expect(found.reused == saved.tokens.count)
+    }
+    #expect(small.freePages == Self.context / KVLayout.pageTokens)
+  }
+
+  @Test func smallPoolsOnTheReference() throws { try check({ ReferenceDevice() }, length: 90) }
+
+  /// Far behind the first span of tokens too.
+  @Test(arguments: [1, 2]) func smallPoolsOnTheCPU(threads: Int) throws {
+    try check({ CPUDevice(threads: threads) }, length: 700)
+  }
+
+  private static let openCL = OpenCLDevices.list().devices.filter {
+    !["Oclgrind", "rusticl"].contains($0.platform)
+  }
+
+  @Test(arguments: openCL) func smallPoolsOnOpenCL(_ found: OpenCLDevices.Description) throws {
+    try check({ try OpenCLDevice(index: found.index) }, length: 700)
+  }
+
+  /// A guess that was wrong is taken back, and the window before it is still there.
+  @Test func guessesAreTakenBack() throws {
+    let loop = try loop(rows: 16, on: CPUDevice())
+    let prompt = (0..<300).map { Int32([3, 1, 4, 1, 5, 9, 2, 6][$0 % 8]) }
+    func answer(_ speculation: Int) throws -> (tokens: [Int32], proposed: Int, accepted: Int) {
+      var tokens: [Int32] = []
+      var sampling = SamplingParameters()
+      (sampling.temperature, sampling.seed) = (0.7, 8)
+      let report = try loop.generate(
+        GenerationRequest(
+          prompt: prompt, sampling: sampling, limit: 60, endTokens: [], speculation: speculation),
+        isCancelled: { false }
+      ) {
+        tokens.append($0)
+        return true
+      }
+      return (tokens, report.proposedTokens, report.acceptedTokens)
+    }
+    let guessed = try answer(6)
+    #expect(guessed.proposed > guessed.accepted)
+    #expect(guessed.tokens == (try answer(0)).tokens)
+  }
+}
