@@ -12,7 +12,8 @@ public struct CacheDecision: Sendable, Hashable {
   public var head: Int
   /// Pages of 16 tokens that were read, counted from the beginning of the text.
   public var pages: [Int]
-  /// A score of each page but the last, where pages were chosen by scores.
+  /// A score of each page but the last, where pages were chosen by scores; with the first token a score of each page of
+  /// the prompt, where it was decided by these what to keep of it.
   public var scores: [Float]?
 
   /// A decision.
@@ -84,6 +85,8 @@ extension LanguageModel {
     let tokens = try tokens(of: prompt)
     let endTokens = text.tokenizer.endOfGeneration
     let layers = await engine.perform { loop in loop.choosingLayers }
+    // Where a part of a prompt is kept, that is decided once.
+    let promptPages = policy.evicts ? KVLayout.pages(tokens.count) : nil
     var lists: [Int: [Int: [[Int]]]] = [:]
     for (index, step) in noted.enumerated() {
       // The first position is not known before the prompt is; the others follow it.
@@ -93,7 +96,13 @@ extension LanguageModel {
           "step \(index) of what is to be replayed is at position \(step.position), and of this prompt at "
             + "\(tokens.count + index): give the prompt that it was made with")
       }
-      lists[step.position] = try step.lists(for: layers)
+      lists[step.position] = try step.lists(for: layers, promptPages: promptPages)
+      if let promptPages, step.keeps(promptPages) != noted[0].keeps(promptPages) {
+        throw ApusError(
+          .request,
+          "step \(index) of what is to be replayed reads other pages of the prompt than step 0: \(policy.rawValue) "
+            + "drops pages once, for all tokens")
+      }
     }
     let limit = noted.isEmpty ? limit : noted.count
     do throws(EngineError) {
@@ -110,11 +119,18 @@ extension LanguageModel {
 }
 
 extension CacheStep {
-  /// Lists for the layers that choose.
+  /// The pages of the prompt that it read, for each layer and kv head.
+  fileprivate func keeps(_ promptPages: Int) -> [[Int]] {
+    decisions.map { decision in
+      [decision.layer, decision.head] + decision.pages.filter { $0 < promptPages }
+    }
+  }
+
+  /// Lists for the layers that choose, or that keep a part of the pages that the prompt began.
   ///
   /// - Throws: ``ApusError`` where one of them cannot be read for this position.
   fileprivate func lists(
-    for layers: [Int: (heads: Int, pages: Int)]
+    for layers: [Int: (heads: Int, pages: Int)], promptPages: Int?
   ) throws(ApusError) -> [Int: [[Int]]] {
     let held = KVLayout.pages(position + 1)
     let found = Dictionary(grouping: decisions, by: \.layer)
@@ -126,13 +142,16 @@ extension CacheStep {
       }
       for decision in own {
         let pages = decision.pages
-        guard pages.count == min(held, shape.pages), pages.last == held - 1,
+        let count = promptPages == nil ? min(held, shape.pages) : own[0].pages.count
+        // What was generated is read, and the page that it began in.
+        let always = (promptPages.map { $0 - 1 } ?? held - 1)..<held
+        guard pages.count == count, pages.suffix(always.count).elementsEqual(always),
           (pages.first ?? -1) >= 0, zip(pages, pages.dropFirst()).allSatisfy({ $0 < $1 })
         else {
           throw refusal(
             layer,
-            "kv head \(decision.head) needs \(min(held, shape.pages)) pages in order, the last of which is "
-              + "\(held - 1)")
+            "kv head \(decision.head) needs \(count) pages in order, the last of which is \(held - 1)"
+              + (always.count > 1 ? ", and all from \(always.lowerBound) on" : ""))
         }
       }
       lists[layer] = own.map(\.pages)

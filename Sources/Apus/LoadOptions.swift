@@ -78,15 +78,23 @@ public enum KVPolicy: String, Sendable, CaseIterable {
   /// The first sixteen, the last ones of two pages, and those in whose pages the largest products may be, for
   /// each head (Quest, Tang et al., 2024); all in the first two layers.
   case quest
-  /// Of the prompt, those in the pages that all of it attended to most, for each head (H2O, Zhang et al., 2023); and
-  /// all that is generated. The others are dropped.
+  /// Of the prompt, the last ones for one half of the budget, and for the other those in the pages that all of it attended
+  /// to most, for each head (H2O, Zhang et al., 2023); and all that is generated. The others are dropped.
   case h2o
-  /// The same, by what the last 32 tokens of the prompt attended to (SnapKV, Li et al., 2024).
+  /// Of the prompt, those in the pages that its last 32 tokens attended to most (SnapKV, Li et al., 2024).
   case snapkv
   /// The same, more of them in the first layers than in the last (PyramidKV, Cai et al., 2024).
   case pyramid
   /// Pages by chance: what another policy must beat to be worth something.
   case random
+
+  /// Whether it keeps a part of a prompt and drops the rest for good.
+  var evicts: Bool {
+    switch self {
+    case .h2o, .snapkv, .pyramid: true
+    case .full, .sinks, .quest, .random: false
+    }
+  }
 }
 
 /// Whether the pages are told that each generated token reads (``LanguageModel/explainCache(_:limit:replaying:until:)``).

@@ -55,12 +55,6 @@ struct RunShape {
     mode = options.mode
     policy = try CachePolicy(options)
     report = options.cacheReport
-    guard report == .none || !policy.evicts else {
-      throw ApusError(
-        .request,
-        "\(policy.method.rawValue) drops pages behind the prompt, once for all tokens, so there is nothing to tell of each: "
-          + "explain cache takes full, sinks, quest and random")
-    }
     share = try options.keptShare()
     guard share == nil || policy.method == .full else {
       throw ApusError(
@@ -106,7 +100,7 @@ struct RunShape {
       PageReading(
         // A row holds no more.
         pages: min($0, planner.pageCount),
-        chooser: report == .replays ? .lists : policy.chooser,
+        chooser: report == .replays && !policy.evicts ? .lists : policy.chooser,
         firstLayer: policy.denseLayers)
     }
     planner.sparsity = share.map {

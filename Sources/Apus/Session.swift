@@ -111,12 +111,9 @@ extension LanguageModel {
 
   /// Why the model keeps no sessions, or nil where it does.
   public var sessionComplaint: String? {
-    switch policy {
-    case .full, .sinks, .quest, .random: nil
-    case .h2o, .snapkv, .pyramid:
-      "a session (--session) holds all keys and values of a text, and --kv-policy \(policy.rawValue) drops a part of "
-        + "them: leave one of them out"
-    }
+    policy.evicts
+      ? "a session (--session) holds all keys and values of a text, and --kv-policy \(policy.rawValue) drops a part of "
+        + "them: leave one of them out" : nil
   }
 
   /// Puts keys and values of a session into the cache, so that prompts which begin alike need not compute them.

@@ -20,8 +20,9 @@ struct ExplainCommand: AsyncParsableCommand {
       discussion: """
         A line of JSON for each kv head of each layer of each token: 'pages' are those that it read, of 16 tokens, \
         counted from the beginning of the text, and 'scores' has one for each page but the last, where they were \
-        chosen by scores. Behind them a line for the token with a digest of its logits. The likeliest token is taken, \
-        and the prompt is computed with all that it sees.
+        chosen by scores. h2o, snapkv and pyramid choose once, behind the prompt: the first token's lines have a score \
+        for each page of it. Behind them a line for the token with a digest of its logits. The likeliest token is \
+        taken, and the prompt is computed with all that it sees.
 
         --replay reads the pages that such a file has, whatever the policy would choose, and compares the digests: \
         logits are the same to the last bit, or it is an error.

@@ -10,7 +10,8 @@ package struct CachePolicy: Sendable, Hashable {
     /// The first page, the last two, and those that may hold the keys with the largest products, which bounds of each
     /// page tell without reading it (Quest, Tang et al., 2024).
     case quest
-    /// Of the prompt, the pages that all of it attended to most (H2O, Zhang et al., 2023).
+    /// Of the prompt, the latest pages for one half of the budget, and those that all of it attended to most for the
+    /// other (H2O, Zhang et al., 2023).
     case h2o
     /// Of the prompt, the pages that its end attended to most (SnapKV, Li et al., 2024).
     case snapkv
@@ -97,15 +98,15 @@ package enum PageChoice {
     return z ^ (z >> 31)
   }
 
-  /// The first page, the last two, and those with the best scores of the others; of equal ones the first. It
-  /// says what devices do. There is a score for each page.
-  package static func best(_ count: Int, scores: [Float]) -> [Int] {
+  /// The first page, the latest ones, and those with the best scores of the others; of equal ones the first. There is
+  /// a score for each page. With two latest pages it says what devices do.
+  package static func best(_ count: Int, scores: [Float], latest: Int = 2) -> [Int] {
     let held = scores.count
     guard held > count else { return Array(scores.indices) }
-    let ranked = (1..<held - 2).sorted {
+    let ranked = (1..<held - latest).sorted {
       scores[$0] == scores[$1] ? $0 < $1 : scores[$0] > scores[$1]
     }
-    return [0] + ranked.prefix(count - 3).sorted() + [held - 2, held - 1]
+    return [0] + ranked.prefix(count - 1 - latest).sorted() + (held - latest..<held)
   }
 
   /// Where what a row reads ends, counted in chosen pages, if it sees the tokens before `end`.

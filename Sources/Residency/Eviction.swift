@@ -44,10 +44,14 @@ package struct KeptPages: Sendable, Hashable {
   package let held: Int
   /// For each layer and kv head.
   package let lists: [[[Int]]]
+  /// For each layer and kv head the scores of the prompt's pages by which they were kept; empty where all are, and
+  /// where somebody else chose.
+  package let scores: [[[Float]]]
 
-  package init(held: Int, lists: [[[Int]]]) {
+  package init(held: Int, lists: [[[Int]]], scores: [[[Float]]] = []) {
     self.held = held
     self.lists = lists
+    self.scores = scores
   }
 
   /// Pages that no layer's head keeps.
@@ -108,6 +112,10 @@ extension CachePolicy {
   /// How it scores pages.
   package var scoring: PageScoring { PageScoring(neighbours: method == .h2o ? 1 : 7) }
 
+  /// How many of the latest pages are kept whatever their scores, of so many. H2O's sums favour early tokens, to
+  /// which more rows attend: without half of the budget for late ones it would have none of these.
+  package func latest(of count: Int) -> Int { method == .h2o ? max(2, count / 2) : 2 }
+
   /// Pages that each of so many layers keeps of a prompt that began `held`.
   package func kept(of held: Int, layers: Int) -> [Int] {
     let mean = min(pages ?? held, held)
@@ -116,23 +124,28 @@ extension CachePolicy {
       : [Int](repeating: mean, count: layers)
   }
 
-  /// What is kept of a prompt: for each layer and kv head the first page, the last two and those with the best scores,
-  /// by what rows of the prompt attended to.
+  /// What is kept of a prompt: for each layer and kv head the first page, the latest and those with the best scores, by
+  /// what rows of the prompt attended to.
   package func keep(
     _ tokens: Int, mass: PromptMass, heads: [Int], pageTokens: Int
   ) -> KeptPages {
     let held = (tokens + pageTokens - 1) / pageTokens
     let counts = kept(of: held, layers: heads.count)
-    let lists = heads.indices.map { layer in
-      (0..<heads[layer]).map { head -> [Int] in
-        guard held > counts[layer], layer < mass.layers.count else { return Array(0..<held) }
+    let scores = heads.indices.map { layer in
+      (0..<heads[layer]).map { head -> [Float] in
+        guard held > counts[layer], layer < mass.layers.count else { return [] }
         let numbers = mass.layers[layer]
         let stride = numbers.count / heads[layer]
-        let scores = scoring.scores(
+        return scoring.scores(
           numbers[head * stride..<(head + 1) * stride], tokens: tokens, pageTokens: pageTokens)
-        return PageChoice.best(counts[layer], scores: scores)
       }
     }
-    return KeptPages(held: held, lists: lists)
+    let lists = zip(scores, counts).map { scores, count in
+      scores.map {
+        $0.isEmpty
+          ? Array(0..<held) : PageChoice.best(count, scores: $0, latest: latest(of: count))
+      }
+    }
+    return KeptPages(held: held, lists: lists, scores: scores)
   }
 }

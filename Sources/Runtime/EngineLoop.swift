@@ -61,9 +61,11 @@ package final class EngineLoop {
   package var draft: EngineLoop?
   /// Tokens of the latest request that it left in the cache.
   package internal(set) var latest: [Int32] = []
-  private let policy: CachePolicy
+  let policy: CachePolicy
   /// What rows of the sequence at hand attended to.
   private var mass = PromptMass()
+  /// What is kept of a prompt in place of what the policy chooses: what another run has told.
+  var replayed: KeptPages?
   /// Pages of the latest prompt that nobody kept.
   package private(set) var droppedPages = 0
   /// Whether generated tokens have read all that came before them, as a prompt does.
@@ -152,8 +154,9 @@ package final class EngineLoop {
     let free = pool.freeCount
     let heads = plan.columns.map { plan.bounds[$0.operand.rows] }
     sequence.keep(
-      policy.keep(
-        sequence.computed, mass: mass, heads: heads, pageTokens: KVLayout.pageTokens),
+      replayed
+        ?? policy.keep(
+          sequence.computed, mass: mass, heads: heads, pageTokens: KVLayout.pageTokens),
       window: plan.stepLayout.windows.compactMap { $0 }.max() ?? 0, pool: &pool)
     droppedPages = pool.freeCount - free
     mass = PromptMass()

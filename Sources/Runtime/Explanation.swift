@@ -10,7 +10,8 @@ package struct LayerChoice: Sendable, Hashable {
   package var layer: Int
   /// For each kv head its pages, counted from the beginning of the text and in order.
   package var pages: [[Int]]
-  /// For each kv head a score of each page but the last; nil where pages were not scored.
+  /// For each kv head a score of each page but the last, or of each page of the prompt where it was decided what to keep
+  /// of that; nil where pages were not scored.
   package var scores: [[Float]]?
 }
 
@@ -58,6 +59,32 @@ extension ExecutionPlan {
   }
 }
 
+extension ExecutionPlan {
+  /// What a row reads that sees `end` tokens, where layers keep a part of a prompt.
+  fileprivate func choices(_ kept: KeptPages, end: Int, withScores: Bool) -> [LayerChoice] {
+    let held = KVLayout.pages(end)
+    var place = 0
+    return readers.map { reader in
+      guard reader.attention.pages != nil else { return reader.all(end: end) }
+      defer { place += 1 }
+      let scores = withScores && place < kept.scores.count ? kept.scores[place] : []
+      return LayerChoice(
+        layer: reader.layer,
+        pages: kept.lists[place].map { $0 + (kept.held..<max(kept.held, held)) },
+        scores: scores.contains { !$0.isEmpty } ? scores : nil)
+    }
+  }
+}
+
+extension ExecutionPlan.Reader {
+  /// All that a row sees that sees `end` tokens.
+  fileprivate func all(end: Int) -> LayerChoice {
+    let begin = attention.window.map { max(0, end - $0) } ?? 0
+    let seen = Array(begin / KVLayout.pageTokens..<KVLayout.pages(end))
+    return LayerChoice(layer: layer, pages: Array(repeating: seen, count: attention.kvHeadCount))
+  }
+}
+
 extension Executor {
   /// What the row of the latest step read in each layer, which was of one sequence and one row. The plan has kept
   /// its lists (`Planner.keepsChoices`).
@@ -74,10 +101,7 @@ extension Executor {
     for reader in plan.readers {
       let (heads, device) = (reader.attention.kvHeadCount, devices[reader.device])
       guard let pages = reader.attention.pages else {
-        let begin = reader.attention.window.map { max(0, end - $0) } ?? 0
-        let seen = Array(begin / KVLayout.pageTokens..<held)
-        choices.append(
-          LayerChoice(layer: reader.layer, pages: Array(repeating: seen, count: heads)))
+        choices.append(reader.all(end: end))
         continue
       }
       let lists = try device.array(
@@ -118,7 +142,8 @@ extension EngineLoop {
   ///   - limit: Tokens at most.
   ///   - endTokens: Nothing follows them.
   ///   - lists: Where the plan takes its pages from lists: for a position those of each layer and kv head, each with
-  ///     as many pages as the layer reads of those that there are, in order, the last page among them.
+  ///     as many pages as the layer reads of those that there are, in order, the last page among them. Where layers
+  ///     keep a part of a prompt, the first ones say which.
   ///   - isCancelled: Asked before every step.
   ///   - body: Gets every step.
   /// - Throws: ``EngineError``; the steps before stay valid.
@@ -129,8 +154,16 @@ extension EngineLoop {
     try check(prompt)
     var sequence = begin(prompt, shares: false)
     var isSound = false
+    if policy.evicts, let first = lists[prompt.count] {
+      let held = KVLayout.pages(prompt.count)
+      replayed = KeptPages(
+        held: held,
+        lists: choosingLayers.keys.sorted().map { layer in
+          (first[layer] ?? []).map { $0.filter { $0 < held } }
+        })
+    }
     defer {
-      executor.lists = [:]
+      (executor.lists, replayed) = ([:], nil)
       end(&sequence, shares: false, isSound: isSound)
     }
     var logits: [Float] = []
@@ -145,9 +178,13 @@ extension EngineLoop {
       if count > 0 {
         let position = sequence.tokens.count - 1
         let choices: [LayerChoice]
-        do throws(DeviceError) {
-          choices = try executor.choices(end: position + 1, table: sequence.table.pages)
-        } catch { throw .device(error) }
+        if let kept = sequence.kept {
+          choices = plan.choices(kept, end: position + 1, withScores: count == 1)
+        } else {
+          do throws(DeviceError) {
+            choices = try executor.choices(end: position + 1, table: sequence.table.pages)
+          } catch { throw .device(error) }
+        }
         body(
           ExplainedStep(
             position: position, token: sequence.tokens[position], choices: choices,

@@ -55,6 +55,25 @@ extension CommandTests {
       let answer = try run(words + ["--replay", notes.path])
       #expect(answer.status == 1 && answer.notes.contains(sentence), "\(answer.notes)")
     }
+    // One that drops pages decides once, and no later token may say otherwise.
+    let snap = start + ["--kv-policy", "snapkv", "--kv-budget", "48"]
+    let kept = try run(snap + ["-n", "12"])
+    #expect(kept.status == 0 && kept.notes.isEmpty, "\(kept.notes)")
+    #expect(kept.output.split(separator: "\n").count == 12 * 7)
+    #expect(kept.output.split(separator: "\n").filter { $0.contains("scores") }.count == 6)
+    notes.rewrite(Array(kept.output.utf8))
+    let same = try run(snap + ["--replay", notes.path, "--device", "reference"])
+    #expect(same.status == 0 && same.notes.contains("to the last bit"), "\(same.notes)")
+    let line = String(kept.output.split(separator: "\n")[7])
+    let missing = kept.output.replacing(line, with: line.replacing("[0,", with: "[1,"))
+    for (text, sentence) in [
+      (missing, "step 1 of what is to be replayed reads other pages of the prompt than step 0"),
+      (kept.output.replacing("4,5]", with: "4]"), "needs 2 pages in order, the last of which is 5"),
+    ] {
+      notes.rewrite(Array(text.utf8))
+      let answer = try run(snap + ["--replay", notes.path])
+      #expect(answer.status == 1 && answer.notes.contains(sentence), "\(answer.notes)")
+    }
     // A policy that reads all has nothing to choose.
     let full = try run(start + ["-n", "2"])
     #expect(full.status == 0 && full.output.split(separator: "\n").count == 14)

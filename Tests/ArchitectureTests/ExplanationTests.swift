@@ -29,7 +29,10 @@ import Testing
     planner.keepsChoices = keeps
     planner.reading = policy.pages.map {
       PageReading(
-        pages: $0, chooser: replays ? .lists : policy.method == .quest ? .scores : .step,
+        pages: $0,
+        chooser: policy.evicts
+          ? .mass(rows: policy.observedRows)
+          : replays ? .lists : policy.method == .quest ? .scores : .step,
         firstLayer: policy.denseLayers)
     }
     return try EngineLoop(
@@ -70,7 +73,7 @@ import Testing
     return devices
   }()
 
-  /// Those that choose for each token; of the others there is nothing to tell.
+  /// Those that choose for each token.
   @Test(arguments: [CachePolicy.Method.full, .sinks, .quest, .random])
   func whatIsToldIsWhatThePolicySaysAndIsRead(method: CachePolicy.Method) throws {
     let policy = try CachePolicy(method, budget: method == .full ? nil : 64, pageTokens: 16)
@@ -123,6 +126,54 @@ import Testing
       told.append(steps)
     }
     // Devices choose alike, by the same scores.
+    for steps in told { #expect(steps == told[0]) }
+  }
+
+  /// Those that choose once, behind the prompt, whose scores are told with the first token.
+  @Test(arguments: [CachePolicy.Method.h2o, .snapkv, .pyramid])
+  func whatIsKeptOfAPromptIsTold(method: CachePolicy.Method) throws {
+    let policy = try CachePolicy(method, budget: 64, pageTokens: 16)
+    let held = (Self.prompt.count + 15) / 16
+    let counts = policy.kept(of: held, layers: 4)
+    var told: [[ExplainedStep]] = []
+    for makeDevice in Self.devices {
+      let noting = try loop(policy, on: makeDevice())
+      let steps = try steps(noting)
+      #expect(steps.count == 40)
+      for (index, step) in steps.enumerated() {
+        #expect(step.choices.map(\.layer) == [0, 1, 2, 3])
+        for choice in step.choices {
+          let count = counts[choice.layer]
+          let scores = steps[0].choices[choice.layer].scores
+          #expect((choice.scores == nil) == (index > 0 || count == held))
+          for (head, pages) in choice.pages.enumerated() {
+            let kept =
+              scores.map {
+                PageChoice.best(count, scores: $0[head], latest: policy.latest(of: count))
+              } ?? Array(0..<held)
+            #expect(pages == kept + (held..<step.position / 16 + 1))
+          }
+        }
+      }
+      #expect(
+        try self.steps(loop(policy, on: makeDevice(), keeps: false)).map(\.logits)
+          == steps.map(\.logits))
+      let noted = lists(steps, noting)
+      let replay = try loop(policy, on: makeDevice(), replays: true)
+      let again = try self.steps(replay, replaying: noted)
+      #expect(again.map(\.logits) == steps.map(\.logits))
+      #expect(again.map { $0.choices.map(\.pages) } == steps.map { $0.choices.map(\.pages) })
+      // Other pages give other logits, and the next run is itself again.
+      var others = noted
+      for (position, layers) in noted {
+        others[position]?[2] = layers[2]?.map { $0.map { $0 == 0 ? 1 : $0 } }
+      }
+      if noted[Self.prompt.count]?[2]?.joined().contains(1) == false {
+        #expect(try self.steps(replay, replaying: others)[1].logits != steps[1].logits)
+      }
+      #expect(try self.steps(replay).map(\.logits) == steps.map(\.logits))
+      told.append(steps)
+    }
     for steps in told { #expect(steps == told[0]) }
   }
 }
