@@ -97,7 +97,11 @@ extension LanguageModel {
             + "\(tokens.count + index): give the prompt that it was made with")
       }
       lists[step.position] = try step.lists(for: layers, promptPages: promptPages)
-      if let promptPages, step.keeps(promptPages) != noted[0].keeps(promptPages) {
+      guard let promptPages, let first = lists[tokens.count] else { continue }
+      func kept(_ lists: [Int: [[Int]]]?) -> [Int: [[Int]]]? {
+        lists?.mapValues { $0.map { $0.filter { $0 < promptPages } } }
+      }
+      if kept(lists[step.position]) != kept(first) {
         throw ApusError(
           .request,
           "step \(index) of what is to be replayed reads other pages of the prompt than step 0: \(policy.rawValue) "
@@ -119,13 +123,6 @@ extension LanguageModel {
 }
 
 extension CacheStep {
-  /// The pages of the prompt that it read, for each layer and kv head.
-  fileprivate func keeps(_ promptPages: Int) -> [[Int]] {
-    decisions.map { decision in
-      [decision.layer, decision.head] + decision.pages.filter { $0 < promptPages }
-    }
-  }
-
   /// Lists for the layers that choose, or that keep a part of the pages that the prompt began.
   ///
   /// - Throws: ``ApusError`` where one of them cannot be read for this position.

@@ -19,7 +19,7 @@ public struct MemoryPlan: Sendable {
     public var weights: Int
     /// Weights that are read where the file is mapped.
     public var mapped: Int
-    /// Keys and values of the whole context.
+    /// Keys and values of the context.
     public var cache: Int
     /// Values of a step.
     public var scratch: Int

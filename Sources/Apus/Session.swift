@@ -10,7 +10,7 @@ import Tensors
 /// A conversation with its keys and values, in a file: it goes on without being computed again.
 ///
 /// ```
-/// "APUSKV01" │ SHA-256 of all behind it │ fingerprint, 32 bytes │ tokens, bytes of notes: 2 × u64
+/// "APUSKV02" │ SHA-256 of all behind it │ fingerprint, 32 bytes │ tokens, bytes of notes: 2 × u64
 /// tokens, i32 each │ notes │ pages of keys and values, as they lie in the cache
 /// ```
 ///
@@ -22,7 +22,7 @@ struct SessionFile {
   /// The caller's own.
   var notes: [UInt8]
 
-  private static let magic = Array("APUSKV01".utf8)
+  private static let magic = Array("APUSKV02".utf8)
   private static let headBytes = 8 + 32 + 32 + 16
 
   init(fingerprint: [UInt8], cache: SavedCache, notes: [UInt8]) {

@@ -94,14 +94,12 @@ struct LoweredGraph {
   /// Layers so far that keep a part of a prompt's pages.
   private var keptLayers = 0
   private let sparsity: PromptSparsity?
-  private let hasWindowPool: Bool
 
   /// Lowers a verified graph: with `isChosen`, rows read chosen pages in the layers where `reading` says
   /// so; with `sparsity`, rows of a prompt attend to a part of what they see.
   init(
     _ graph: Graph, element: KVLayout.Element, rotates: Bool = false, reading: PageReading? = nil,
-    isChosen: Bool = false, sparsity: PromptSparsity? = nil, pageCount: Int = 0,
-    hasWindowPool: Bool = false
+    isChosen: Bool = false, sparsity: PromptSparsity? = nil, pageCount: Int = 0
   ) {
     self.element = element
     self.rotates = rotates
@@ -109,7 +107,6 @@ struct LoweredGraph {
     self.isChosen = isChosen
     self.pageCount = pageCount
     self.sparsity = sparsity
-    self.hasWindowPool = hasWindowPool
     guard let head = graph.logits else { preconditionFailure("a verified graph has logits") }
     sources = [
       graph.tokens: .step(.tokens), graph.positions: .step(.positions),
@@ -155,7 +152,7 @@ struct LoweredGraph {
       rotates ? rotated(source(input), count, attention, node) : source(input)
     }
     let queries = inputs[0]
-    let slots = hasWindowPool && attention.window != nil ? StepPlane.windowSlots : .slots
+    let slots = attention.window == nil ? StepPlane.slots : .windowSlots
     emit(
       .writeKV(layout), [inputs[1], inputs[2], .step(slots)], into: .pool(layer: layer), node,
       label: "write_kv")
@@ -192,7 +189,7 @@ struct LoweredGraph {
       return attendToChosenTokens(sparsity, attention, layout, queries, layer, node, into: output)
     }
     guard isChosen, let chosen else {
-      let tables = hasWindowPool && attention.window != nil ? StepPlane.windowTables : .tables
+      let tables = attention.window == nil ? StepPlane.tables : .windowTables
       emit(
         .attend(attention, layout),
         [

@@ -96,8 +96,7 @@ package struct Planner {
     ([nil] + otherLists).map { list in
       LoweredGraph(
         graph, element: element, rotates: rotates, reading: reading, isChosen: list == .chosen,
-        sparsity: list == .sparse ? sparsity : nil, pageCount: pageCount,
-        hasWindowPool: windowPool(of: graph) != nil)
+        sparsity: list == .sparse ? sparsity : nil, pageCount: pageCount)
     }
   }
 

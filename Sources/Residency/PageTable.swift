@@ -40,9 +40,17 @@ package struct PageTable: Sendable, Hashable {
   ///
   /// - Returns: Tokens that are left.
   package mutating func rewind(_ tokens: Int, pool: inout PagePool) -> Int {
-    guard let window = pool.window else { return tokens }
-    let intact = window.intact(pages, tokens, pageTokens: pageTokens)
+    let intact = intact(tokens, pool: pool)
     return intact < tokens ? shrink(to: intact, pool: &pool) : tokens
+  }
+
+  /// Whether one can go on behind so many tokens.
+  package func isIntact(_ tokens: Int, pool: PagePool) -> Bool {
+    intact(tokens, pool: pool) == tokens
+  }
+
+  private func intact(_ tokens: Int, pool: PagePool) -> Int {
+    pool.window?.intact(pages, tokens, pageTokens: pageTokens) ?? tokens
   }
 
   /// Gives places in such layers to the pages that rows of these tokens read and write.

@@ -25,6 +25,16 @@ struct RecentList: Sendable {
     count += 1
   }
 
+  /// As if nothing had ever happened to it.
+  mutating func prepend(_ number: Int32) {
+    let first = next[end]
+    next[end] = number
+    previous[Int(number)] = Int32(end)
+    next[Int(number)] = first
+    previous[Int(first)] = number
+    count += 1
+  }
+
   mutating func remove(_ number: Int32) {
     next[Int(previous[Int(number)])] = next[Int(number)]
     previous[Int(next[Int(number)])] = previous[Int(number)]

@@ -10,7 +10,7 @@ package struct WindowPlaces: Sendable {
   private var places: [Int32]
   /// For each place the page that has it, or -1.
   private var pages: [Int32]
-  /// Places in the order in which they were needed last.
+  /// Places in the order in which they were needed last; those that nobody has are first.
   private var order: RecentList
 
   /// - Parameters:
@@ -43,7 +43,6 @@ package struct WindowPlaces: Sendable {
       guard let place = order.oldest else { return }
       order.remove(place)
       order.append(place)
-      lose(pages[Int(place)])
       give(place, to: page)
     }
   }
@@ -53,16 +52,19 @@ package struct WindowPlaces: Sendable {
     guard let place = place(of: page) else { return }
     places[Int(page)] = -1
     pages[Int(place)] = -1
+    order.remove(place)
+    order.prepend(place)
   }
 
   /// Lets a page that holds the same as another have its place, unless it has one.
   mutating func move(from page: Int32, to other: Int32) {
     guard let place = place(of: page), self.place(of: other) == nil else { return }
-    lose(page)
     give(place, to: other)
   }
 
+  /// Gives a place to a page, and takes it from whoever has it.
   private mutating func give(_ place: Int32, to page: Int32) {
+    if pages[Int(place)] >= 0 { places[Int(pages[Int(place)])] = -1 }
     places[Int(page)] = place
     pages[Int(place)] = page
   }

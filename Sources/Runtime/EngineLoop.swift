@@ -131,7 +131,10 @@ package final class EngineLoop {
       executor.recorder?.beginStep()
       do throws(SchedulingError) {
         step = try scheduler.next(&sequences, pool: &pool)
-      } catch { throw .scheduling(error) }
+      } catch {
+        sequence = sequences[0]
+        throw .scheduling(error)
+      }
       sequence = sequences[0]
       executor.recorder?.mark(.schedule)
       let logits: Logits

@@ -39,12 +39,17 @@ extension ExecutionPlan {
 }
 
 extension EngineLoop {
-  /// Copies what the cache holds of a text to the host. It stays in the cache.
-  ///
-  /// - Returns: As many of its first tokens as are there.
+  /// Copies what the cache holds of a text to the host. It stays in the cache. What other texts have taken the place
+  /// of is computed anew.
   package func save(_ tokens: [Int32]) throws(EngineError) -> SavedCache {
     var table = PageTable(pageTokens: pool.pageTokens)
-    let count = table.adopt(tokens[...], from: &pool)
+    var count = table.adopt(tokens[...], from: &pool)
+    if count < tokens.count {
+      table.leave(tokens.prefix(count), to: &pool)
+      try compute(tokens)
+      table = PageTable(pageTokens: pool.pageTokens)
+      count = table.adopt(tokens[...], from: &pool)
+    }
     defer { table.leave(tokens.prefix(count), to: &pool) }
     var bytes = [UInt8](repeating: 0, count: plan.cachedBytes(tokens: count) ?? 0)
     var failure: DeviceError?
@@ -58,6 +63,17 @@ extension EngineLoop {
     }
     if let failure { throw .device(failure) }
     return SavedCache(tokens: Array(tokens.prefix(count)), pages: bytes)
+  }
+
+  /// Computes what the cache lacks of a text, and leaves it there.
+  private func compute(_ tokens: [Int32]) throws(EngineError) {
+    var sequence = begin(tokens, shares: true)
+    var isSound = false
+    defer { end(&sequence, shares: true, isSound: isSound) }
+    try advance(&sequence, publishes: true, isCancelled: { false }) {
+      _, _ throws(EngineError) in
+    }
+    isSound = true
   }
 
   /// Puts what was saved into the cache, where requests that begin alike find it.
@@ -103,7 +119,9 @@ extension EngineLoop {
       if case .pages(let layout) = operand.format { parts = layout.headCount }
       let bytes = operand.format.rowBytes(operand.width) / parts
       for page in table.pages[plan.cachedPages(tokens, of: cache)] {
-        let place = cache.isWindow ? pool.window?.place(of: page) ?? 0 : page
+        guard let place = cache.isWindow ? pool.window?.place(of: page) : page else {
+          preconditionFailure("what a sequence goes on behind has places")
+        }
         for part in 0..<parts {
           var region = operand.region
           region.offset += (part * plan.bounds[operand.rows] + Int(place)) * bytes

@@ -61,7 +61,13 @@ extension EngineLoop {
     for repetition in (request.warmsUp ? -1 : 0)..<request.repetitions {
       if sequence.kept != nil, request.prompt > 0 { try fill() }
       // Back to what was filled: a sequence computes its last token anew.
-      sequence.become(Array(tokens.prefix(request.depth + 1)), pool: &pool)
+      let first = Array(tokens.prefix(request.depth + 1))
+      sequence.become(first, pool: &pool)
+      if sequence.computed < request.depth {
+        // Layers that look back over a window no longer had it.
+        try fill()
+        sequence.become(first, pool: &pool)
+      }
       if request.prompt > 1 { sequence.become(prompt, pool: &pool) }
       if request.prompt == 0 { sequence.generatedFrom = request.depth }
       let end =

@@ -35,14 +35,17 @@ package struct Scheduler: Sendable {
   /// Where rows of prompts are looked at, or layers look back over a window only, all rows of a step are of one
   /// sequence.
   ///
-  /// - Throws: ``SchedulingError/cacheFull(sequence:tokens:capacity:)`` before anything changed
-  ///   for the sequence that does not fit.
+  /// - Throws: ``SchedulingError/cacheFull(sequence:tokens:capacity:)`` before anything is dealt
+  ///   to the sequence that does not fit.
   package func next(
     _ sequences: inout [Sequence], pool: inout PagePool
   ) throws(SchedulingError) -> StepPlan {
     var plan = StepPlan()
-    for index in sequences.indices where pool.window == nil || plan.rowCount == 0 {
-      sequences[index].rewind(pool: &pool)
+    for index in sequences.indices where sequences[index].pending > 0 {
+      if pool.window != nil {
+        if plan.rowCount > 0 { break }
+        sequences[index].rewind(pool: &pool)
+      }
       let first = sequences[index].computed
       var last = min(
         sequences[index].tokens.count, first + rowBudget - plan.rowCount,

@@ -66,8 +66,12 @@ package struct Sequence: Sendable {
 
   /// Goes back to where layers that look back over a window still have that, if other sequences took it from them.
   package mutating func rewind(pool: inout PagePool) {
-    // What a policy drops lies behind every window, and what it keeps would have to be computed anew.
-    if kept == nil { computed = table.rewind(computed, pool: &pool) }
+    guard kept != nil else {
+      computed = table.rewind(computed, pool: &pool)
+      return
+    }
+    // What a prompt lost does not come back.
+    if !table.isIntact(computed, pool: pool) { release(to: &pool) }
   }
 
   /// Keeps so much of the prompt, all of which is computed. Pages that no layer keeps go back, but for those that

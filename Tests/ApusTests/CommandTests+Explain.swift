@@ -1,3 +1,4 @@
+import Tensors
 import TestSupport
 import Testing
 
@@ -74,6 +75,18 @@ extension CommandTests {
       let answer = try run(snap + ["--replay", notes.path])
       #expect(answer.status == 1 && answer.notes.contains(sentence), "\(answer.notes)")
     }
+    // Layers that look back over a window move on with it.
+    let gemma = TemporaryFile(RandomModel(flavour: .gemma3, type: .q4_1).encoded())
+    let words = [
+      "explain", "cache", gemma.path, "--raw", "-p", String(repeating: "abcd", count: 30), "-n",
+      "20",
+      "--device", "cpu", "-c", "256", "-b", "16", "--kv-policy", "snapkv", "--kv-budget", "48",
+    ]
+    let moving = try run(words)
+    #expect(moving.status == 0, "\(moving.notes)")
+    notes.rewrite(Array(moving.output.utf8))
+    let moved = try run(words + ["--replay", notes.path])
+    #expect(moved.status == 0 && moved.notes.contains("to the last bit"), "\(moved.notes)")
     // A policy that reads all has nothing to choose.
     let full = try run(start + ["-n", "2"])
     #expect(full.status == 0 && full.output.split(separator: "\n").count == 14)

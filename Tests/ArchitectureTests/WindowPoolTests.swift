@@ -6,8 +6,10 @@ import Models
 import OpenCLBackend
 import Planning
 import ReferenceBackend
+import Residency
 import Runtime
 import Sampling
+import Scheduling
 import Tensors
 import TestSupport
 import Testing
@@ -18,16 +20,22 @@ import Testing
 
   /// With so many rows in a step; with as many as the context has, the pools of all layers are as large.
   private func loop(
-    rows: Int, on device: any Device, type: KVLayout.Element = .f16
+    rows: Int, on device: any Device, policy: CachePolicy = .full
   ) throws -> EngineLoop {
     let disk = TemporaryFile(RandomModel(flavour: .gemma3, type: .q4_1).encoded())
     let file = try GGUFFile(path: disk.path)
     let graph = try Model(file, activations: .int8, contextLength: Self.context).graph
-    let planner = Planner(
+    var planner = Planner(
       bounds: SymbolSizes(rows: rows, outputs: 8), pageCount: Self.context / KVLayout.pageTokens,
-      element: type)
+      element: .f16)
+    planner.reading = policy.pages.map {
+      PageReading(
+        pages: $0, chooser: policy.evicts ? .mass(rows: policy.observedRows) : .scores,
+        firstLayer: 0)
+    }
     let plan = try planner.plan(graph, on: [device])
-    return try EngineLoop(plan, devices: [device], weights: file, contextLength: Self.context)
+    return try EngineLoop(
+      plan, devices: [device], weights: file, contextLength: Self.context, policy: policy)
   }
 
   private func text(_ length: Int, seed: Int = 5) -> [Int32] {
@@ -123,6 +131,72 @@ import Testing
 
   @Test(arguments: openCL) func smallPoolsOnOpenCL(_ found: OpenCLDevices.Description) throws {
     try check({ try OpenCLDevice(index: found.index) }, length: 700)
+  }
+
+  /// Policies choose in the other layers.
+  @Test(arguments: [CachePolicy.Method.quest, .snapkv, .pyramid])
+  func policiesChooseAlike(method: CachePolicy.Method) throws {
+    let policy = try CachePolicy(method, budget: 96, pageTokens: 16)
+    let small = try loop(rows: 16, on: CPUDevice(), policy: policy)
+    let large = try loop(rows: Self.context, on: CPUDevice(), policy: policy)
+    var prompt = text(300)
+    for _ in 0..<3 {
+      let wanted = try answer(large, prompt, limit: 60)
+      #expect(try answer(small, prompt, limit: 60).tokens == wanted.tokens)
+      prompt += wanted.tokens + [4, 4]
+    }
+    // What a long reply took the place of is computed anew for a session.
+    if !policy.evicts {
+      let saved = try small.save(small.latest)
+      #expect(saved.tokens == small.latest && saved.tokens.count >= 300)
+    }
+    let length = prompt.count
+    func logits(_ loop: EngineLoop) throws -> [[Float]] {
+      var rows: [[Float]] = []
+      try loop.evaluate(prompt, wantedFrom: length - 40) { rows.append(Array($1)) }
+      return rows
+    }
+    #expect(try logits(small) == logits(large))
+    #expect(small.freePages == Self.context / KVLayout.pageTokens)
+  }
+
+  /// Two texts that take turns take each other's places, and what that costs is computed anew.
+  @Test func turnsAreTaken() throws {
+    var pool = PagePool(
+      pageCount: 64, pageTokens: 16, window: WindowPlaces(count: 4, tokens: 24, pageCount: 64))
+    let scheduler = Scheduler(rowBudget: 16, outputBudget: 8)
+    var sequences = [text(100), text(90, seed: 11)].enumerated().map {
+      Sequence(id: $0, tokens: $1, pageTokens: 16)
+    }
+    func run() throws -> Int {
+      var rows = 0
+      while sequences.contains(where: { $0.pending > 0 }) {
+        let before = sequences.map(\.computed)
+        let plan = try scheduler.next(&sequences, pool: &pool)
+        rows += plan.rowCount
+        #expect(Set(plan.table).count == 1 && plan.windowSlots.count == plan.rowCount)
+        for (index, sequence) in sequences.enumerated() where sequence.computed != before[index] {
+          // What each row sees within the window has places, each its own.
+          for (row, end) in plan.end.enumerated() {
+            let seen = max(0, Int(end) - 24) / 16...(Int(end) - 1) / 16
+            let places = seen.map { pool.window?.place(of: sequence.table.pages[$0]) }
+            #expect(!places.contains(nil) && Set(places).count == seen.count)
+            #expect(seen.map { plan.windowTables[$0] } == places.map { $0 ?? -1 })
+            #expect(plan.windowSlots[row] / 16 == places.last ?? -1)
+          }
+        }
+      }
+      return rows
+    }
+    #expect(try run() == 190)
+    // The first one has lost its window, and the second loses its own then.
+    sequences[0].append(3)
+    #expect(try run() == 101)
+    sequences[1].append(3)
+    #expect(try run() == 91)
+    // Alone, it goes on.
+    sequences[1].append(4)
+    #expect(try run() == 1)
   }
 
   /// A guess that was wrong is taken back, and the window before it is still there.

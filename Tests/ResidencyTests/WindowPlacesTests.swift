@@ -81,6 +81,22 @@ struct WindowPlacesTests {
     #expect(table.pages.allSatisfy { pool.window?.place(of: $0) == nil })
   }
 
+  /// Texts that come and go in one page take one place, and not each time another sequence's.
+  @Test func whatNobodyHasIsTakenFirst() {
+    var pool = pool()
+    var chat = PageTable(pageTokens: 4)
+    #expect(chat.reserve(8, from: &pool))
+    chat.need(0..<8, pool: &pool)
+    for _ in 0..<9 {
+      var other = PageTable(pageTokens: 4)
+      #expect(other.reserve(4, from: &pool))
+      other.need(0..<4, pool: &pool)
+      other.release(to: &pool)
+    }
+    #expect(chat.pages.allSatisfy { pool.window?.place(of: $0) != nil })
+    #expect(chat.isIntact(8, pool: pool))
+  }
+
   /// Two sequences compute the same page: one of them stays, and its window with it.
   @Test func whatIsPublishedTwiceKeepsAPlace() {
     var pool = pool()
