@@ -33,6 +33,10 @@ extension OpSuite {
                 type, rows: 1, heads: (2, 1, 64), .halves, hasNorm: true, element: element),
               inputsCase(
                 type, rows: 3, heads: (3, 3, 32), .adjacent, hasNorm: false, element: element),
+              inputsCase(
+                type, rows: 1, heads: (1, 1, 32), .halves, hasNorm: true, element: element),
+              inputsCase(
+                type, rows: 1, heads: (1, 1, 32), .halves, hasNorm: false, element: element),
             ]
           }
           + (type == .q4_1 ? KVLayout.Element.allCases : []).flatMap { element in
@@ -42,6 +46,12 @@ extension OpSuite {
                 isRotated: true),
               inputsCase(
                 type, rows: 1, heads: (3, 3, 32), .adjacent, hasNorm: false, element: element,
+                isRotated: true),
+              inputsCase(
+                type, rows: 1, heads: (1, 1, 32), .halves, hasNorm: true, element: element,
+                isRotated: true),
+              inputsCase(
+                type, rows: 1, heads: (1, 1, 32), .halves, hasNorm: false, element: element,
                 isRotated: true),
             ]
           }

@@ -16,14 +16,15 @@ extension OperationKey {
 /// Tests on real drivers. Live objects and injected faults belong to the process, so these tests
 /// run one after the other.
 @Suite(.serialized) struct OpenCLDeviceTests {
-  /// Every device over all operations. An interpreter gets the tiny cases.
+  /// Every device over all operations. An interpreter gets the tiny cases, and so does who builds each kernel for long.
   @Test(
     .enabled(if: !listing.devices.isEmpty, absence),
     arguments: listing.devices)
   func passesEveryCase(_ description: OpenCLDevices.Description) throws {
     do {
       let device = try OpenCLDevice(index: description.index)
-      let rows = OpSuite.check(device, tinyOnly: description.platform == "Oclgrind")
+      let isSlow = ["Oclgrind", "rusticl"].contains(description.platform)
+      let rows = OpSuite.check(device, tinyOnly: isSlow)
       for row in rows {
         #expect(row.failure == nil, "\(row.key) on \(description.name)")
         #expect(row.declined == nil || row.isFused, "\(row.key) on \(description.name)")
