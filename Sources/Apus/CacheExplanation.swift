@@ -1,6 +1,7 @@
 import Devices
 import DiskCache
 import Evaluation
+import Residency
 import Runtime
 import Tokenization
 
@@ -86,7 +87,7 @@ extension LanguageModel {
     let endTokens = text.tokenizer.endOfGeneration
     let layers = await engine.perform { loop in loop.choosingLayers }
     // Where a part of a prompt is kept, that is decided once.
-    let promptPages = policy.evicts ? KVLayout.pages(tokens.count) : nil
+    let promptPages = cachePolicy.evicts ? KVLayout.pages(tokens.count) : nil
     var lists: [Int: [Int: [[Int]]]] = [:]
     for (index, step) in noted.enumerated() {
       // The first position is not known before the prompt is; the others follow it.

@@ -87,14 +87,6 @@ public enum KVPolicy: String, Sendable, CaseIterable {
   case pyramid
   /// Pages by chance: what another policy must beat to be worth something.
   case random
-
-  /// Whether it keeps a part of a prompt and drops the rest for good.
-  var evicts: Bool {
-    switch self {
-    case .h2o, .snapkv, .pyramid: true
-    case .full, .sinks, .quest, .random: false
-    }
-  }
 }
 
 /// Whether the pages are told that each generated token reads (``LanguageModel/explainCache(_:limit:replaying:until:)``).

@@ -4,6 +4,7 @@ import GGUF
 import ModelGraph
 import Models
 import Planning
+import Residency
 import Runtime
 import Tensors
 
@@ -111,7 +112,7 @@ extension LanguageModel {
 
   /// Why the model keeps no sessions, or nil where it does.
   public var sessionComplaint: String? {
-    policy.evicts
+    cachePolicy.evicts
       ? "a session (--session) holds all keys and values of a text, and --kv-policy \(policy.rawValue) drops a part of "
         + "them: leave one of them out" : nil
   }

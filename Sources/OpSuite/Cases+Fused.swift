@@ -26,36 +26,28 @@ extension OpSuite {
               type, rows: rows, heads: (3, 3, 32), .adjacent, hasNorm: false, element: .f32),
           ]
         }
-          // What is written does not depend on the weights' type.
-          + (type == .q4_1 ? [KVLayout.Element.q8, .q4] : []).flatMap { element in
-            [
-              inputsCase(
-                type, rows: 1, heads: (2, 1, 64), .halves, hasNorm: true, element: element),
-              inputsCase(
-                type, rows: 3, heads: (3, 3, 32), .adjacent, hasNorm: false, element: element),
-              inputsCase(
-                type, rows: 1, heads: (1, 1, 32), .halves, hasNorm: true, element: element),
-              inputsCase(
-                type, rows: 1, heads: (1, 1, 32), .halves, hasNorm: false, element: element),
-            ]
-          }
-          + (type == .q4_1 ? KVLayout.Element.allCases : []).flatMap { element in
-            [
-              inputsCase(
-                type, rows: 1, heads: (2, 1, 64), .halves, hasNorm: true, element: element,
-                isRotated: true),
-              inputsCase(
-                type, rows: 1, heads: (3, 3, 32), .adjacent, hasNorm: false, element: element,
-                isRotated: true),
-              inputsCase(
-                type, rows: 1, heads: (1, 1, 32), .halves, hasNorm: true, element: element,
-                isRotated: true),
-              inputsCase(
-                type, rows: 1, heads: (1, 1, 32), .halves, hasNorm: false, element: element,
-                isRotated: true),
-            ]
-          }
-      } + attendQuantizeCases()
+      } + writtenCases() + attendQuantizeCases()
+  }
+
+  /// Forms that write codes, or rotate before they write: what is written does not depend on the weights' type.
+  private static func writtenCases() -> [OpCase] {
+    let forms =
+      [KVLayout.Element.q8, .q4].map { ($0, false) } + KVLayout.Element.allCases.map { ($0, true) }
+    return forms.flatMap { element, isRotated in
+      func form(
+        _ rows: Int, _ heads: (query: Int, kv: Int, width: Int), _ pairing: Rope.Pairing,
+        hasNorm: Bool
+      ) -> OpCase {
+        inputsCase(
+          .q4_1, rows: rows, heads: heads, pairing, hasNorm: hasNorm, element: element,
+          isRotated: isRotated)
+      }
+      return [
+        form(1, (2, 1, 64), .halves, hasNorm: true),
+        form(isRotated ? 1 : 3, (3, 3, 32), .adjacent, hasNorm: false),
+        form(1, (1, 1, 32), .halves, hasNorm: true), form(1, (1, 1, 32), .halves, hasNorm: false),
+      ]
+    }
   }
 
   /// Width of so many blocks of a type, as wide as int8 blocks at least.

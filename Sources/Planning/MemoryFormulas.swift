@@ -4,13 +4,6 @@
 /// transformers pull request 13795): a model is loaded at the price of its weights and little more,
 /// never of two copies; the cache grows with layers, heads and tokens.
 package enum MemoryFormulas {
-  /// Bytes of keys and values that one token leaves in all layers, where 32 numbers take `blockBytes`.
-  package static func cacheBytesPerToken(
-    layers: Int, kvHeads: Int, headWidth: Int, blockBytes: Int
-  ) -> Int {
-    2 * layers * kvHeads * headWidth * blockBytes / 32
-  }
-
   /// The most memory at any time while weights are loaded: what stays, and what is under way. A
   /// loader that builds a model and then reads a checkpoint beside it has all of it under way.
   package static func loadPeak(resident: Int, inFlight: Int) -> Int { resident + inFlight }

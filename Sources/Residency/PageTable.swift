@@ -54,7 +54,7 @@ package struct PageTable: Sendable, Hashable {
   }
 
   /// Gives places in such layers to the pages that rows of these tokens read and write.
-  package mutating func need(_ rows: Range<Int>, pool: inout PagePool) {
+  package func need(_ rows: Range<Int>, pool: inout PagePool) {
     guard let window = pool.window else { return }
     let seen = WindowPlaces.seen(
       behind: rows.lowerBound, window: window.tokens, pageTokens: pageTokens)

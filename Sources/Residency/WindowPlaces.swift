@@ -40,7 +40,7 @@ package struct WindowPlaces: Sendable {
       order.append(place)
     }
     for page in needed where page >= 0 && places[Int(page)] < 0 {
-      guard let place = order.oldest else { return }
+      guard let place = order.oldest else { preconditionFailure("there is a place for each") }
       order.remove(place)
       order.append(place)
       give(place, to: page)

@@ -160,7 +160,7 @@ package final class EngineLoop {
       replayed
         ?? policy.keep(
           sequence.computed, mass: mass, heads: heads, pageTokens: KVLayout.pageTokens),
-      window: plan.stepLayout.windows.compactMap { $0 }.max() ?? 0, pool: &pool)
+      window: plan.window?.tokens ?? 0, pool: &pool)
     droppedPages = pool.freeCount - free
     mass = PromptMass()
   }

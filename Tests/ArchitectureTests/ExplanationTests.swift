@@ -73,6 +73,24 @@ import Testing
     return devices
   }()
 
+  /// Without being told of it, a run is the same, and so is one that reads its pages from what was told.
+  ///
+  /// - Returns: A loop that replays, and what it has replayed.
+  private func checkReplay(
+    of steps: [ExplainedStep], _ noting: EngineLoop, _ policy: CachePolicy,
+    _ makeDevice: () throws -> any Device
+  ) throws -> (EngineLoop, [Int: [Int: [[Int]]]]) {
+    #expect(
+      try self.steps(loop(policy, on: makeDevice(), keeps: false)).map(\.logits)
+        == steps.map(\.logits))
+    let noted = lists(steps, noting)
+    let replay = try loop(policy, on: makeDevice(), replays: true)
+    let again = try self.steps(replay, replaying: noted)
+    #expect(again.map(\.logits) == steps.map(\.logits))
+    #expect(again.map { $0.choices.map(\.pages) } == steps.map { $0.choices.map(\.pages) })
+    return (replay, noted)
+  }
+
   /// Those that choose for each token.
   @Test(arguments: [CachePolicy.Method.full, .sinks, .quest, .random])
   func whatIsToldIsWhatThePolicySaysAndIsRead(method: CachePolicy.Method) throws {
@@ -104,16 +122,7 @@ import Testing
           }
         }
       }
-      // Without being told of it, it is the same.
-      #expect(
-        try self.steps(loop(policy, on: makeDevice(), keeps: false)).map(\.logits)
-          == steps.map(\.logits))
-      // Read from the lists, and from others.
-      let noted = lists(steps, noting)
-      let replay = try loop(policy, on: makeDevice(), replays: true)
-      let again = try self.steps(replay, replaying: noted)
-      #expect(again.map(\.logits) == steps.map(\.logits))
-      #expect(again.map { $0.choices.map(\.pages) } == steps.map { $0.choices.map(\.pages) })
+      let (replay, noted) = try checkReplay(of: steps, noting, policy, makeDevice)
       if method != .full {
         var others = noted
         let position = Self.prompt.count + 2
@@ -155,14 +164,7 @@ import Testing
           }
         }
       }
-      #expect(
-        try self.steps(loop(policy, on: makeDevice(), keeps: false)).map(\.logits)
-          == steps.map(\.logits))
-      let noted = lists(steps, noting)
-      let replay = try loop(policy, on: makeDevice(), replays: true)
-      let again = try self.steps(replay, replaying: noted)
-      #expect(again.map(\.logits) == steps.map(\.logits))
-      #expect(again.map { $0.choices.map(\.pages) } == steps.map { $0.choices.map(\.pages) })
+      let (replay, noted) = try checkReplay(of: steps, noting, policy, makeDevice)
       // Other pages give other logits, and the next run is itself again.
       var others = noted
       for (position, layers) in noted {

@@ -160,6 +160,32 @@ import Testing
     #expect(small.freePages == Self.context / KVLayout.pageTokens)
   }
 
+  /// A benchmark computes the depth anew where its window has gone, but not while the clock runs: between the last two
+  /// paces there are the four steps of the prompt, and not the nineteen of the depth.
+  @Test func theClockRunsForWhatIsTimed() throws {
+    for (prompt, generated) in [(64, 0), (0, 64)] {
+      let loop = try loop(rows: 16, on: CPUDevice())
+      var steps = 0
+      var marks: [Int] = []
+      let durations = try loop.time(
+        TimingRequest(
+          depth: 300, prompt: prompt, generated: generated, repetitions: 3, warmsUp: true),
+        isCancelled: {
+          steps += 1
+          return false
+        },
+        pace: { _ in
+          marks.append(steps)
+          return true
+        })
+      #expect(durations.count == 3 && marks.count == 4)
+      // One question more is asked at the end.
+      #expect(marks[3] - marks[2] == (prompt > 0 ? 4 : 64) + 1)
+      // The depth was refilled before.
+      #expect(marks[2] - marks[1] >= (prompt > 0 ? 4 : 64) + 1 + 19)
+    }
+  }
+
   /// Two texts that take turns take each other's places, and what that costs is computed anew.
   @Test func turnsAreTaken() throws {
     var pool = PagePool(

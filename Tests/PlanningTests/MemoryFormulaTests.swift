@@ -1,3 +1,4 @@
+import Devices
 import Planning
 import Tensors
 import Testing
@@ -57,8 +58,8 @@ import Testing
   }
 
   @Test func theCacheTakesWhatItsHeadsTake() throws {
-    let token = MemoryFormulas.cacheBytesPerToken(
-      layers: layers, kvHeads: heads, headWidth: width / heads, blockBytes: 64)
+    let layout = KVLayout(headCount: heads, headWidth: width / heads, element: .f16)
+    let token = layers * layout.tokenBytes
     #expect(token == 458_752)
     #expect(abs(gigabytes(2048 * token) - 0.94) < 0.005)
     #expect(try bytes(.f16) + 2048 * token < 16_000_000_000)
