@@ -97,6 +97,7 @@ let package = Package(
     .target(
       name: "TestSupport", dependencies: ["GGUF", "OpSuite", "Tensors"], path: "Tests/TestSupport",
       swiftSettings: swiftSettings),
+    interop("AllocationCounter", path: "Tests/AllocationCounter"),
     .target(
       name: "FuzzTargets",
       dependencies: ["Apus", "Models", "ModelGraph", "GGUF", "Tensors", "Tokenization"],
@@ -125,9 +126,9 @@ let package = Package(
       "RuntimeTests", "Runtime", "ReferenceBackend", "Models", "Planning", "Devices", "GGUF",
       "Scheduling", "Sampling", "Residency", "ModelGraph", "Tensors", "TestSupport"),
     tests(
-      "ArchitectureTests", "Runtime", "ReferenceBackend", "CPUBackend", "OpenCLBackend", "COpenCL",
-      "Models", "Planning", "Devices", "DiskCache", "GGUF", "ModelGraph", "Residency", "Sampling",
-      "Scheduling", "Tensors", "TestSupport"),
+      "ArchitectureTests", "AllocationCounter", "Runtime", "ReferenceBackend", "CPUBackend",
+      "OpenCLBackend", "COpenCL", "Models", "Planning", "Devices", "DiskCache", "GGUF",
+      "ModelGraph", "Residency", "Sampling", "Scheduling", "Tensors", "TestSupport"),
     tests("KernelsTests", "Kernels", "OpenCLBackend", "COpenCL"),
     tests(
       "BackendTests", "OpSuite", "ReferenceBackend", "CPUBackend", "OpenCLBackend", "COpenCL",

@@ -2,18 +2,22 @@ import Devices
 import ModelGraph
 import Tensors
 
-/// An instruction with the addresses of its operands, for as long as it runs.
+/// An instruction with the addresses of its operands, for as long as it runs. Making one allocates nothing.
 struct BoundInstruction: ~Copyable {
   let operation: Operation
   let inputs: [Operand]
   let output: Operand
   private let sizes: SymbolSizes
-  private let inputBytes: [UnsafeMutableRawBufferPointer]
-  private let weightBytes: [UnsafeMutableRawBufferPointer]
-  private let mappedWeights: [Bool]
+  private var inputBytes: Places
+  private var weightBytes: Places
+  /// Bit i says whether weight i is the file's own memory.
+  private var mappedWeights: UInt8 = 0
   private let outputBytes: UnsafeMutableRawBufferPointer
   /// Scratch memory for the parts of attention, and how many rows and spans it is meant for.
   let workspace: (address: UnsafeMutableRawPointer, rows: Int, spans: Int)?
+
+  /// As many places as an operation has inputs, or weights and constants, at most.
+  private typealias Places = InlineArray<8, UnsafeMutableRawBufferPointer>
 
   /// Looks the operands up; one that reaches beyond its buffer is the plan's mistake.
   init(_ instruction: Instruction, sizes: SymbolSizes, memory: borrowing HostMemory) {
@@ -27,9 +31,13 @@ struct BoundInstruction: ~Copyable {
     inputs = instruction.inputs
     output = instruction.output
     self.sizes = sizes
-    inputBytes = instruction.inputs.map(bytes)
-    weightBytes = instruction.weights.map { memory.bytes($0) }
-    mappedWeights = instruction.weights.map { memory.isMapped($0.buffer) }
+    let nowhere = UnsafeMutableRawBufferPointer(start: nil, count: 0)
+    (inputBytes, weightBytes) = (Places(repeating: nowhere), Places(repeating: nowhere))
+    for (index, input) in instruction.inputs.enumerated() { inputBytes[index] = bytes(input) }
+    for (index, region) in instruction.weights.enumerated() {
+      weightBytes[index] = memory.bytes(region)
+      if memory.isMapped(region.buffer) { mappedWeights |= 1 << index }
+    }
     outputBytes = bytes(instruction.output)
     workspace = Self.workspace(instruction, sizes, memory)
   }
@@ -73,7 +81,7 @@ struct BoundInstruction: ~Copyable {
 
   /// A matrix as kernels take it: of floats as in the file, and else in tiles, unless it is mapped.
   func matrix(_ index: Int, _ weight: Weight) -> (start: UnsafeRawPointer?, isTiled: Bool) {
-    let isTiled = weight.type.isQuantized && !mappedWeights[index]
+    let isTiled = weight.type.isQuantized && mappedWeights & 1 << index == 0
     return (self.weight(index, bytes: isTiled ? weight.tileBytes : weight.bytes), isTiled)
   }
 
