@@ -13,6 +13,11 @@
 typedef float bound;
 #define STORE_LEAST(value, i, target) ((target)[i] = (value))
 #define STORE_LARGEST(value, i, target) ((target)[i] = (value))
+#elif ELEMENT == BF16
+typedef ushort bound;
+// Keys are such numbers, so nothing is rounded.
+#define STORE_LEAST(value, i, target) ((target)[i] = as_uint(value) >> 16)
+#define STORE_LARGEST(value, i, target) STORE_LEAST(value, i, target)
 #else
 typedef half bound;
 #define STORE_LEAST(value, i, target) vstore_half_rtn(value, i, target)

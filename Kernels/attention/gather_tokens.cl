@@ -14,10 +14,10 @@
 #define ELEMENT F16
 #endif
 
-#if ELEMENT == F16
-typedef ushort unit;
-#else
+#if ELEMENT == F32
 typedef uint unit;
+#else
+typedef ushort unit;
 #endif
 
 kernel void gather_tokens(

@@ -34,7 +34,7 @@ kernel void write_kv(
   global element *keys = (global element *)(pool_buffer + pool_offset)
       + ((size_t)head * pool_pages + slot / PAGE) * 2 * half_page;
   global element *values = keys + half_page;
-#if ELEMENT == Q8 || ELEMENT == Q4
+#if HAS_CODES
   for (uint block = 0; block < width / BLOCK; block++) {
     store_block(vload16(2 * block, k), vload16(2 * block + 1, k), true, keys, width, token, block);
     store_block(vload16(2 * block, v), vload16(2 * block + 1, v), false, values, width, token, block);

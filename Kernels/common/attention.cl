@@ -50,6 +50,9 @@
 #if ELEMENT == F16
 typedef half element;
 #define LOAD(i, source) vload_half(i, source)
+#elif ELEMENT == BF16
+typedef ushort element;
+#define LOAD(i, source) as_float((uint)(source)[i] << 16)
 #elif ELEMENT == F32
 typedef float element;
 #define LOAD(i, source) (source)[i]
@@ -85,11 +88,13 @@ static inline float16 widened(global const half *source)
 #endif
 }
 
-#if ELEMENT == F16 || ELEMENT == F32
+#if !HAS_CODES
 static inline float16 load_elements(global const element *source)
 {
 #if ELEMENT == F32
   return vload16(0, source);
+#elif ELEMENT == BF16
+  return as_float16(convert_uint16(vload16(0, source)) << 16u);
 #else
   return widened(source);
 #endif
@@ -217,7 +222,7 @@ UNROLL
   }
 
 // The same where KEY(p, d) lies in pages[p]: scales are read once for all elements of a block.
-#if ELEMENT == F16 || ELEMENT == F32
+#if !HAS_CODES
 #define SCORES_OF_PAGES(count, KEY, pages, QUERY, AHEAD, score)                                  \
   SCORES(count, KEY, QUERY, AHEAD, score)
 #else

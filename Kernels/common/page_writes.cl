@@ -8,6 +8,15 @@
 #if ELEMENT == F16
 typedef half element;
 #define STORE(value, i, target) vstore_half_rte(value, i, target)
+#elif ELEMENT == BF16
+// The upper half of a float, to nearest even. What is not a number keeps a bit that says so.
+static inline ushort upper_half(float value)
+{
+  const uint bits = as_uint(value);
+  return (isnan(value) ? bits | 0x400000u : bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16;
+}
+typedef ushort element;
+#define STORE(value, i, target) ((target)[i] = upper_half(value))
 #elif ELEMENT == F32
 typedef float element;
 #define STORE(value, i, target) ((target)[i] = (value))
@@ -24,7 +33,7 @@ typedef uchar element;
 #define HALF_PAGE_OF(width) (PAGE * (width))
 #endif
 
-#if ELEMENT == Q8 || ELEMENT == Q4
+#if HAS_CODES
 
 // The steps of Sources/Tensors/KVBlock.swift. The lowest code is -LIMIT.
 #define LIMIT (ELEMENT == Q8 ? 128.0f : 8.0f)

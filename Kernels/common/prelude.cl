@@ -13,6 +13,7 @@
 // Codes of 8 and of 4 bits, which keys and values may be.
 #define Q8 108
 #define Q4 104
+#define HAS_CODES (ELEMENT == Q8 || ELEMENT == Q4)
 
 // Elements that share a scale of int8 activations.
 #define BLOCK 32

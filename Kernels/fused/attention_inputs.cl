@@ -102,7 +102,7 @@ kernel void attention_inputs(
       const uint token = slot % PAGE;
       global element *block = (global element *)(pool_buffer + pool_offset)
           + ((size_t)head * pool_pages + slot / PAGE) * 2 * HALF_PAGE_OF(HEAD_WIDTH);
-#if ELEMENT == Q8 || ELEMENT == Q4
+#if HAS_CODES
       if (kind == 2) block += HALF_PAGE_OF(HEAD_WIDTH);
       for (uint i = 0; i < HEAD_WIDTH / BLOCK; i++)
         store_block(

@@ -113,6 +113,9 @@ public enum PrefillSparsity: String, Sendable, CaseIterable {
 public enum KVType: String, Sendable, CaseIterable {
   /// Half precision.
   case f16
+  /// The upper half of single precision: as many bytes as ``f16``, its range, and less precision. For models whose keys
+  /// or values are beyond 65,504.
+  case bf16
   /// Single precision: twice as many bytes.
   case f32
   /// Whole numbers of 8 bits, of which 32 share a scale: 53 % of the bytes of ``f16``.

@@ -62,10 +62,10 @@ struct RunShape {
         "--prefill-sparse zipvl does not go with --kv-policy \(policy.method.rawValue) yet: leave one out"
       )
     }
-    guard share == nil || element == .f16 || element == .f32 else {
+    guard share == nil || element.codeBits == nil else {
       throw ApusError(
         .request,
-        "--prefill-sparse zipvl does not go with keys and values as codes yet: take --kv-type f16 or f32"
+        "--prefill-sparse zipvl does not go with keys and values as codes yet: take --kv-type f16, bf16 or f32"
       )
     }
   }
@@ -163,6 +163,7 @@ extension KVLayout.Element {
   fileprivate init(_ type: KVType) {
     switch type {
     case .f16: self = .f16
+    case .bf16: self = .bf16
     case .f32: self = .f32
     case .q8: self = .q8
     case .q4: self = .q4

@@ -21,9 +21,10 @@ extension EvaluationTask: ExpressibleByArgument {}
 struct PolicyArguments: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "How keys and values are kept: f16, f32, q8 or q4 (default: f16, with --activations f32 f32).",
+      "How keys and values are kept: f16, bf16, f32, q8 or q4 (default: f16, with --activations f32 f32).",
       discussion: """
-        f32 takes twice the memory of f16, and is read more slowly. q8 and q4 are whole numbers of 8 and 4 bits, of \
+        f32 takes twice the memory of f16, and is read more slowly. bf16 has the range of f32 in the bytes of f16, with \
+        less precision: for models whose keys or values are beyond 65,504. q8 and q4 are whole numbers of 8 and 4 bits, of \
         which 32 share a scale: 53 and 28 % of the memory of f16. 'apus plan' says how much a context takes.
         """))
   var kvType: KVType?

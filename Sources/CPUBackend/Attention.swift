@@ -58,6 +58,7 @@ extension KVLayout.Element {
   fileprivate var kept: cpu_kv_type {
     switch self {
     case .f16: CPU_KV_F16
+    case .bf16: CPU_KV_BF16
     case .f32: CPU_KV_F32
     case .q8: CPU_KV_Q8
     case .q4: CPU_KV_Q4

@@ -25,6 +25,8 @@ package struct KVLayout: Sendable, Hashable {
   /// The element type of keys and values.
   package enum Element: String, Sendable, Hashable, CaseIterable {
     case f16
+    /// The upper half of single precision: its range, and 8 bits of a number where f16 has 11.
+    case bf16
     case f32
     /// Codes of 8 or 4 bits: `KVBlock`.
     case q8
@@ -33,7 +35,7 @@ package struct KVLayout: Sendable, Hashable {
     /// Bits of a code, or nil where numbers are floats.
     package var codeBits: Int? {
       switch self {
-      case .f16, .f32: nil
+      case .f16, .bf16, .f32: nil
       case .q8: 8
       case .q4: 4
       }
@@ -42,7 +44,7 @@ package struct KVLayout: Sendable, Hashable {
     /// Bytes of `blockLength` numbers, with the scale that they share.
     package var blockBytes: Int {
       switch self {
-      case .f16: 64
+      case .f16, .bf16: 64
       case .f32: 128
       case .q8: 34
       case .q4: 18
@@ -95,7 +97,7 @@ package struct KVLayout: Sendable, Hashable {
   package var pageBytes: Int { headCount * 2 * halfBytes }
 
   /// How bounds of keys are kept: as the keys, or where those are quantised in f16.
-  package var boundsElement: Element { element == .f32 ? .f32 : .f16 }
+  package var boundsElement: Element { element.codeBits == nil ? element : .f16 }
 
   /// Elements of the least, or of the largest, keys of one head in one page: whole vectors, which end
   /// in zeros where a head does not fill them.

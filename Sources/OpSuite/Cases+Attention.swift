@@ -166,8 +166,11 @@ extension OpSuite {
   ) -> [UInt8] {
     // Numbers, or where they are quantised scales and codes.
     let filler: [UInt8] =
-      layout.element == .f32
-      ? rawBytes([Float.nan, 30_000]) : rawBytes([Float16.nan, Float16(30_000)])
+      switch layout.element {
+      case .f32: rawBytes([Float.nan, 30_000])
+      case .bf16: rawBytes([BF16.bits(.nan), BF16.bits(30_000)])
+      case .f16, .q8, .q4: rawBytes([Float16.nan, Float16(30_000)])
+      }
     var bytes = (0..<pages * layout.pageBytes).map { filler[$0 % filler.count] }
     for token in 0..<tokens {
       let slot =

@@ -29,10 +29,11 @@ extension OpSuite {
       } + writtenCases() + attendQuantizeCases()
   }
 
-  /// Forms that write codes, or rotate before they write: what is written does not depend on the weights' type.
+  /// Forms that write small numbers or codes, or rotate before they write: what is written does not depend on the weights' type.
   private static func writtenCases() -> [OpCase] {
     let forms =
-      [KVLayout.Element.q8, .q4].map { ($0, false) } + KVLayout.Element.allCases.map { ($0, true) }
+      [KVLayout.Element.bf16, .q8, .q4].map { ($0, false) }
+      + KVLayout.Element.allCases.map { ($0, true) }
     return forms.flatMap { element, isRotated in
       func form(
         _ rows: Int, _ heads: (query: Int, kv: Int, width: Int), _ pairing: Rope.Pairing,

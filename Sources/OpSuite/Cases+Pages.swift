@@ -74,7 +74,11 @@ extension OpSuite {
   }
 
   private static func stored(_ numbers: [Float], _ element: KVLayout.Element) -> [UInt8] {
-    element == .f32 ? rawBytes(numbers) : rawBytes(numbers.map { Float16($0) })
+    switch element {
+    case .f32: rawBytes(numbers)
+    case .bf16: rawBytes(numbers.map { BF16.bits($0) })
+    case .f16, .q8, .q4: rawBytes(numbers.map { Float16($0) })
+    }
   }
 
   private static func scoreCase(

@@ -7,7 +7,7 @@ extension KernelTable {
   static let pages: [KernelRow] =
     KVLayout.Element.allCases.map { bound($0, $0.define) }
     // Bounds of codes are halves.
-    + [KVLayout.Element.f16, .f32].flatMap { element in
+    + KVLayout.Element.allCases.filter { $0.codeBits == nil }.flatMap { element in
       [Feature.vnni, .avx2, .tiles, nil].map { score(element, element.define, needs: $0) }
     } + [
       KernelRow(
@@ -56,6 +56,7 @@ extension KVLayout.Element {
     let value =
       switch self {
       case .f16: Int(ElementType.f16.rawValue)
+      case .bf16: Int(ElementType.bf16.rawValue)
       case .f32: Int(ElementType.f32.rawValue)
       case .q8: 108
       case .q4: 104

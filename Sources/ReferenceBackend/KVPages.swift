@@ -7,6 +7,7 @@ extension KVLayout.Element {
     switch self {
     case .f32: bytes.load(fromByteOffset: index * 4, as: Float.self)
     case .f16: Float(bytes.load(fromByteOffset: index * 2, as: Float16.self))
+    case .bf16: BF16.number(bytes.load(fromByteOffset: index * 2, as: UInt16.self))
     case .q8, .q4: preconditionFailure("codes are read with their scales")
     }
   }
@@ -15,6 +16,7 @@ extension KVLayout.Element {
     switch self {
     case .f32: bytes.storeBytes(of: value, toByteOffset: index * 4, as: Float.self)
     case .f16: bytes.storeBytes(of: Float16(value), toByteOffset: index * 2, as: Float16.self)
+    case .bf16: bytes.storeBytes(of: BF16.bits(value), toByteOffset: index * 2, as: UInt16.self)
     case .q8, .q4: preconditionFailure("codes are written with their scales")
     }
   }

@@ -115,9 +115,10 @@ import Testing
       options.kvType = type
       return try MemoryPlan(path: path, options: options)
     }
-    let plans = try [KVType.f16, .q8, .q4].map { try plan(disk.path, $0) }
+    let plans = try [KVType.f16, .q8, .q4, .bf16].map { try plan(disk.path, $0) }
     let caches = try plans.map { try #require($0.choices.first?.devices.first?.cache) }
     #expect(caches[1] * 64 == caches[0] * 34 && caches[2] * 64 == caches[0] * 18)
+    #expect(caches[3] == caches[0])
     #expect(plans[2].cacheBytesPerToken * 64 == caches[2])
     var narrow = tiny
     narrow.width = 64

@@ -8,7 +8,7 @@ import Testing
 
 /// Keys and values as codes: the rule, its odd cases on every device, and attention over them.
 @Suite struct QuantizedPagesTests {
-  private static let quantized: [KVLayout.Element] = [.q8, .q4]
+  private static let rounded: [KVLayout.Element] = [.bf16, .q8, .q4]
 
   private struct Numbers {
     var state: UInt32
@@ -106,7 +106,7 @@ import Testing
     return result
   }
 
-  @Test(arguments: quantized) func oddBlocksAreTheSameOnEveryDevice(element: KVLayout.Element)
+  @Test(arguments: rounded) func oddBlocksAreTheSameOnEveryDevice(element: KVLayout.Element)
     throws
   {
     let layout = KVLayout(headCount: 1, headWidth: 32, element: element)
@@ -130,7 +130,7 @@ import Testing
 
   /// Attention over codes is attention over pages of single precision that hold what codes stand for, to the last
   /// bit: a code times its scale is exact.
-  @Test(arguments: quantized, [1, 3, 20])
+  @Test(arguments: rounded, [1, 3, 20])
   func codesAreTheNumbersThatTheyStandFor(element: KVLayout.Element, rows: Int) throws {
     var numbers = Numbers(state: UInt32(rows))
     let (heads, kvHeads, width, tokens) = (6, 2, 64, 1100)

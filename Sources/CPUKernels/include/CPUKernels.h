@@ -225,7 +225,7 @@ void cpu_quantize(const cpu_kernels *kernels, cpu_pool *pool,
 //
 // Codes of 4 bits have 8 added. Of a key the elements 2 i and 2 i + 1 share a byte, of a block of a value the
 // elements i and i + 16; the first is in the low half.
-typedef enum { CPU_KV_F32, CPU_KV_F16, CPU_KV_Q8, CPU_KV_Q4 } cpu_kv_type;
+typedef enum { CPU_KV_F32, CPU_KV_F16, CPU_KV_BF16, CPU_KV_Q8, CPU_KV_Q4 } cpu_kv_type;
 
 typedef struct {
   void *pages;

@@ -434,6 +434,7 @@ static void attend(const void *arguments, size_t first, size_t last) {
         switch (a->pool.type) {
           case CPU_KV_F32: ATTEND(CPU_KV_F32); break;
           case CPU_KV_F16: ATTEND(CPU_KV_F16); break;
+          case CPU_KV_BF16: ATTEND(CPU_KV_BF16); break;
           case CPU_KV_Q8: ATTEND(CPU_KV_Q8); break;
           case CPU_KV_Q4: ATTEND(CPU_KV_Q4); break;
         }

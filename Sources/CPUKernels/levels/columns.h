@@ -112,6 +112,7 @@ static void weigh_rows(const void *arguments, size_t first, size_t last) {
         switch (a->pool.type) {
           case CPU_KV_F32: WEIGH(CPU_KV_F32); break;
           case CPU_KV_F16: WEIGH(CPU_KV_F16); break;
+          case CPU_KV_BF16: WEIGH(CPU_KV_BF16); break;
           case CPU_KV_Q8: WEIGH(CPU_KV_Q8); break;
           case CPU_KV_Q4: WEIGH(CPU_KV_Q4); break;
         }
@@ -164,6 +165,7 @@ static void sum_columns(const void *arguments, size_t first, size_t last) {
         switch (a->pool.type) {
           case CPU_KV_F32: SUM(CPU_KV_F32); break;
           case CPU_KV_F16: SUM(CPU_KV_F16); break;
+          case CPU_KV_BF16: SUM(CPU_KV_BF16); break;
           case CPU_KV_Q8: SUM(CPU_KV_Q8); break;
           case CPU_KV_Q4: SUM(CPU_KV_Q4); break;
         }

@@ -7,7 +7,7 @@ enum { KV_BLOCK = 32 }; // numbers that share a scale
 INLINE bool has_codes(cpu_kv_type type) { return type == CPU_KV_Q8 || type == CPU_KV_Q4; }
 
 INLINE size_t half_bytes(cpu_kv_type type, size_t width) {
-  return width * (type == CPU_KV_F32 ? 64 : type == CPU_KV_F16 ? 32 : type == CPU_KV_Q8 ? 17 : 9);
+  return width * (type == CPU_KV_F32 ? 64 : type == CPU_KV_Q8 ? 17 : type == CPU_KV_Q4 ? 9 : 32);
 }
 
 INLINE size_t head_bytes(const cpu_kv_pool *pool) {
@@ -16,14 +16,29 @@ INLINE size_t head_bytes(const cpu_kv_pool *pool) {
 
 // ------------------------------------------------------------------------------------- floats
 
+// bf16 is the upper half of a float.
 INLINE vf kv_load(cpu_kv_type type, const void *base, size_t element) {
-  return type == CPU_KV_F16 ? widen((const uint8_t *)base + element * 2)
-                            : load((const uint8_t *)base + element * 4);
+  if (type == CPU_KV_F32) return load((const uint8_t *)base + element * 4);
+  const uint8_t *from = (const uint8_t *)base + element * 2;
+  return type == CPU_KV_F16 ? widen(from)
+                            : (vf)(__builtin_convertvector(*(const vh_any *)from, vu) << 16);
 }
 
 INLINE float kv_one(cpu_kv_type type, const void *base, size_t element) {
-  return type == CPU_KV_F16 ? widen_one((const uint8_t *)base + element * 2)[0]
-                            : *(const f32_any *)((const uint8_t *)base + element * 4);
+  if (type == CPU_KV_F32) return *(const f32_any *)((const uint8_t *)base + element * 4);
+  const uint8_t *from = (const uint8_t *)base + element * 2;
+  return type == CPU_KV_F16 ? widen_one(from)[0] : ((vf)((vu)*(const u16_any *)from << 16))[0];
+}
+
+// Numbers in two bytes each: f16 or bf16, to nearest even. What is not a number keeps a bit that says so.
+INLINE void kv_narrow(cpu_kv_type type, uint16_t lanes[LANES], vf v) {
+  if (type == CPU_KV_F16) {
+    narrow(lanes, v);
+    return;
+  }
+  vu bits = (vu)v, rounded = bits + 0x7fff + (bits >> 16 & 1), is_nan = (vu)(v != v);
+  rounded = (is_nan & (bits | 0x400000)) | (~is_nan & rounded);
+  *(vh_any *)lanes = __builtin_convertvector(rounded >> 16, vh);
 }
 
 // -------------------------------------------------------------------------------------- codes
@@ -138,12 +153,12 @@ static void write_kv(const void *arguments, size_t first, size_t last) {
         size_t n = width - i < LANES ? width - i : LANES;
         vf key = n == LANES ? load(k + i) : load_some(k + i, n);
         vf value = n == LANES ? load(v + i) : load_some(v + i, n);
-        if (pool->type == CPU_KV_F16) {
+        if (pool->type != CPU_KV_F32) {
           uint16_t lanes[LANES];
-          narrow(lanes, key);
+          kv_narrow(pool->type, lanes, key);
           for (size_t j = 0; j < n; j++)
             *(u16_any *)(keys + ((i + j) * PAGE + token) * 2) = lanes[j];
-          narrow(lanes, value);
+          kv_narrow(pool->type, lanes, value);
           __builtin_memcpy(values + (token * width + i) * 2, lanes, n * 2);
         } else {
           for (size_t j = 0; j < n; j++)

@@ -4,20 +4,21 @@
 // The bounds of a kv head in a page: numbers a side, whole vectors of 16.
 INLINE size_t bounds_width(const cpu_kv_pool *pool) { return (pool->head_width + 15) / 16 * 16; }
 
-// How they are kept: those of codes as halves.
+// How they are kept: as keys are, those of codes as halves.
 INLINE cpu_kv_type bounds_type(const cpu_kv_pool *pool) {
-  return pool->type == CPU_KV_F32 ? CPU_KV_F32 : CPU_KV_F16;
+  return has_codes(pool->type) ? CPU_KV_F16 : pool->type;
 }
 
-// Stores a bound. What is no half is rounded outward, so that it stays one.
+// Stores a bound. What is no half is rounded outward, so that it stays one; bounds of other floats are floats
+// of that kind.
 INLINE void store_bound(cpu_kv_type type, void *base, size_t element, float value, bool largest) {
   if (type == CPU_KV_F32) {
     *(f32_any *)((uint8_t *)base + element * 4) = value;
     return;
   }
   uint16_t lanes[LANES];
-  narrow(lanes, splat(value));
-  float kept = widen(lanes)[0];
+  kv_narrow(type, lanes, splat(value));
+  float kept = kv_load(type, lanes, 0)[0];
   uint16_t bits = lanes[0];
   if (largest ? kept < value : kept > value) {
     if ((bits & 0x7fff) == 0)
@@ -36,7 +37,7 @@ static void bound_pages(const void *arguments, size_t first, size_t last) {
   const cpu_kv_pool *pool = &a->pool;
   size_t width = pool->head_width, side = bounds_width(pool), block = head_bytes(pool);
   cpu_kv_type kept = bounds_type(pool);
-  size_t size = kept == CPU_KV_F16 ? 2 : 4;
+  size_t size = kept == CPU_KV_F32 ? 4 : 2;
   for (size_t r = first; r < last; r++) {
     if (a->slots[r] < 0 || a->slots[r] % PAGE != PAGE - 1) continue;
     size_t page = (size_t)a->slots[r] / PAGE;
@@ -98,7 +99,7 @@ INLINE void score_lot(cpu_kv_type type, const cpu_score_pages_arguments *a, size
                       size_t page, size_t scored) {
   float q[QUERIES_AT_ONCE * CPU_MAX_HEAD_WIDTH];
   size_t width = a->pool.head_width, side = bounds_width(&a->pool), group = a->heads / a->pool.heads;
-  size_t head_size = 2 * side * (type == CPU_KV_F16 ? 2 : 4), page_size = a->pool.heads * head_size;
+  size_t head_size = 2 * side * (type == CPU_KV_F32 ? 4 : 2), page_size = a->pool.heads * head_size;
   const int32_t *table = a->tables + a->table[row];
   const uint8_t *base = (const uint8_t *)a->bounds + kv_head * head_size;
   float *scores = a->scores + (row * a->pool.heads + kv_head) * a->stride;
@@ -137,10 +138,11 @@ static void score_pages(const void *arguments, size_t first, size_t last) {
     if (a->end[row] <= (int32_t)(a->count * PAGE)) continue;
     size_t scored = ((size_t)a->end[row] + PAGE - 1) / PAGE - 1;
     for (size_t kv_head = 0; page < scored && kv_head < a->pool.heads; kv_head++)
-      if (bounds_type(&a->pool) == CPU_KV_F16)
-        score_lot(CPU_KV_F16, a, row, kv_head, page, scored);
-      else
-        score_lot(CPU_KV_F32, a, row, kv_head, page, scored);
+      switch (bounds_type(&a->pool)) {
+        case CPU_KV_F32: score_lot(CPU_KV_F32, a, row, kv_head, page, scored); break;
+        case CPU_KV_BF16: score_lot(CPU_KV_BF16, a, row, kv_head, page, scored); break;
+        default: score_lot(CPU_KV_F16, a, row, kv_head, page, scored);
+      }
   }
 }
 

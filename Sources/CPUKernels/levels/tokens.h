@@ -132,8 +132,8 @@ INLINE void gather_page(size_t size, const cpu_gather_tokens_arguments *a, size_
 static void gather_tokens(const void *arguments, size_t first, size_t last) {
   const cpu_gather_tokens_arguments *a = arguments;
   for (size_t item = first; item < last; item++)
-    if (a->pool.type == CPU_KV_F16)
-      gather_page(2, a, item / a->pool.heads, item % a->pool.heads);
-    else
+    if (a->pool.type == CPU_KV_F32)
       gather_page(4, a, item / a->pool.heads, item % a->pool.heads);
+    else
+      gather_page(2, a, item / a->pool.heads, item % a->pool.heads);
 }

@@ -33,16 +33,22 @@ package enum BF16: BlockCodec {
   package static func decode(
     _ block: UnsafeRawPointer, into values: UnsafeMutablePointer<Float>
   ) {
-    values[0] = Float(bitPattern: UInt32(block.loadUnaligned(as: UInt16.self)) << 16)
+    values[0] = number(block.loadUnaligned(as: UInt16.self))
   }
 
   package static func encode(
     _ values: UnsafePointer<Float>, into block: UnsafeMutableRawPointer
   ) {
-    let bits = values[0].bitPattern
-    // To nearest even; what is not a number keeps a bit that says so.
-    let rounded =
-      values[0].isNaN ? bits | 0x0040_0000 : bits &+ 0x7FFF &+ (bits >> 16 & 1)
-    block.storeBytes(of: UInt16(truncatingIfNeeded: rounded >> 16), as: UInt16.self)
+    block.storeBytes(of: bits(values[0]), as: UInt16.self)
+  }
+
+  /// The number that these bits stand for.
+  package static func number(_ bits: UInt16) -> Float { Float(bitPattern: UInt32(bits) << 16) }
+
+  /// The bits of the nearest such number, of two the even one; what is not a number keeps a bit that says so.
+  package static func bits(_ number: Float) -> UInt16 {
+    let bits = number.bitPattern
+    let rounded = number.isNaN ? bits | 0x0040_0000 : bits &+ 0x7FFF &+ (bits >> 16 & 1)
+    return UInt16(truncatingIfNeeded: rounded >> 16)
   }
 }
