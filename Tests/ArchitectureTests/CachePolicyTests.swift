@@ -9,6 +9,7 @@ import ReferenceBackend
 import Residency
 import Runtime
 import Sampling
+import Scheduling
 import Tensors
 import TestSupport
 import Testing
@@ -37,14 +38,16 @@ import Testing
     return (disk, try GGUFFile(path: disk.path))
   }
 
-  private func loop(_ setting: Setting, on device: any Device) throws -> EngineLoop {
+  private func loop(
+    _ setting: Setting, on device: any Device, pages: Int = context / 16
+  ) throws -> EngineLoop {
     let (_, file) = try Self.file.get()
     let model = try Model(file, activations: setting.activations)
     let policy = try CachePolicy(setting.method, budget: setting.budget, pageTokens: 16)
     var planner = Planner(
       bounds: SymbolSizes(
         rows: setting.activations == .f32 ? 1 : 64, outputs: setting.activations == .f32 ? 1 : 64),
-      pageCount: Self.context / 16,
+      pageCount: pages,
       element: setting.activations == .f32 ? .f32 : setting.element)
     planner.rotates = setting.element == .q4
     planner.reading = policy.pages.map {
@@ -72,9 +75,8 @@ import Testing
 
   /// On every device but the interpreter: a budget of everything gives the logits of no policy, and what a
   /// smaller one gives is the same everywhere.
-  @Test(arguments: [KVLayout.Element.f16, .q8, .q4]) func devicesAgree(element: KVLayout.Element)
-    throws
-  {
+  @Test(arguments: [KVLayout.Element.f16, .bf16, .q8, .q4])
+  func devicesAgree(element: KVLayout.Element) throws {
     let reference = ReferenceDevice()
     let full = try logits(Setting(method: .full, budget: nil, element: element), on: reference)
     #expect(full.count == Self.tokens.count - Self.prompt)
@@ -136,6 +138,35 @@ import Testing
       }
       #expect(texts[0] == texts[1])
     }
+  }
+
+  /// Whichever page cannot be had, under whichever policy: the request ends with a sentence, all pages are back, and
+  /// what has room is computed as ever.
+  @Test(arguments: CachePolicy.Method.allCases) func anyPageMayBeMissing(
+    method: CachePolicy.Method
+  ) throws {
+    let setting = Setting(method: method, budget: method == .full ? nil : 64)
+    func rows(_ loop: EngineLoop, _ tokens: Int) throws -> [[Float]] {
+      var rows: [[Float]] = []
+      let text = Array(Self.tokens.prefix(tokens))
+      try loop.evaluate(text, wantedFrom: min(Self.prompt, tokens - 4)) { rows.append(Array($1)) }
+      return rows
+    }
+    let enough = KVLayout.pages(Self.tokens.count)
+    let wanted = try rows(loop(setting, on: CPUDevice(threads: 1), pages: enough), 16)
+    // A page of the prompt, or where none is dropped behind it, of what follows.
+    let drops = [.h2o, .snapkv, .pyramid].contains(method)
+    for pages in 1..<(drops ? KVLayout.pages(Self.prompt) : enough) {
+      let loop = try loop(setting, on: CPUDevice(threads: 1), pages: pages)
+      let error = #expect(throws: EngineError.self) { try rows(loop, Self.tokens.count) }
+      guard case .scheduling(.cacheFull)? = error else {
+        Issue.record("\(pages) pages: \(String(describing: error))")
+        continue
+      }
+      #expect(loop.freePages == pages && loop.keptPages == 0)
+      #expect(try rows(loop, 16) == wanted)
+    }
+    #expect(try rows(loop(setting, on: CPUDevice(threads: 1), pages: enough), 170).count == 20)
   }
 
   /// Timed runs keep pages of their prompt anew each time, whether tokens stand before it or not.

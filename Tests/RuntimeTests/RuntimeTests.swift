@@ -18,6 +18,8 @@ final class PartialDevice: Device {
   private let declined: String
   /// Runs until one fails, if one is to.
   var runsLeft: Int?
+  /// Allocations until one fails, if one is to.
+  var allocationsLeft: Int?
   var traits: DeviceTraits { whole.traits }
   var ledger: MemoryLedger { whole.ledger }
 
@@ -28,6 +30,13 @@ final class PartialDevice: Device {
       ? .declined(reason: "left out") : whole.support(operation, input: input)
   }
   func allocate(_ id: BufferID, bytes: Int, label: String) throws(DeviceError) {
+    if let allocations = allocationsLeft {
+      allocationsLeft = allocations - 1
+      if allocations == 0 {
+        throw DeviceError(
+          device: traits.name, call: "allocate", status: "out of memory", detail: "injected")
+      }
+    }
     try whole.allocate(id, bytes: bytes, label: label)
   }
   func release(_ id: BufferID) { whole.release(id) }
