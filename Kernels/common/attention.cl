@@ -52,7 +52,7 @@ typedef half element;
 #define LOAD(i, source) vload_half(i, source)
 #elif ELEMENT == BF16
 typedef ushort element;
-#define LOAD(i, source) as_float((uint)(source)[i] << 16)
+#define LOAD(i, source) OF_UPPER_HALF((source)[i])
 #elif ELEMENT == F32
 typedef float element;
 #define LOAD(i, source) (source)[i]
@@ -94,7 +94,7 @@ static inline float16 load_elements(global const element *source)
 #if ELEMENT == F32
   return vload16(0, source);
 #elif ELEMENT == BF16
-  return as_float16(convert_uint16(vload16(0, source)) << 16u);
+  return OF_UPPER_HALF16(vload16(0, source));
 #else
   return widened(source);
 #endif

@@ -10,9 +10,13 @@
 #define F32 0
 #define F16 1
 #define BF16 30
+// A number of the last is the upper half of a float.
+#define OF_UPPER_HALF(bits) as_float((uint)(bits) << 16)
+#define OF_UPPER_HALF16(bits) as_float16(convert_uint16(bits) << 16u)
 // Codes of 8 and of 4 bits, which keys and values may be.
 #define Q8 108
 #define Q4 104
+// Whether keys and values are: what ELEMENT says in programs that read or write pages.
 #define HAS_CODES (ELEMENT == Q8 || ELEMENT == Q4)
 
 // Elements that share a scale of int8 activations.

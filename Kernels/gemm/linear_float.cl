@@ -32,8 +32,8 @@ typedef half weight;
 #define LOAD(i, row) vload_half(i, row)
 #elif WEIGHT == BF16
 typedef ushort weight;
-#define LOAD16(i, row) as_float16(convert_uint16(vload16(i, row)) << 16u)
-#define LOAD(i, row) as_float((uint)(row)[i] << 16)
+#define LOAD16(i, row) OF_UPPER_HALF16(vload16(i, row))
+#define LOAD(i, row) OF_UPPER_HALF((row)[i])
 #endif
 
 kernel void linear(

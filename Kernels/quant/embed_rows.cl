@@ -20,7 +20,7 @@ typedef half weight;
 #define LOAD(i, row) vload_half(i, row)
 #elif WEIGHT == BF16
 typedef ushort weight;
-#define LOAD(i, row) as_float((uint)(row)[i] << 16)
+#define LOAD(i, row) OF_UPPER_HALF((row)[i])
 #endif
 
 kernel void embed_rows(

@@ -113,8 +113,8 @@ public enum PrefillSparsity: String, Sendable, CaseIterable {
 public enum KVType: String, Sendable, CaseIterable {
   /// Half precision.
   case f16
-  /// The upper half of single precision: as many bytes as ``f16``, its range, and less precision. For models whose keys
-  /// or values are beyond 65,504.
+  /// The upper half of single precision: all of its range in as many bytes as ``f16``, which is more precise. For models
+  /// whose keys or values are beyond 65,504.
   case bf16
   /// Single precision: twice as many bytes.
   case f32

@@ -10,8 +10,7 @@ struct BoundInstruction: ~Copyable {
   private let sizes: SymbolSizes
   private var inputBytes: Places
   private var weightBytes: Places
-  /// Bit i says whether weight i is the file's own memory.
-  private var mappedWeights: UInt8 = 0
+  private var mappedWeights = InlineArray<8, Bool>(repeating: false)
   private let outputBytes: UnsafeMutableRawBufferPointer
   /// Scratch memory for the parts of attention, and how many rows and spans it is meant for.
   let workspace: (address: UnsafeMutableRawPointer, rows: Int, spans: Int)?
@@ -36,7 +35,7 @@ struct BoundInstruction: ~Copyable {
     for (index, input) in instruction.inputs.enumerated() { inputBytes[index] = bytes(input) }
     for (index, region) in instruction.weights.enumerated() {
       weightBytes[index] = memory.bytes(region)
-      if memory.isMapped(region.buffer) { mappedWeights |= 1 << index }
+      mappedWeights[index] = memory.isMapped(region.buffer)
     }
     outputBytes = bytes(instruction.output)
     workspace = Self.workspace(instruction, sizes, memory)
@@ -81,7 +80,7 @@ struct BoundInstruction: ~Copyable {
 
   /// A matrix as kernels take it: of floats as in the file, and else in tiles, unless it is mapped.
   func matrix(_ index: Int, _ weight: Weight) -> (start: UnsafeRawPointer?, isTiled: Bool) {
-    let isTiled = weight.type.isQuantized && mappedWeights & 1 << index == 0
+    let isTiled = weight.type.isQuantized && !mappedWeights[index]
     return (self.weight(index, bytes: isTiled ? weight.tileBytes : weight.bytes), isTiled)
   }
 

@@ -32,6 +32,9 @@ package struct KVLayout: Sendable, Hashable {
     case q8
     case q4
 
+    /// Those that keep numbers as floats.
+    package static let floats = allCases.filter { $0.codeBits == nil }
+
     /// Bits of a code, or nil where numbers are floats.
     package var codeBits: Int? {
       switch self {

@@ -165,12 +165,7 @@ extension OpSuite {
     _ layout: KVLayout, pages: Int, table: [Int32], tokens: Int, _ data: inout CaseData
   ) -> [UInt8] {
     // Numbers, or where they are quantised scales and codes.
-    let filler: [UInt8] =
-      switch layout.element {
-      case .f32: rawBytes([Float.nan, 30_000])
-      case .bf16: rawBytes([BF16.bits(.nan), BF16.bits(30_000)])
-      case .f16, .q8, .q4: rawBytes([Float16.nan, Float16(30_000)])
-      }
+    let filler = stored([.nan, 30_000], layout.boundsElement)
     var bytes = (0..<pages * layout.pageBytes).map { filler[$0 % filler.count] }
     for token in 0..<tokens {
       let slot =

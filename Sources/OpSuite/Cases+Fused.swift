@@ -262,6 +262,8 @@ extension OpSuite {
       }
     let constant = [parameters.count - 1]
     let pages = 3
+    let kept = layout.boundsElement
+    let numbers = pages * layout.pageBytes * KVLayout.blockLength / kept.blockBytes
     return OpCase(
       title: "rows \(rows), heads \(heads.query)/\(heads.kv) × \(heads.width), inputs \(inputs)",
       operation: .fused(.attentionInputs(whole)),
@@ -272,9 +274,7 @@ extension OpSuite {
         integers((0..<rows).map { $0 == 1 ? -1 : Int32(46 - 15 * $0) }),
         OpCase.Input(
           rows: .fixed(pages), width: 1, format: .pages(layout),
-          bytes: element == .f32
-            ? rawBytes([Float](repeating: 7, count: pages * layout.pageBytes / 4))
-            : rawBytes([Float16](repeating: 7, count: pages * layout.pageBytes / 2))),
+          bytes: stored([Float](repeating: 7, count: numbers), kept)),
       ],
       parameters: parameters, output: shape(queries, .f32), written: 3,
       parts: (whole.norm.map { [normed($0, into: x)] } ?? [])

@@ -73,12 +73,14 @@ extension OpSuite {
       sizes: SymbolSizes(rows: rows, outputs: 0), tolerance: 0)
   }
 
-  private static func stored(_ numbers: [Float], _ element: KVLayout.Element) -> [UInt8] {
-    switch element {
-    case .f32: rawBytes(numbers)
-    case .bf16: rawBytes(numbers.map { BF16.bits($0) })
-    case .f16, .q8, .q4: rawBytes(numbers.map { Float16($0) })
+  /// Numbers side by side, as an element keeps them that has no codes.
+  static func stored(_ numbers: [Float], _ element: KVLayout.Element) -> [UInt8] {
+    let count = numbers.count * element.blockBytes / KVLayout.blockLength
+    var bytes = [UInt8](repeating: 0, count: count)
+    bytes.withUnsafeMutableBytes {
+      for (index, number) in numbers.enumerated() { element.store(number, $0, index) }
     }
+    return bytes
   }
 
   private static func scoreCase(

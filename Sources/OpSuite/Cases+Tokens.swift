@@ -18,7 +18,7 @@ extension OpSuite {
       }
     }
     // kv heads, head width, tokens, one in so many chosen
-    let gathers = KVLayout.Element.allCases.filter { $0.codeBits == nil }.flatMap { element in
+    let gathers = KVLayout.Element.floats.flatMap { element in
       [(1, 4, 30, 2), (3, 64, 300, 3), (2, 33, 100, 1), (1, 80, 50, 60)].map {
         gatherCase(element, kvHeads: $0, width: $1, tokens: $2, every: $3)
       }

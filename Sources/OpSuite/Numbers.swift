@@ -23,12 +23,8 @@ extension Format {
           }
         }
       case .pages(let layout), .pageBounds(let layout):
-        if layout.boundsElement == .f32 { return Format.f32.numbers(bytes, width: width) }
-        return (0..<raw.count / 2).map { index in
-          let half = raw.load(fromByteOffset: index * 2, as: UInt16.self)
-          let isUpper = layout.boundsElement == .bf16
-          return isUpper ? BF16.number(half) : Float(Float16(bitPattern: half))
-        }
+        let kept = layout.boundsElement
+        return (0..<raw.count * KVLayout.blockLength / kept.blockBytes).map { kept.load(raw, $0) }
       case .int8Blocks:
         // q × scale of every element, then the block sums.
         let stride = rowBytes(width)

@@ -7,7 +7,7 @@ extension KernelTable {
   static let pages: [KernelRow] =
     KVLayout.Element.allCases.map { bound($0, $0.define) }
     // Bounds of codes are halves.
-    + KVLayout.Element.allCases.filter { $0.codeBits == nil }.flatMap { element in
+    + KVLayout.Element.floats.flatMap { element in
       [Feature.vnni, .avx2, .tiles, nil].map { score(element, element.define, needs: $0) }
     } + [
       KernelRow(

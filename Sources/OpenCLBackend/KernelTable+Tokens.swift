@@ -20,7 +20,7 @@ extension KernelTable {
         entry: "place_tokens", defines: [Define("PLACE", number)],
         arguments: [.input(0), .input(1), .output, .count(.rows)], x: Extent(.rows))
     }
-    + KVLayout.Element.allCases.filter { $0.codeBits == nil }.map { element in
+    + KVLayout.Element.floats.map { element in
       KernelRow(
         kind: .gatherTokens(element), variant: "page", program: "attention/gather_tokens",
         entry: "gather_tokens",

@@ -3,7 +3,7 @@ import Tensors
 
 extension KVLayout.Element {
   /// Element `index` of numbers that are kept as floats.
-  func load(_ bytes: UnsafeRawBufferPointer, _ index: Int) -> Float {
+  package func load(_ bytes: UnsafeRawBufferPointer, _ index: Int) -> Float {
     switch self {
     case .f32: bytes.load(fromByteOffset: index * 4, as: Float.self)
     case .f16: Float(bytes.load(fromByteOffset: index * 2, as: Float16.self))
@@ -12,7 +12,8 @@ extension KVLayout.Element {
     }
   }
 
-  func store(_ value: Float, _ bytes: UnsafeMutableRawBufferPointer, _ index: Int) {
+  /// Stores it as the nearest number that the element holds.
+  package func store(_ value: Float, _ bytes: UnsafeMutableRawBufferPointer, _ index: Int) {
     switch self {
     case .f32: bytes.storeBytes(of: value, toByteOffset: index * 4, as: Float.self)
     case .f16: bytes.storeBytes(of: Float16(value), toByteOffset: index * 2, as: Float16.self)

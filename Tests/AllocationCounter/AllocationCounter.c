@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #ifdef __GLIBC__
+#include <errno.h>
 #include <link.h>
 #include <stdint.h>
 #include <string.h>
@@ -65,7 +66,7 @@ void *aligned_alloc(size_t alignment, size_t size) {
 int posix_memalign(void **memory, size_t alignment, size_t size) {
   note(__builtin_return_address(0));
   *memory = __libc_memalign(alignment, size);
-  return *memory ? 0 : 12;
+  return *memory ? 0 : ENOMEM;
 }
 
 int allocations_are_counted(void) { return 1; }

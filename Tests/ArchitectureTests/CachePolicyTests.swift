@@ -62,11 +62,19 @@ import Testing
       plan, devices: [device], weights: file, contextLength: Self.context, policy: policy)
   }
 
+  /// Logits of so many tokens, but for the prompt's; of its last four where there is no more.
+  private func rows(_ loop: EngineLoop, _ count: Int = tokens.count) throws -> [[Float]] {
+    var rows: [[Float]] = []
+    try loop.evaluate(
+      Array(Self.tokens.prefix(count)), wantedFrom: min(Self.prompt, count - 4)
+    ) { rows.append(Array($1)) }
+    return rows
+  }
+
   /// Logits of every token that follows the prompt.
   private func logits(_ setting: Setting, on device: any Device) throws -> [[Float]] {
     let loop = try loop(setting, on: device)
-    var rows: [[Float]] = []
-    try loop.evaluate(Self.tokens, wantedFrom: Self.prompt) { rows.append(Array($1)) }
+    let rows = try rows(loop)
     #expect(loop.freePages == Self.context / 16)
     return rows
   }
@@ -146,19 +154,13 @@ import Testing
     method: CachePolicy.Method
   ) throws {
     let setting = Setting(method: method, budget: method == .full ? nil : 64)
-    func rows(_ loop: EngineLoop, _ tokens: Int) throws -> [[Float]] {
-      var rows: [[Float]] = []
-      let text = Array(Self.tokens.prefix(tokens))
-      try loop.evaluate(text, wantedFrom: min(Self.prompt, tokens - 4)) { rows.append(Array($1)) }
-      return rows
-    }
     let enough = KVLayout.pages(Self.tokens.count)
     let wanted = try rows(loop(setting, on: CPUDevice(threads: 1), pages: enough), 16)
     // A page of the prompt, or where none is dropped behind it, of what follows.
-    let drops = [.h2o, .snapkv, .pyramid].contains(method)
-    for pages in 1..<(drops ? KVLayout.pages(Self.prompt) : enough) {
+    let policy = try CachePolicy(method, budget: setting.budget, pageTokens: KVLayout.pageTokens)
+    for pages in 1..<(policy.evicts ? KVLayout.pages(Self.prompt) : enough) {
       let loop = try loop(setting, on: CPUDevice(threads: 1), pages: pages)
-      let error = #expect(throws: EngineError.self) { try rows(loop, Self.tokens.count) }
+      let error = #expect(throws: EngineError.self) { try rows(loop) }
       guard case .scheduling(.cacheFull)? = error else {
         Issue.record("\(pages) pages: \(String(describing: error))")
         continue
@@ -166,7 +168,7 @@ import Testing
       #expect(loop.freePages == pages && loop.keptPages == 0)
       #expect(try rows(loop, 16) == wanted)
     }
-    #expect(try rows(loop(setting, on: CPUDevice(threads: 1), pages: enough), 170).count == 20)
+    #expect(try rows(loop(setting, on: CPUDevice(threads: 1), pages: enough)).count == 20)
   }
 
   /// Timed runs keep pages of their prompt anew each time, whether tokens stand before it or not.

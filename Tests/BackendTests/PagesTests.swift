@@ -106,13 +106,9 @@ import Testing
     /// The bounds of a page as numbers: for each kv head the least, then the largest.
     func bounds(of page: Int) throws -> [Float] {
       let count = kvHeads * 2 * layout.boundsWidth
-      let own = page * count..<(page + 1) * count
-      switch layout.boundsElement {
-      case .f32: return Array(try read(bounds, Float(0), pageCount * count)[own])
-      case .bf16:
-        return try read(bounds, UInt16(0), pageCount * count)[own].map { BF16.number($0) }
-      case .f16, .q8, .q4:
-        return try read(bounds, Float16(0), pageCount * count)[own].map { Float($0) }
+      let bytes = try read(bounds, UInt8(0), pageCount * layout.boundsBytes)
+      return bytes.withUnsafeBytes { raw in
+        (page * count..<(page + 1) * count).map { layout.boundsElement.load(raw, $0) }
       }
     }
 

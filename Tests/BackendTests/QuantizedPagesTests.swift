@@ -6,7 +6,7 @@ import ReferenceBackend
 import Tensors
 import Testing
 
-/// Keys and values as codes: the rule, its odd cases on every device, and attention over them.
+/// Keys and values in fewer bits than computed with: the rule for codes, odd cases on every device, and attention over them.
 @Suite struct QuantizedPagesTests {
   private static let rounded: [KVLayout.Element] = [.bf16, .q8, .q4]
 
@@ -128,10 +128,10 @@ import Testing
     }
   }
 
-  /// Attention over codes is attention over pages of single precision that hold what codes stand for, to the last
-  /// bit: a code times its scale is exact.
+  /// Attention over such pages is attention over pages of single precision that hold what they stand for, to the last
+  /// bit: a code times its scale is exact, and so is bf16.
   @Test(arguments: rounded, [1, 3, 20])
-  func codesAreTheNumbersThatTheyStandFor(element: KVLayout.Element, rows: Int) throws {
+  func pagesAreTheNumbersThatTheyStandFor(element: KVLayout.Element, rows: Int) throws {
     var numbers = Numbers(state: UInt32(rows))
     let (heads, kvHeads, width, tokens) = (6, 2, 64, 1100)
     let pages = KVLayout.pages(tokens)

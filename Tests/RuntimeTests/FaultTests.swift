@@ -34,15 +34,6 @@ import Testing
       keepsCache: keepsCache, speculation: speculation)
   }
 
-  private func tokens(_ loop: EngineLoop, _ request: GenerationRequest) throws -> [Int32] {
-    var tokens: [Int32] = []
-    _ = try loop.generate(request, isCancelled: { false }) {
-      tokens.append($0)
-      return true
-    }
-    return tokens
-  }
-
   @Test func anyBufferMayBeMissing() throws {
     let device = PartialDevice(without: "")
     let count = try loop(device, pages: 4).plan.buffers.count
@@ -63,7 +54,7 @@ import Testing
   ) throws {
     let long = request(70, keepsCache: keepsCache, speculation: speculation)
     let short = request(10, keepsCache: keepsCache, speculation: speculation)
-    let wanted = try tokens(loop(ReferenceDevice(), pages: 9), long)
+    let wanted = try loop(ReferenceDevice(), pages: 9).generate(long).tokens
     #expect(wanted.count == 60)
     for pages in 1..<9 {
       let loop = try loop(ReferenceDevice(), pages: pages)
@@ -83,8 +74,8 @@ import Testing
       if pages == 1 { continue }
       var next = short
       next.limit = 16 * pages - 10
-      let fresh = try tokens(self.loop(ReferenceDevice(), pages: 9), next)
-      #expect(try tokens(loop, next) == fresh)
+      let fresh = try self.loop(ReferenceDevice(), pages: 9).generate(next).tokens
+      #expect(try loop.generate(next).tokens == fresh)
       #expect(loop.freePages == pages)
     }
   }

@@ -32,33 +32,24 @@ import Testing
       endTokens: [], keepsCache: true)
   }
 
-  private func tokens(_ loop: EngineLoop, _ request: GenerationRequest) throws -> [Int32] {
-    var tokens: [Int32] = []
-    _ = try loop.generate(request, isCancelled: { false }) {
-      tokens.append($0)
-      return true
-    }
-    return tokens
-  }
-
   /// What a device that fails has written is not handed on.
   @Test func aFaultLeavesNothing() throws {
     let device = PartialDevice(without: "")
     let loop = try loop(device)
-    let wanted = try tokens(loop, request(40))
+    let wanted = try loop.generate(request(40)).tokens
     var faults = 0
     for runs in 0..<20 {
       device.runsLeft = nil
-      #expect(try tokens(loop, request(20)).count == 10)
+      #expect(try loop.generate(request(20)).tokens.count == 10)
       #expect(loop.keptPages > 0)
       device.runsLeft = runs
-      do { #expect(try tokens(loop, request(40)) == wanted) } catch {
+      do { #expect(try loop.generate(request(40)).tokens == wanted) } catch {
         faults += 1
         #expect(loop.keptPages == 0)
       }
       #expect(loop.freePages == Self.context / 16)
       device.runsLeft = nil
-      #expect(try tokens(loop, request(40)) == wanted)
+      #expect(try loop.generate(request(40)).tokens == wanted)
     }
     #expect(faults > 5 && faults < 20)
   }
@@ -66,7 +57,7 @@ import Testing
   /// A request that is stopped leaves what it has computed.
   @Test func aCancelLeavesWhatIsComputed() throws {
     let loop = try loop(PartialDevice(without: ""))
-    let wanted = try tokens(loop, request(40))
+    let wanted = try loop.generate(request(40)).tokens
     for last in 0..<14 {
       loop.forget()
       var asked = 0
@@ -80,9 +71,9 @@ import Testing
       let computed = last <= 5 ? 8 * last : 35 + last
       #expect(loop.freePages == 4 && loop.keptPages == (computed + 15) / 16)
       var next = request(40)
-      #expect(try tokens(loop, next) == wanted)
+      #expect(try loop.generate(next).tokens == wanted)
       next.keepsCache = false
-      #expect(try tokens(loop, next) == wanted)
+      #expect(try loop.generate(next).tokens == wanted)
       #expect(loop.freePages == 4)
     }
   }
@@ -90,11 +81,11 @@ import Testing
   /// A text that needs all pages takes those that rest.
   @Test func restingPagesMakeRoom() throws {
     let loop = try loop(PartialDevice(without: ""))
-    _ = try tokens(loop, request(20))
+    _ = try loop.generate(request(20)).tokens
     var other = request(50)
     other.prompt.reverse()
-    #expect(try tokens(loop, other).count == 10)
+    #expect(try loop.generate(other).tokens.count == 10)
     #expect(loop.freePages == 4 && loop.keptPages == 4)
-    #expect(throws: EngineError.self) { try tokens(loop, request(65)) }
+    #expect(throws: EngineError.self) { try loop.generate(request(65)).tokens }
   }
 }

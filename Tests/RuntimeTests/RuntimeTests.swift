@@ -68,6 +68,20 @@ final class PartialDevice: Device {
   }
 }
 
+extension EngineLoop {
+  /// The whole answer to a request.
+  func generate(
+    _ request: GenerationRequest
+  ) throws -> (tokens: [Int32], report: GenerationReport) {
+    var tokens: [Int32] = []
+    let report = try generate(request, isCancelled: { false }) {
+      tokens.append($0)
+      return true
+    }
+    return (tokens, report)
+  }
+}
+
 @Suite struct RuntimeTests {
   private func loop(
     rows: Int = 8, context: Int = 64, devices: [any Device] = [ReferenceDevice()],
@@ -88,17 +102,6 @@ final class PartialDevice: Device {
     var sampling = SamplingParameters()
     sampling.temperature = 0
     return GenerationRequest(prompt: prompt, sampling: sampling, limit: limit, endTokens: end)
-  }
-
-  private func generate(
-    _ loop: EngineLoop, _ request: GenerationRequest
-  ) throws -> (tokens: [Int32], report: GenerationReport) {
-    var tokens: [Int32] = []
-    let report = try loop.generate(request, isCancelled: { false }) {
-      tokens.append($0)
-      return true
-    }
-    return (tokens, report)
   }
 
   private func logits(_ loop: EngineLoop, _ tokens: [Int32]) throws -> [[Float]] {
@@ -125,7 +128,7 @@ final class PartialDevice: Device {
 
   @Test func generationContinuesWhatEvaluationPredicts() throws {
     let loop = try loop()
-    let (tokens, report) = try generate(loop, request(Array(text.prefix(5)), limit: 6))
+    let (tokens, report) = try loop.generate(request(Array(text.prefix(5)), limit: 6))
     let rows = try logits(loop, Array(text.prefix(5)) + tokens)
     for (index, token) in tokens.enumerated() {
       #expect(Sampler.likeliest(rows[4 + index]) == token)
@@ -138,14 +141,14 @@ final class PartialDevice: Device {
     let loop = try loop(context: 16)
     let free = loop.freePages
     let prompt = Array(text.prefix(4))
-    let (tokens, _) = try generate(loop, request(prompt, limit: 5))
-    let ended = try generate(loop, request(prompt, limit: 5, end: [tokens[0]]))
+    let (tokens, _) = try loop.generate(request(prompt, limit: 5))
+    let ended = try loop.generate(request(prompt, limit: 5, end: [tokens[0]]))
     #expect(ended.report.finish == .endToken(tokens[0]) && ended.tokens.isEmpty)
-    let full = try generate(loop, request(prompt, limit: 100))
+    let full = try loop.generate(request(prompt, limit: 100))
     #expect(full.report.finish == .contextFull(tokens: 16) && full.tokens.count == 13)
-    let exact = try generate(loop, request(prompt, limit: 13))
+    let exact = try loop.generate(request(prompt, limit: 13))
     #expect(exact.report.finish == .limit)
-    let nothing = try generate(loop, request(prompt, limit: 0))
+    let nothing = try loop.generate(request(prompt, limit: 0))
     #expect(nothing.tokens.isEmpty && nothing.report.finish == .limit)
     #expect(loop.freePages == free)
   }
@@ -177,7 +180,7 @@ final class PartialDevice: Device {
     let loop = try loop(rows: 4)
     var first = request(Array(text.prefix(9)), limit: 5)
     first.keepsCache = true
-    let begun = try generate(loop, first)
+    let begun = try loop.generate(first)
     #expect(begun.report.reusedTokens == 0 && loop.freePages == 4 && loop.keptPages == 1)
     // A continuation, one that parts ways, the same again, and one that is shorter.
     let longer = first.prompt + begun.tokens + text.suffix(4)
@@ -188,22 +191,22 @@ final class PartialDevice: Device {
     for (prompt, reused) in cases {
       var next = request(prompt, limit: 5)
       next.keepsCache = true
-      let continued = try generate(loop, next)
-      let fresh = try generate(self.loop(rows: 4), request(prompt, limit: 5))
+      let continued = try loop.generate(next)
+      let fresh = try self.loop(rows: 4).generate(request(prompt, limit: 5))
       #expect(continued.tokens == fresh.tokens && continued.report.reusedTokens == reused)
     }
     // Scoring takes nothing from there, and neither do requests that keep nothing.
     #expect(try logits(loop, text) == logits(self.loop(), text))
     #expect(loop.freePages == 4)
-    _ = try generate(loop, first)
-    _ = try generate(loop, request(longer))
+    _ = try loop.generate(first)
+    _ = try loop.generate(request(longer))
     #expect(loop.freePages == 4)
   }
 
   @Test func badRequestsAreRefused() throws {
     let loop = try loop(context: 16)
     for prompt in [[], [65], [-1], Array(repeating: Int32(1), count: 17)] {
-      #expect(throws: EngineError.self) { try generate(loop, request(prompt)) }
+      #expect(throws: EngineError.self) { try loop.generate(request(prompt)) }
     }
     #expect(loop.freePages == 1)
   }
