@@ -18,6 +18,8 @@ final class LaunchRecorder {
   private var events: [cl_event] = []
   /// How many of those, from the first on, are known to have ended.
   private var ended = 0
+  /// When the queue was last found to be idle, on the host's clock: what had been enqueued had ended by then.
+  private var idle = HostClock.now()
 
   /// A recorder of a queue that outlives it and is idle.
   init(queue: cl_command_queue, calls: CallCheck) throws(DeviceError) {
@@ -31,6 +33,9 @@ final class LaunchRecorder {
 
   /// Launches that were noted and not taken.
   var count: Int { log.count }
+
+  /// The host has just waited for all launches.
+  func waited() { idle = HostClock.now() }
 
   /// Launches from now on are of these instructions. `isIdle`: whether all before them have ended.
   func begin(
@@ -82,6 +87,7 @@ final class LaunchRecorder {
   private func collect() throws(DeviceError) {
     guard clock != nil, !events.isEmpty else { return }
     try calls.check(apus_cl_finish(queue), "clFinish", "launches that are recorded")
+    waited()
     ended = events.count
     try collectEnded()
   }
@@ -95,35 +101,39 @@ final class LaunchRecorder {
       events.removeFirst(ended)
       ended = 0
     }
+    // What all of them tell of the clock comes before what the clock tells of any.
+    var stages: [DeviceClock.Stages] = []
+    stages.reserveCapacity(ended)
     for index in 0..<ended {
-      try log.entries[first + index].times.read(events[index], &clock, calls)
+      var times = DeviceClock.Stages(0, 0, 0, 0)
+      try calls.check(
+        DeviceClock.read(events[index], &times), "clGetEventProfilingInfo", "times of a launch")
+      clock?.learn(that: times.0, isNotBefore: log.entries[first + index].times.enqueued)
+      stages.append(times)
     }
+    for times in stages { clock?.learn(that: times.3, isNotAfter: idle) }
+    guard let clock else { return }
+    for index in 0..<ended { log.entries[first + index].times.take(stages[index], by: clock) }
   }
 }
 
 extension LaunchRecord.Times {
-  /// Takes the stages of a launch from its event. None is before the one before it, though some drivers
-  /// mix two clocks.
-  fileprivate mutating func read(
-    _ event: cl_event, _ clock: inout DeviceClock?, _ calls: CallCheck
-  ) throws(DeviceError) {
-    var times = DeviceClock.Stages(0, 0, 0, 0)
-    try calls.check(
-      DeviceClock.read(event, &times), "clGetEventProfilingInfo", "times of a launch")
-    clock?.learn(that: times.0, isNotBefore: enqueued)
-    guard let clock else { return }
-    queued = clock.host(times.0)
-    submitted = max(queued, clock.host(times.1))
-    started = max(submitted, clock.host(times.2))
-    ended = max(started, clock.host(times.3))
+  /// Takes the stages of a launch on the device's clock. None is before the one before it, though some
+  /// drivers mix two clocks.
+  fileprivate mutating func take(_ stages: DeviceClock.Stages, by clock: DeviceClock) {
+    queued = clock.host(stages.0)
+    submitted = max(queued, clock.host(stages.1))
+    started = max(submitted, clock.host(stages.2))
+    ended = max(started, clock.host(stages.3))
   }
 }
 
 /// How far the clock of a device is from the host's.
 ///
 /// A marker on an idle queue ends between two looks at the host's clock, so the distance lies in an
-/// interval; clocks drift, so it is measured again now and then, and moved only as far as a later
-/// interval proves.
+/// interval, as wide as a marker takes, and that is long where somebody else has the cores; clocks drift,
+/// so it is measured again now and then, and moved only as far as a later interval proves. Launches tell
+/// more: none was queued before it was enqueued, none ended after it was waited for.
 struct DeviceClock {
   /// When a command was queued, submitted, started and ended.
   typealias Stages = (cl_ulong, cl_ulong, cl_ulong, cl_ulong)
@@ -176,11 +186,16 @@ struct DeviceClock {
     measured = HostClock.now()
   }
 
-  /// Takes into account that a time of the device was not before one of the host: most often that tells
-  /// more than a marker, which somebody has to wait for.
+  /// Takes into account that a time of the device was not before one of the host.
   mutating func learn(that time: cl_ulong, isNotBefore host: Int64) {
     let least = host &- Int64(truncatingIfNeeded: time)
     if least > distance { distance = min(least, most) }
+  }
+
+  /// Takes into account that a time of the device was not after one of the host.
+  mutating func learn(that time: cl_ulong, isNotAfter host: Int64) {
+    most = min(most, host &- Int64(truncatingIfNeeded: time))
+    distance = min(distance, most)
   }
 
   /// A time of the device on the host's clock.

@@ -47,7 +47,9 @@ package final class OpenCLDevice: Device {
   let stepObstacle: String?
 
   /// Whether commands may still run that use a buffer.
-  var isBusy = false
+  var isBusy = false {
+    didSet { if oldValue, !isBusy { recorder?.waited() } }
+  }
 
   /// Takes the device `opencl:<index>`.
   ///
