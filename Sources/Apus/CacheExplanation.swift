@@ -16,10 +16,17 @@ public struct CacheDecision: Sendable, Hashable {
   /// A score of each page but the last, where pages were chosen by scores; with the first token a score of each page of
   /// the prompt, where it was decided by these what to keep of it.
   public var scores: [Float]?
+  /// What these pages hold of the attention that would go to all pages if all were read, from 0 to 1, where pages are
+  /// chosen for each token. With the first token, where it was decided what to keep of the prompt: what was kept
+  /// holds of the attention by which that was decided. Nil where everything is read, and where a run is replayed.
+  public var attention: Float?
 
   /// A decision.
-  public init(layer: Int, head: Int, pages: [Int], scores: [Float]? = nil) {
-    (self.layer, self.head, self.pages, self.scores) = (layer, head, pages, scores)
+  public init(
+    layer: Int, head: Int, pages: [Int], scores: [Float]? = nil, attention: Float? = nil
+  ) {
+    (self.layer, self.head, self.pages) = (layer, head, pages)
+    (self.scores, self.attention) = (scores, attention)
   }
 }
 
@@ -51,17 +58,21 @@ public struct CacheStep: Sendable, Hashable {
       choice.pages.indices.map { head in
         CacheDecision(
           layer: choice.layer, head: head, pages: choice.pages[head],
-          scores: choice.scores?[head])
+          scores: choice.scores?[head], attention: choice.shares?[head])
       }
     }
   }
 
-  /// Which pages each layer read in each step, as SVG: dark where all its kv heads did.
+  /// Which pages each layer read in each step, as SVG: dark where all its kv heads did. Beside them what they hold of the
+  /// attention, where that is known.
   public static func plot(_ steps: [CacheStep], title: String) -> String {
     PagesPlot(
       title: title,
       steps: steps.map { step in
-        Dictionary(grouping: step.decisions, by: \.layer).mapValues { $0.map(\.pages) }
+        Dictionary(grouping: step.decisions, by: \.layer).mapValues { decisions in
+          PagesPlot.Row(
+            pages: decisions.map(\.pages), attention: decisions.compactMap(\.attention))
+        }
       }
     ).text
   }

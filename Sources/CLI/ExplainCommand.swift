@@ -21,8 +21,10 @@ struct ExplainCommand: AsyncParsableCommand {
         A line of JSON for each kv head of each layer of each token: 'pages' are those that it read, of 16 tokens, \
         counted from the beginning of the text, and 'scores' has one for each page but the last, where they were \
         chosen by scores. h2o, snapkv and pyramid choose once, behind the prompt: the first token's lines have a score \
-        for each page of it. Behind them a line for the token with a digest of its logits. The likeliest token is \
-        taken, and the prompt is computed with all that it sees.
+        for each page of it. 'attention' is the share that these pages hold of what would go to all of them if all were \
+        read, from 0 to 1; with h2o, snapkv and pyramid, of what the prompt's rows that decide gave to its pages. \
+        Behind them a line for the token with a digest of its logits. The likeliest token is taken, and the prompt is \
+        computed with all that it sees.
 
         --replay reads the pages that such a file has, whatever the policy would choose, and compares the digests: \
         logits are the same to the last bit, or it is an error.
@@ -113,13 +115,14 @@ enum PageNotes {
     var head: Int?
     var pages: [Int]?
     var scores: [Float]?
+    var attention: Float?
     var token: Int32?
     var logits: String?
 
     init(_ index: Int, _ step: CacheStep, _ decision: CacheDecision) {
       (self.step, position) = (index, step.position)
       (layer, head, pages) = (decision.layer, decision.head, decision.pages)
-      scores = decision.scores
+      (scores, attention) = (decision.scores, decision.attention)
     }
 
     init(_ index: Int, _ step: CacheStep) {
@@ -146,7 +149,9 @@ enum PageNotes {
       guard line.step == steps.count else { throw refusal("it is of step \(line.step)") }
       if let layer = line.layer, let head = line.head, let pages = line.pages {
         decisions.append(
-          CacheDecision(layer: layer, head: head, pages: pages, scores: line.scores))
+          CacheDecision(
+            layer: layer, head: head, pages: pages, scores: line.scores,
+            attention: line.attention))
       } else if let token = line.token, let logits = line.logits {
         steps.append(
           CacheStep(

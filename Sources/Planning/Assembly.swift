@@ -400,11 +400,13 @@ struct Assembly {
 }
 
 extension LoweredNode {
-  /// Of its inputs the lists of chosen pages, and the scores by which they are chosen.
+  /// Of what it reads and makes the lists of chosen pages, the scores by which they are chosen, and what tokens are
+  /// attended to.
   fileprivate var choices: [Source] {
     switch operation {
     case .attend(let attention, _): attention.pages == nil ? [] : [inputs[5]]
     case .choosePages: [inputs[0]]
+    case .sumColumns: [output]
     default: []
     }
   }

@@ -90,21 +90,25 @@ struct LoweredGraph {
   private let rotates: Bool
   private let reading: PageReading?
   private let isChosen: Bool
+  private let weighs: Bool
   private let pageCount: Int
   /// Layers so far that keep a part of a prompt's pages.
   private var keptLayers = 0
   private let sparsity: PromptSparsity?
 
   /// Lowers a verified graph: with `isChosen`, rows read chosen pages in the layers where `reading` says
-  /// so; with `sparsity`, rows of a prompt attend to a part of what they see.
+  /// so, and with `weighs` it is computed what they would attend to among all pages; with `sparsity`, rows of a prompt
+  /// attend to a part of what they see.
   init(
     _ graph: Graph, element: KVLayout.Element, rotates: Bool = false, reading: PageReading? = nil,
-    isChosen: Bool = false, sparsity: PromptSparsity? = nil, pageCount: Int = 0
+    isChosen: Bool = false, weighs: Bool = false, sparsity: PromptSparsity? = nil,
+    pageCount: Int = 0
   ) {
     self.element = element
     self.rotates = rotates
     self.reading = reading
     self.isChosen = isChosen
+    self.weighs = weighs
     self.pageCount = pageCount
     self.sparsity = sparsity
     guard let head = graph.logits else { preconditionFailure("a verified graph has logits") }
@@ -198,6 +202,9 @@ struct LoweredGraph {
         ], into: output, node)
       return
     }
+    if weighs {
+      observe(nil, attention, layout, node, layer, queries, into: newColumns(attention))
+    }
     var attention = attention
     attention.pages = ChosenPages(count: chosen.pages, areApart: chosen.chooser != .step)
     var stride = chosen.pages
@@ -242,7 +249,14 @@ struct LoweredGraph {
       label: "rotate_heads")
   }
 
-  /// What some rows of a prompt attend to each token: so many, or all.
+  /// A number for each kv head and token.
+  private mutating func newColumns(_ attention: Attention) -> Source {
+    new(
+      LoweredValue(
+        rows: .fixed(attention.kvHeadCount), width: pageCount * KVLayout.pageTokens, format: .f32))
+  }
+
+  /// What some rows attend to each token: so many, or all.
   private mutating func observe(
     _ count: Int?, _ attention: Attention, _ layout: KVLayout, _ node: Node, _ layer: Int,
     _ queries: Source, into columns: Source
@@ -300,8 +314,7 @@ struct LoweredGraph {
         operation, inputs,
         into: new(LoweredValue(rows: rows, width: width, format: format)), node, label: label)
     }
-    let columns = new(
-      LoweredValue(rows: .fixed(attention.kvHeadCount), width: held, format: .f32))
+    let columns = newColumns(attention)
     observe(sparsity.probes, attention, layout, node, layer, queries, into: columns)
     let chosen = emit(
       .chooseTokens(

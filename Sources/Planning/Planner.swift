@@ -19,8 +19,9 @@ package struct Planner {
   package var mapsWeights = true
   /// Whether neighbouring operations become one where a device has a kernel for them.
   package var fuses = true
-  /// Whether lists of chosen pages, and the scores by which they were chosen, stay where they are until the step is
-  /// over, for whoever wants to read them.
+  /// Whether lists of chosen pages, the scores by which they were chosen, and what tokens would be attended to if all
+  /// were read, which is computed for that alone, stay where they are until the step is over, for whoever wants to read
+  /// them.
   package var keepsChoices = false
   /// Bytes of a weight that are brought to a device at once.
   package var partBytes = Self.defaultPartBytes
@@ -96,7 +97,8 @@ package struct Planner {
     ([nil] + otherLists).map { list in
       LoweredGraph(
         graph, element: element, rotates: rotates, reading: reading, isChosen: list == .chosen,
-        sparsity: list == .sparse ? sparsity : nil, pageCount: pageCount)
+        weighs: list == .chosen && keepsChoices, sparsity: list == .sparse ? sparsity : nil,
+        pageCount: pageCount)
     }
   }
 

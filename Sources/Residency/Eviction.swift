@@ -36,6 +36,26 @@ package struct PromptMass: Sendable, Hashable {
       for index in numbers.indices { layers[layer][index] += numbers[index] }
     }
   }
+
+  /// The numbers of one of a layer's kv heads, of which it has so many; nil where the layer was not looked at.
+  func numbers(layer: Int, head: Int, of heads: Int) -> ArraySlice<Float>? {
+    guard layer < layers.count else { return nil }
+    let stride = layers[layer].count / heads
+    return layers[layer][head * stride..<(head + 1) * stride]
+  }
+
+  /// What some pages hold of all that tokens were attended to: 0 to 1, and 1 for all pages.
+  package static func share(
+    of pages: [Int], in mass: ArraySlice<Float>, pageTokens: Int
+  ) -> Float {
+    func sum(_ pages: some Sequence<Int>) -> Double {
+      pages.reduce(into: 0) { sum, page in
+        for number in mass.dropFirst(page * pageTokens).prefix(pageTokens) { sum += Double(number) }
+      }
+    }
+    let all = sum(0..<(mass.count + pageTokens - 1) / pageTokens)
+    return all > 0 ? Float(sum(pages) / all) : 0
+  }
 }
 
 /// The pages of a prompt that are kept: places in the sequence, in order.
@@ -47,11 +67,17 @@ package struct KeptPages: Sendable, Hashable {
   /// For each layer and kv head the scores of the prompt's pages by which they were kept; empty where all are, and
   /// where somebody else chose.
   package let scores: [[[Float]]]
+  /// For each layer and kv head, where there are scores: what the kept pages hold of all that the observed rows attended
+  /// to, from 0 to 1.
+  package let shares: [[Float]]
 
-  package init(held: Int, lists: [[[Int]]], scores: [[[Float]]] = []) {
+  package init(
+    held: Int, lists: [[[Int]]], scores: [[[Float]]] = [], shares: [[Float]] = []
+  ) {
     self.held = held
     self.lists = lists
     self.scores = scores
+    self.shares = shares
   }
 
   /// Pages that no layer's head keeps.
@@ -133,11 +159,10 @@ extension CachePolicy {
     let counts = kept(of: held, layers: heads.count)
     let scores = heads.indices.map { layer in
       (0..<heads[layer]).map { head -> [Float] in
-        guard held > counts[layer], layer < mass.layers.count else { return [] }
-        let numbers = mass.layers[layer]
-        let stride = numbers.count / heads[layer]
-        return scoring.scores(
-          numbers[head * stride..<(head + 1) * stride], tokens: tokens, pageTokens: pageTokens)
+        guard held > counts[layer],
+          let numbers = mass.numbers(layer: layer, head: head, of: heads[layer])
+        else { return [] }
+        return scoring.scores(numbers, tokens: tokens, pageTokens: pageTokens)
       }
     }
     let lists = zip(scores, counts).map { scores, count in
@@ -146,6 +171,14 @@ extension CachePolicy {
           ? Array(0..<held) : PageChoice.best(count, scores: $0, latest: latest(of: count))
       }
     }
-    return KeptPages(held: held, lists: lists, scores: scores)
+    let shares = heads.indices.map { layer in
+      (0..<heads[layer]).compactMap { head in
+        mass.numbers(layer: layer, head: head, of: heads[layer]).map {
+          PromptMass.share(
+            of: lists[layer][head], in: $0.prefix(tokens), pageTokens: pageTokens)
+        }
+      }
+    }
+    return KeptPages(held: held, lists: lists, scores: scores, shares: shares)
   }
 }

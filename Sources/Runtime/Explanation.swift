@@ -13,6 +13,9 @@ package struct LayerChoice: Sendable, Hashable {
   /// For each kv head a score of each page but the last, or of each page of the prompt where it was decided what to keep
   /// of that; nil where pages were not scored.
   package var scores: [[Float]]?
+  /// For each kv head what its pages hold of the attention that would go to all pages, from 0 to 1; of a prompt that
+  /// a part was kept of, of the attention by which that was decided.
+  package var shares: [Float]?
 }
 
 /// One generated token, and what it read.
@@ -35,22 +38,25 @@ extension ExecutionPlan {
     var tables: Operand
     /// The scores by which they were chosen, where there are some.
     var scores: Operand?
+    /// What each token is attended to where all are read: a row for each kv head.
+    var columns: Operand?
   }
 
   /// The attention of each layer, as generated tokens run it.
   var readers: [Reader] {
     var readers: [Reader] = []
-    var scores: [Int: Operand] = [:]
+    var (scores, columns): ([Int: Operand], [Int: Operand]) = ([:], [:])
     for case .run(let device, let instructions) in chosen?.steps ?? steps {
       for instruction in instructions.flatMap(\.parts) {
         guard let layer = instruction.layer else { continue }
         switch instruction.operation {
         case .choosePages: scores[layer] = instruction.inputs[0]
+        case .sumColumns: columns[layer] = instruction.output
         case .attend(let attention, _):
           readers.append(
             Reader(
               device: device, layer: layer, attention: attention, tables: instruction.inputs[5],
-              scores: scores[layer]))
+              scores: scores[layer], columns: columns[layer]))
         default: continue
         }
       }
@@ -68,10 +74,11 @@ extension ExecutionPlan {
       guard reader.attention.pages != nil else { return reader.all(end: end) }
       defer { place += 1 }
       let scores = withScores && place < kept.scores.count ? kept.scores[place] : []
+      let isScored = scores.contains { !$0.isEmpty }
       return LayerChoice(
         layer: reader.layer,
         pages: kept.lists[place].map { $0 + (kept.held..<max(kept.held, held)) },
-        scores: scores.contains { !$0.isEmpty } ? scores : nil)
+        scores: isScored ? scores : nil, shares: isScored ? kept.shares[place] : nil)
     }
   }
 }
@@ -117,6 +124,15 @@ extension Executor {
         let width = scores.width / heads
         let row = try device.array(of: Float.self, count: scores.width, at: scores.region)
         choice.scores = (0..<heads).map { Array(row[$0 * width..<$0 * width + held - 1]) }
+      }
+      if let columns = reader.columns {
+        let mass = try device.array(
+          of: Float.self, count: heads * columns.width, at: columns.region)
+        choice.shares = (0..<heads).map { head in
+          PromptMass.share(
+            of: choice.pages[head], in: mass[head * columns.width..<(head + 1) * columns.width],
+            pageTokens: KVLayout.pageTokens)
+        }
       }
       choices.append(choice)
     }

@@ -22,10 +22,14 @@ extension CommandTests {
     #expect(
       lines[0].hasPrefix(
         "{\"head\":0,\"layer\":0,\"pages\":[0,1,2,3,4,5],\"position\":88,\"step\":0}"))
-    #expect(lines[4].contains("\"layer\":2,\"pages\":[0,4,5],\"position\":88,\"scores\":["))
+    #expect(
+      lines[4].hasPrefix("{\"attention\":0.")
+        && lines[4].contains("\"layer\":2,\"pages\":[0,4,5],\"position\":88,\"scores\":["))
     #expect(lines[6].contains("\"logits\":\"") && lines[6].contains("\"token\":"))
     let svg = String(decoding: try Fixtures.bytes(picture.path), as: UTF8.self)
-    #expect(svg.hasPrefix("<svg ") && svg.contains("quest 48: tiny") && svg.contains("layer 2"))
+    #expect(svg.hasPrefix("<svg ") && svg.contains("quest 48: tiny") && svg.contains("layer 2: "))
+    // Five tokens in the one layer that chooses.
+    #expect(svg.split(separator: "<rect class=\"attention\"").count == 1 + 5)
     notes.rewrite(Array(told.output.utf8))
     for device in ["cpu", "reference"] {
       let again = try run(quest + ["--replay", notes.path, "--device", device])

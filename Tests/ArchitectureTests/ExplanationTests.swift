@@ -109,8 +109,12 @@ import Testing
           for (head, pages) in choice.pages.enumerated() {
             guard chooses, held > 4 else {
               #expect(pages == Array(0..<held))
+              // All pages hold all of it.
+              #expect(choice.shares == (chooses ? [1, 1] : nil))
               continue
             }
+            let share = try #require(choice.shares?[head])
+            #expect(share > 0 && share < 1)
             if method == .quest {
               let scores = try #require(choice.scores?[head])
               #expect(scores.count == held - 1)
@@ -138,6 +142,41 @@ import Testing
     for steps in told { #expect(steps == told[0]) }
   }
 
+  /// What pages hold of a token's attention is the sum of what each of them holds. The first layer's queries depend on
+  /// the token alone, whatever is read.
+  @Test func sharesOfAttentionAddUp() throws {
+    let held = Self.prompt.count / 16 + 1
+    for makeDevice in Self.devices {
+      /// What the first token's pages hold in the first layer, for each kv head.
+      func shares(of pages: [Int]) throws -> [Float] {
+        let policy = try CachePolicy(.sinks, budget: pages.count * 16, pageTokens: 16)
+        let loop = try loop(policy, on: makeDevice(), replays: true)
+        let lists = Dictionary(
+          uniqueKeysWithValues: (0..<4).map { ($0, Array(repeating: pages, count: Self.heads)) })
+        var choices: [LayerChoice] = []
+        try loop.explain(
+          Self.prompt, limit: 1, endTokens: [], replaying: [Self.prompt.count: lists],
+          isCancelled: { false }
+        ) { choices = $0.choices }
+        #expect(choices.first?.pages == Array(repeating: pages, count: Self.heads))
+        return try #require(choices.first?.shares)
+      }
+      let all = Array(0..<held)
+      #expect(try shares(of: all) == [1, 1])
+      let without = try all.dropLast().map { page in try shares(of: all.filter { $0 != page }) }
+      for a in 0..<held - 1 {
+        for b in a + 1..<held - 1 {
+          let own = try shares(of: [a, b, held - 1])
+          for head in 0..<Self.heads {
+            let others = without.indices.filter { $0 != a && $0 != b }
+            let missing = others.reduce(Float(0)) { $0 + 1 - without[$1][head] }
+            #expect(abs(own[head] - (1 - missing)) < 1e-5)
+          }
+        }
+      }
+    }
+  }
+
   /// Those that choose once, behind the prompt, whose scores are told with the first token.
   @Test(arguments: [CachePolicy.Method.h2o, .snapkv, .pyramid])
   func whatIsKeptOfAPromptIsTold(method: CachePolicy.Method) throws {
@@ -155,6 +194,8 @@ import Testing
           let count = counts[choice.layer]
           let scores = steps[0].choices[choice.layer].scores
           #expect((choice.scores == nil) == (index > 0 || count == held))
+          #expect((choice.shares == nil) == (choice.scores == nil))
+          #expect(choice.shares?.allSatisfy { $0 > 0 && $0 < 1 } != false)
           for (head, pages) in choice.pages.enumerated() {
             let kept =
               scores.map {

@@ -78,6 +78,11 @@ import Testing
           scores[$0] == scores[$1] ? $0 < $1 : scores[$0] > scores[$1]
         }
         #expect(list == (always + ranked.prefix(list.count - always.count)).sorted())
+        let seen = own.prefix(tokens).enumerated()
+        let share =
+          seen.reduce(0) { $0 + (list.contains($1.offset / 16) ? Double($1.element) : 0) }
+          / seen.reduce(0) { $0 + Double($1.element) }
+        #expect(share > 0 && abs(Double(kept.shares[layer][head]) - share) < 1e-6)
       }
     }
     #expect(
