@@ -18,7 +18,8 @@ public struct CacheDecision: Sendable, Hashable {
   public var scores: [Float]?
   /// What these pages hold of the attention that would go to all pages if all were read, from 0 to 1, where pages are
   /// chosen for each token. With the first token, where it was decided what to keep of the prompt: what was kept
-  /// holds of the attention by which that was decided. Nil where everything is read, and where a run is replayed.
+  /// holds of the attention by which that was decided. Nil in layers that always read everything, and where a run is
+  /// replayed.
   public var attention: Float?
 
   /// A decision.

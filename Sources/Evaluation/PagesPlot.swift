@@ -15,9 +15,7 @@ package struct PagesPlot: Sendable {
     }
 
     /// Of all heads together.
-    fileprivate var share: Double? {
-      attention.isEmpty ? nil : attention.reduce(0) { $0 + Double($1) } / Double(attention.count)
-    }
+    fileprivate var share: Double? { PagesPlot.mean(attention.map { Double($0) }) }
   }
 
   private let title: String
@@ -61,9 +59,8 @@ package struct PagesPlot: Sendable {
 
   private func panel(_ layer: Int, _ left: Double, _ top: Double, _ pages: Int) -> String {
     let (x, y) = (Self.panelWidth / Double(pages), Self.panelHeight / Double(max(1, steps.count)))
-    let shares = steps.compactMap { $0[layer]?.share }
-    let share = 100 * shares.reduce(0, +) / Double(shares.count)
-    let label = "layer \(layer)" + (shares.isEmpty ? "" : ": \(fixed(share))%")
+    let shared = Self.mean(steps.compactMap { $0[layer]?.share })
+    let label = "layer \(layer)" + (shared.map { ": \(fixed(100 * $0))%" } ?? "")
     var svg = "<text x=\"\(at(left))\" y=\"\(at(top - 5))\">\(label)</text>\n"
     for (step, layers) in steps.enumerated() {
       let heads = layers[layer]?.pages ?? []
@@ -92,6 +89,10 @@ package struct PagesPlot: Sendable {
     return svg
       + "<rect class=\"frame\" x=\"\(at(left))\" y=\"\(at(top))\" width=\"\(at(Self.panelWidth))\" "
       + "height=\"\(at(Self.panelHeight))\"/>\n"
+  }
+
+  private static func mean(_ numbers: [Double]) -> Double? {
+    numbers.isEmpty ? nil : numbers.reduce(0, +) / Double(numbers.count)
   }
 
   /// Many tokens make thin rows: two decimals.

@@ -119,6 +119,7 @@ extension StepPlane {
     case .wholeTables: [8, 0]
     case .windowSlots: [9, 0]
     case .windowTables: [10, 0]
+    case .allRows: [11, 0]
     default: nil
     }
   }

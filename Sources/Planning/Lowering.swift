@@ -24,6 +24,8 @@ package enum StepPlane: Sendable, Hashable {
   case chosenTables(pages: Int)
   /// Rows whose attention is looked at: so many, or one for each row of the step; -1 for none.
   case observed(count: Int?)
+  /// All rows of the step.
+  case allRows
   /// Of the one row that reads what is kept of a prompt, in a layer of those that keep pages: where what it sees
   /// ends, counted in them, and the lists of its kv heads.
   case keptEnd(place: Int)
@@ -32,6 +34,11 @@ package enum StepPlane: Sendable, Hashable {
   case layerTables(layer: Int, stride: Int)
   /// The pages of a pool in order.
   case wholeTables
+}
+
+extension StepPlane {
+  /// How many rows are observed, where that does not depend on the step.
+  fileprivate var observedCount: Int? { if case .observed(let count) = self { count } else { nil } }
 }
 
 /// Where a lowered operation finds an operand.
@@ -186,7 +193,7 @@ struct LoweredGraph {
     if case .mass(let rows) = chosen?.chooser {
       if isChosen { return readKept(attention, layout, node, layer, queries, into: output) }
       observe(
-        rows == .max ? nil : rows, attention, layout, node, layer, queries,
+        .observed(count: rows == .max ? nil : rows), attention, layout, node, layer, queries,
         into: .columns(layer: layer))
     }
     if let sparsity, attention.window == nil {
@@ -203,7 +210,7 @@ struct LoweredGraph {
       return
     }
     if weighs {
-      observe(nil, attention, layout, node, layer, queries, into: newColumns(attention))
+      observe(.allRows, attention, layout, node, layer, queries, into: newColumns(attention))
     }
     var attention = attention
     attention.pages = ChosenPages(count: chosen.pages, areApart: chosen.chooser != .step)
@@ -256,21 +263,21 @@ struct LoweredGraph {
         rows: .fixed(attention.kvHeadCount), width: pageCount * KVLayout.pageTokens, format: .f32))
   }
 
-  /// What some rows attend to each token: so many, or all.
+  /// What some rows attend to each token.
   private mutating func observe(
-    _ count: Int?, _ attention: Attention, _ layout: KVLayout, _ node: Node, _ layer: Int,
+    _ rows: StepPlane, _ attention: Attention, _ layout: KVLayout, _ node: Node, _ layer: Int,
     _ queries: Source, into columns: Source
   ) {
     let seen: [Source] = [
       queries, .pool(layer: layer), .step(.begin(window: attention.window)), .step(.end),
-      .step(.table), .step(.tables), .step(.observed(count: count)),
+      .step(.table), .step(.tables), .step(rows),
     ]
     let weights = emit(
       .weighRows(attention, layout), seen,
       into: new(
         LoweredValue(
-          rows: count.map { .fixed($0) } ?? .symbol(.rows), width: 2 * attention.headCount,
-          format: .f32)), node, label: "weigh_rows")
+          rows: rows.observedCount.map { .fixed($0) } ?? .symbol(.rows),
+          width: 2 * attention.headCount, format: .f32)), node, label: "weigh_rows")
     emit(
       .sumColumns(attention, layout), seen + [weights], into: columns, node,
       label: "sum_columns")
@@ -315,7 +322,8 @@ struct LoweredGraph {
         into: new(LoweredValue(rows: rows, width: width, format: format)), node, label: label)
     }
     let columns = newColumns(attention)
-    observe(sparsity.probes, attention, layout, node, layer, queries, into: columns)
+    observe(
+      .observed(count: sparsity.probes), attention, layout, node, layer, queries, into: columns)
     let chosen = emit(
       .chooseTokens(
         TokenChoice(

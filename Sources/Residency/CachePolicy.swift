@@ -109,6 +109,20 @@ package enum PageChoice {
     return [0] + ranked.prefix(count - 1 - latest).sorted() + (held - latest..<held)
   }
 
+  /// What pages hold of all that tokens were attended to, where there is a number for each token: 0 to 1, and 1 for all
+  /// pages.
+  package static func share(
+    of pages: [Int], in mass: ArraySlice<Float>, pageTokens: Int
+  ) -> Float {
+    func sum(_ pages: some Sequence<Int>) -> Double {
+      pages.reduce(into: 0) { sum, page in
+        for number in mass.dropFirst(page * pageTokens).prefix(pageTokens) { sum += Double(number) }
+      }
+    }
+    let all = sum(0..<(mass.count + pageTokens - 1) / pageTokens)
+    return all > 0 ? Float(sum(pages) / all) : 0
+  }
+
   /// Where what a row reads ends, counted in chosen pages, if it sees the tokens before `end`.
   package static func end(_ end: Int, pages: Int, pageTokens: Int) -> Int {
     guard end > pages * pageTokens else { return end }

@@ -43,19 +43,6 @@ package struct PromptMass: Sendable, Hashable {
     let stride = layers[layer].count / heads
     return layers[layer][head * stride..<(head + 1) * stride]
   }
-
-  /// What some pages hold of all that tokens were attended to: 0 to 1, and 1 for all pages.
-  package static func share(
-    of pages: [Int], in mass: ArraySlice<Float>, pageTokens: Int
-  ) -> Float {
-    func sum(_ pages: some Sequence<Int>) -> Double {
-      pages.reduce(into: 0) { sum, page in
-        for number in mass.dropFirst(page * pageTokens).prefix(pageTokens) { sum += Double(number) }
-      }
-    }
-    let all = sum(0..<(mass.count + pageTokens - 1) / pageTokens)
-    return all > 0 ? Float(sum(pages) / all) : 0
-  }
 }
 
 /// The pages of a prompt that are kept: places in the sequence, in order.
@@ -67,8 +54,8 @@ package struct KeptPages: Sendable, Hashable {
   /// For each layer and kv head the scores of the prompt's pages by which they were kept; empty where all are, and
   /// where somebody else chose.
   package let scores: [[[Float]]]
-  /// For each layer and kv head, where there are scores: what the kept pages hold of all that the observed rows attended
-  /// to, from 0 to 1.
+  /// For each layer and kv head what the kept pages hold of all that the observed rows attended to, from 0 to 1; empty
+  /// where somebody else chose.
   package let shares: [[Float]]
 
   package init(
@@ -174,7 +161,7 @@ extension CachePolicy {
     let shares = heads.indices.map { layer in
       (0..<heads[layer]).compactMap { head in
         mass.numbers(layer: layer, head: head, of: heads[layer]).map {
-          PromptMass.share(
+          PageChoice.share(
             of: lists[layer][head], in: $0.prefix(tokens), pageTokens: pageTokens)
         }
       }

@@ -196,7 +196,7 @@ extension StepLayout {
           case .chosenTable(let stride): (0..<step.rowCount).map { Int32($0 * stride) }
           case .chosenTables(let pages):
             step.chosenTables(pages: pages, by: policy, pageTokens: KVLayout.pageTokens)
-          case .observed(nil) where step.chooses: (0..<step.rowCount).map { Int32($0) }
+          case .allRows: (0..<step.rowCount).map { Int32($0) }
           case .observed(let count):
             step.observed
               + [Int32](repeating: -1, count: (count ?? step.rowCount) - step.observed.count)

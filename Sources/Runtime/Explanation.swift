@@ -129,7 +129,7 @@ extension Executor {
         let mass = try device.array(
           of: Float.self, count: heads * columns.width, at: columns.region)
         choice.shares = (0..<heads).map { head in
-          PromptMass.share(
+          PageChoice.share(
             of: choice.pages[head], in: mass[head * columns.width..<(head + 1) * columns.width],
             pageTokens: KVLayout.pageTokens)
         }
