@@ -32,6 +32,9 @@ static const char bound_pages[] = {
 static const char choose_pages[] = {
 #embed "attention/choose_pages.cl" suffix(, 0)
 };
+static const char copy_kv[] = {
+#embed "attention/copy_kv.cl" suffix(, 0)
+};
 static const char write_kv[] = {
 #embed "attention/write_kv.cl" suffix(, 0)
 };
@@ -132,6 +135,7 @@ static const kernel_program programs[] = {
     PROGRAM(attention, choose_tokens),
     PROGRAM(attention, gather_tokens),
     PROGRAM(attention, sum_columns),
+    PROGRAM(attention, copy_kv),
     PROGRAM(attention, write_kv),
     PROGRAM(gemm, linear_int8),
     PROGRAM(gemm, linear_lanes),

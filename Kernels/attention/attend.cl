@@ -11,6 +11,7 @@ kernel void attend(
     global const uchar *end_buffer, ulong end_offset,
     global const uchar *table_buffer, ulong table_offset,
     global const uchar *tables_buffer, ulong tables_offset, uint head_stride, uint pool_pages,
+    global const uchar *left_buffer, ulong left_offset,
     global uchar *y_buffer, ulong y_offset, uint heads, uint kv_heads, float scale)
 {
   const uint head = get_global_id(0) * HEADS, t = get_global_id(1);
@@ -20,12 +21,23 @@ kernel void attend(
       + ((global const int *)(table_buffer + table_offset))[t] + kv_head * head_stride;
   global const element *pool = (global const element *)(pool_buffer + pool_offset);
   global const float *q = (global const float *)(q_buffer + q_offset) + place;
-  global float *y = (global float *)(y_buffer + y_offset) + place;
+  global float *y = (global float *)(y_buffer + y_offset) + place / HEAD_WIDTH * LEFT;
   const int row_begin = ((global const int *)(begin_buffer + begin_offset))[t];
   const int row_end = ((global const int *)(end_buffer + end_offset))[t];
 
   // Sums of the spans before are in y.
   float peak[HEADS], total[HEADS], all_peak[HEADS], all_total[HEADS], weights[HEADS][WINDOW];
+  for (uint h = 0; h < HEADS; h++) {
+    all_peak[h] = -INFINITY;
+    all_total[h] = 0.0f;
+#if STAGE == 2
+    global const float *left =
+        (global const float *)(left_buffer + left_offset) + (place / HEAD_WIDTH + h) * PART;
+    all_peak[h] = left[HEAD_WIDTH];
+    all_total[h] = left[HEAD_WIDTH + 1];
+    for (uint i = 0; i < HEAD_WIDTH; i++) y[h * LEFT + i] = left[i];
+#endif
+  }
   float16 sum[HEADS][VECTORS + 1];
   float rest[HEADS][REST + 1];
   for (int w = row_begin / WINDOW * WINDOW; w < row_end; w += WINDOW) {
@@ -74,8 +86,8 @@ UNROLL
     if ((w + WINDOW) % SPAN != 0 && w + WINDOW < row_end) continue;
     // The span ends here.
     for (uint h = 0; h < HEADS; h++) {
-      global float *sums = y + h * HEAD_WIDTH;
-      const bool is_first = row_begin >= w / SPAN * SPAN;
+      global float *sums = y + h * LEFT;
+      const bool is_first = all_total[h] == 0.0f;
       const float3 s = is_first ? (float3)(peak[h], 0.0f, 1.0f) : scales(all_peak[h], peak[h]);
       all_peak[h] = s.x;
       all_total[h] = is_first ? total[h] : FUSED(total[h], s.z, all_total[h] * s.y);
@@ -88,8 +100,12 @@ UNROLL
     }
   }
   for (uint h = 0; h < HEADS; h++) {
-    const bool any = row_begin < row_end;
-    const float inverse = any ? reciprocal1(all_total[h]) : 0.0f;
-    for (uint i = h * HEAD_WIDTH; i < (h + 1) * HEAD_WIDTH; i++) y[i] = any ? y[i] * inverse : 0.0f;
+    const bool any = all_total[h] > 0.0f;
+    const float factor = !any || STAGE == 1 ? 1.0f : reciprocal1(all_total[h]);
+    for (uint i = h * LEFT; i < h * LEFT + HEAD_WIDTH; i++) y[i] = any ? y[i] * factor : 0.0f;
+#if STAGE == 1
+    y[h * LEFT + HEAD_WIDTH] = all_peak[h];
+    y[h * LEFT + HEAD_WIDTH + 1] = all_total[h];
+#endif
   }
 }

@@ -92,8 +92,8 @@ static inline void scale_queries(global const float *q, float scale, float *scal
   for (uint i = 0; i < HEADS * HEAD_WIDTH; i++) scaled[i] = q[i] * scale;
 }
 
-// A head of row t to y: floats, or with QUANTIZED 1 int8 blocks, which a head holds whole; ROTATED 1 rotates it
-// before that.
+// What a head of row t has gathered to y: with STAGE 1 as it is, else divided, as floats or with QUANTIZED 1 as int8
+// blocks, which a head holds whole; ROTATED 1 rotates it before that.
 #ifndef QUANTIZED
 #define QUANTIZED 0
 #endif
@@ -101,9 +101,16 @@ static inline void scale_queries(global const float *q, float scale, float *scal
 #define ROTATED 0
 #endif
 static inline void finish(
-    const float *numbers, float factor, global uchar *y, size_t t, uint heads, uint head)
+    const float *numbers, float peak, float total, global uchar *y, size_t t, uint heads, uint head)
 {
+#if STAGE == 1
+  global float *left = (global float *)y + (t * heads + head) * PART;
+  for (uint i = 0; i < HEAD_WIDTH; i++) left[i] = numbers[i];
+  left[HEAD_WIDTH] = peak;
+  left[HEAD_WIDTH + 1] = total;
+#else
   const size_t width = (size_t)heads * HEAD_WIDTH;
+  const float factor = total > 0.0f ? reciprocal1(total) : 0.0f;
 #if QUANTIZED
   global uchar *row = y + t * (width + width / BLOCK * 8);
   global float *scales = (global float *)(row + width);
@@ -124,6 +131,24 @@ static inline void finish(
   global float *row = (global float *)y + t * width + head * HEAD_WIDTH;
   for (uint i = 0; i < HEAD_WIDTH; i++) row[i] = numbers[i] * factor;
 #endif
+#endif
+}
+
+// What head `place` of all rows' begins with: nothing, or with STAGE 2 what another kernel has left.
+static inline void begin_with(
+    global const uchar *left_buffer, ulong left_offset, size_t place, float *sums, float *peak,
+    float *total)
+{
+  *peak = -INFINITY;
+  *total = 0.0f;
+#if STAGE == 2
+  global const float *left = (global const float *)(left_buffer + left_offset) + place * PART;
+  for (uint i = 0; i < HEAD_WIDTH; i++) sums[i] = left[i];
+  *peak = left[HEAD_WIDTH];
+  *total = left[HEAD_WIDTH + 1];
+#else
+  for (uint i = 0; i < HEAD_WIDTH; i++) sums[i] = 0.0f;
+#endif
 }
 
 kernel void attend_rows(
@@ -133,6 +158,7 @@ kernel void attend_rows(
     global const uchar *end_buffer, ulong end_offset,
     global const uchar *table_buffer, ulong table_offset,
     global const uchar *tables_buffer, ulong tables_offset, uint head_stride, uint pool_pages,
+    global const uchar *left_buffer, ulong left_offset,
     global uchar *y_buffer, ulong y_offset, uint kv_heads, float scale, uint each)
 {
   const size_t t = get_global_id(1);
@@ -148,17 +174,18 @@ kernel void attend_rows(
     scale_queries((global const float *)(q_buffer + q_offset) + place, scale, q);
 
     // Sums of the spans before.
-    float y[HEADS * HEAD_WIDTH];
-    for (uint i = 0; i < HEADS * HEAD_WIDTH; i++) y[i] = 0.0f;
+    float y[HEADS * HEAD_WIDTH], peak[HEADS], total[HEADS];
+    for (uint h = 0; h < HEADS; h++)
+      begin_with(
+          left_buffer, left_offset, place / HEAD_WIDTH + h, y + h * HEAD_WIDTH, &peak[h], &total[h]);
     gathering g;
-    float peak[HEADS], total[HEADS];
     for (int span = begin / SPAN; span * SPAN < end; span++) {
       const int first = max(begin, span * SPAN), last = min(end, span * SPAN + SPAN);
       if (first >= last) break;
       gather_span(&g, q, pool, table + kv_head * head_stride, pool_pages, kv_head, first, last, end);
       for (uint h = 0; h < HEADS; h++) {
         float *sums = y + h * HEAD_WIDTH;
-        if (first == begin) {
+        if (total[h] == 0.0f) {
           peak[h] = g.peak[h];
           total[h] = g.total[h];
           for (uint j = 0; j < VECTORS; j++) vstore16(g.sum[h][j], j, sums);
@@ -176,8 +203,8 @@ kernel void attend_rows(
     }
     for (uint h = 0; h < HEADS; h++)
       finish(
-          y + h * HEAD_WIDTH, begin < end ? reciprocal1(total[h]) : 0.0f, y_buffer + y_offset, t,
-          kv_heads * HEADS, kv_head * HEADS + h);
+          y + h * HEAD_WIDTH, peak[h], total[h], y_buffer + y_offset, t, kv_heads * HEADS,
+          kv_head * HEADS + h);
   }
 }
 
@@ -222,6 +249,7 @@ kernel void merge_parts(
     global const uchar *begin_buffer, ulong begin_offset,
     global const uchar *end_buffer, ulong end_offset,
     global const uchar *parts_buffer, ulong parts_offset,
+    global const uchar *left_buffer, ulong left_offset,
     global uchar *y_buffer, ulong y_offset, uint spans, uint heads, uint each)
 {
   const size_t t = get_global_id(1);
@@ -229,21 +257,21 @@ kernel void merge_parts(
   const int begin = ((global const int *)(begin_buffer + begin_offset))[t];
   const int end = ((global const int *)(end_buffer + end_offset))[t];
   for (uint head = start; head < limit; head++) {
-    float y[HEAD_WIDTH];
-    for (uint i = 0; i < HEAD_WIDTH; i++) y[i] = 0.0f;
-    if (begin >= end) {
-      finish(y, 0.0f, y_buffer + y_offset, t, heads, head);
-      continue;
-    }
+    float y[HEAD_WIDTH], rest[REST + 1], peak, total;
+    float16 sum[VECTORS + 1];
+    begin_with(left_buffer, left_offset, t * heads + head, y, &peak, &total);
+    for (uint j = 0; j < VECTORS; j++) sum[j] = vload16(j, y);
+    for (uint j = 0; j < REST; j++) rest[j] = y[16 * VECTORS + j];
     global const float *part = (global const float *)(parts_buffer + parts_offset)
         + ((t * heads + head) * spans + begin / SPAN) * PART;
-    float16 sum[VECTORS + 1];
-    float rest[REST + 1];
-    float peak = part[HEAD_WIDTH], total = part[HEAD_WIDTH + 1];
-    for (uint j = 0; j < VECTORS; j++) sum[j] = vload16(j, part);
-    for (uint j = 0; j < REST; j++) rest[j] = part[16 * VECTORS + j];
-    for (int span = begin / SPAN + 1; span * SPAN < end; span++) {
-      part += PART;
+    for (int span = begin / SPAN; begin < end && span * SPAN < end; span++, part += PART) {
+      if (total == 0.0f) {
+        peak = part[HEAD_WIDTH];
+        total = part[HEAD_WIDTH + 1];
+        for (uint j = 0; j < VECTORS; j++) sum[j] = vload16(j, part);
+        for (uint j = 0; j < REST; j++) rest[j] = part[16 * VECTORS + j];
+        continue;
+      }
       const float3 s = scales(peak, part[HEAD_WIDTH]);
       peak = s.x;
       total = FUSED(part[HEAD_WIDTH + 1], s.z, total * s.y);
@@ -254,6 +282,6 @@ kernel void merge_parts(
     }
     for (uint j = 0; j < VECTORS; j++) vstore16(sum[j], j, y);
     for (uint j = 0; j < REST; j++) y[16 * VECTORS + j] = rest[j];
-    finish(y, reciprocal1(total), y_buffer + y_offset, t, heads, head);
+    finish(y, peak, total, y_buffer + y_offset, t, heads, head);
   }
 }

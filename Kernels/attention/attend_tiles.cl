@@ -70,6 +70,7 @@ kernel void attend_tiles(
     global const uchar *end_buffer, ulong end_offset,
     global const uchar *table_buffer, ulong table_offset,
     global const uchar *tables_buffer, ulong tables_offset, uint head_stride, uint pool_pages,
+    global const uchar *left_buffer, ulong left_offset,
     global uchar *y_buffer, ulong y_offset, uint rows, uint heads, uint kv_heads, float scale)
 {
   const uint kv_head = get_global_id(0), turn_of = get_global_id(1), tiles = get_global_size(1);
@@ -80,7 +81,7 @@ kernel void attend_tiles(
   global const element *pool = (global const element *)(pool_buffer + pool_offset);
   const size_t row_width = heads * HEAD_WIDTH, place = kv_head * HEADS * HEAD_WIDTH;
   global const float *q_rows = (global const float *)(q_buffer + q_offset) + place;
-  global float *y_rows = (global float *)(y_buffer + y_offset) + place;
+  global float *y_rows = (global float *)(y_buffer + y_offset) + kv_head * HEADS * LEFT;
 
   // Query r * HEADS + h is head h of row r. Those behind QUERIES fill the last lot.
   float q[LOTS * LOT][HEAD_WIDTH], weights[LOTS * LOT][WINDOW];
@@ -111,6 +112,18 @@ kernel void attend_tiles(
           q[(next - t) * HEADS + h][d] = q_rows[next * row_width + h * HEAD_WIDTH + d] * scale;
     }
     const uint queries = (next - t) * HEADS;
+    for (uint n = 0; n < queries; n++) {
+      all_peak[n] = -INFINITY;
+      all_total[n] = 0.0f;
+#if STAGE == 2
+      const size_t head = (size_t)(t + n / HEADS) * heads + n % HEADS;
+      global const float *left =
+          (global const float *)(left_buffer + left_offset) + (kv_head * HEADS + head) * PART;
+      all_peak[n] = left[HEAD_WIDTH];
+      all_total[n] = left[HEAD_WIDTH + 1];
+      for (uint d = 0; d < HEAD_WIDTH; d++) y_rows[head * LEFT + d] = left[d];
+#endif
+    }
     global const int *pages_of =
         (global const int *)(tables_buffer + tables_offset) + table[t] + kv_head * head_stride;
 
@@ -193,9 +206,9 @@ kernel void attend_tiles(
 
       for (uint n = 0; n < queries; n++) {
         const uint r = t + n / HEADS;
-        global float *sums = y_rows + r * row_width + n % HEADS * HEAD_WIDTH;
+        global float *sums = y_rows + ((size_t)r * heads + n % HEADS) * LEFT;
         if (max(begins[r], span_begin) >= min(ends[r], span_end)) continue;
-        if (begins[r] >= span * SPAN) {
+        if (all_total[n] == 0.0f) {
           all_peak[n] = peak[LANE(n)];
           all_total[n] = total[LANE(n)];
           for (uint j = 0; j < VECTORS; j++) vstore16(sum[n][j], j, sums);
@@ -213,11 +226,14 @@ kernel void attend_tiles(
     }
 
     for (uint n = 0; n < queries; n++) {
-      const uint r = t + n / HEADS;
-      global float *y = y_rows + r * row_width + n % HEADS * HEAD_WIDTH;
-      const bool any = begins[r] < ends[r];
-      const float inverse = any ? reciprocal1(all_total[n]) : 0.0f;
-      for (uint d = 0; d < HEAD_WIDTH; d++) y[d] = any ? y[d] * inverse : 0.0f;
+      global float *y = y_rows + ((size_t)(t + n / HEADS) * heads + n % HEADS) * LEFT;
+      const bool any = all_total[n] > 0.0f;
+      const float factor = !any || STAGE == 1 ? 1.0f : reciprocal1(all_total[n]);
+      for (uint d = 0; d < HEAD_WIDTH; d++) y[d] = any ? y[d] * factor : 0.0f;
+#if STAGE == 1
+      y[HEAD_WIDTH] = all_peak[n];
+      y[HEAD_WIDTH + 1] = all_total[n];
+#endif
     }
   }
 }

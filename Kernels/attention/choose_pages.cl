@@ -118,47 +118,50 @@ static inline float of_rank(uint rank)
   return as_float(rank >> 31 ? rank & 0x7FFFFFFFu : ~rank);
 }
 
-// How many scores are at least `least`, but for those of the first page and of the last that is scored: these
+// How many scores are at least `least`, but for those of the first page and of the last `known` that are scored: these
 // are read in any case. They are picked, not taken off as the -1 that a comparison gives: Oclgrind
 // counts that wrongly.
-static inline uint count_from(global const float *scores, int scored, float least)
+static inline uint count_from(global const float *scores, int scored, int known, float least)
 {
   int16 counts = (int16)(0);
   for (int i = 0; i < scored; i += 16)
     counts += select((int16)(0), (int16)(1), vload16(0, scores + i) >= (float16)(least));
   const int8 a = counts.lo + counts.hi;
   const int4 b = a.lo + a.hi;
-  return b.x + b.y + b.z + b.w - (scores[0] >= least) - (scores[scored - 1] >= least);
+  int count = b.x + b.y + b.z + b.w - (scores[0] >= least ? 1 : 0);
+  for (int i = scored - known; i < scored; i++) count -= scores[i] >= least ? 1 : 0;
+  return count;
 }
 
-// The first page, the best ones, and the last two: `count` of `pages` ones, which are more.
+// The first page, the best ones, and the last two or all of the last window of so many: `count` of `pages` ones,
+// which are more.
 static inline void choose(
-    global const float *scores, global const int *table, int pages, uint count, global int *chosen)
+    global const float *scores, global const int *table, int pages, uint count, int window,
+    global int *chosen)
 {
-  const int scored = pages - 1;
+  const int scored = pages - 1, latest = max(2, pages - scored / window * window);
   // The rank of the last score that is wanted, or of less that parts the same ones from the rest: bit by
   // bit from the highest.
-  const uint wanted = count - 3;
+  const uint wanted = count - 1 - latest;
   uint rank = 0, equal = 0, taken = 0;
   if (wanted > 0) {
     for (uint bit = 1u << 31, reached = 0; bit > 0 && reached != wanted; bit >>= 1) {
-      const uint more = count_from(scores, scored, of_rank(rank | bit));
+      const uint more = count_from(scores, scored, latest - 1, of_rank(rank | bit));
       if (more < wanted) continue;
       rank |= bit;
       reached = more;
     }
-    equal = wanted - count_from(scores, scored, of_rank(rank + 1));
+    equal = wanted - count_from(scores, scored, latest - 1, of_rank(rank + 1));
   }
   const float least = of_rank(rank);
   *chosen++ = table[0];
-  for (int page = 1; page < scored - 1 && taken < wanted; page++) {
+  for (int page = 1; page < pages - latest && taken < wanted; page++) {
     const bool same = scores[page] == least && equal > 0;
     if (same) equal--;
     chosen[taken] = table[page];
     taken += scores[page] > least || same;
   }
-  chosen[taken] = table[pages - 2];
-  chosen[taken + 1] = table[pages - 1];
+  for (int i = 0; i < latest; i++) chosen[taken + i] = table[pages - latest + i];
 }
 
 // A work-item takes `each` kv heads. Global ids: (share of the kv heads, row).
@@ -167,8 +170,8 @@ kernel void choose_pages(
     global const uchar *end_buffer, ulong end_offset,
     global const uchar *table_buffer, ulong table_offset,
     global const uchar *tables_buffer, ulong tables_offset,
-    global uchar *chosen_buffer, ulong chosen_offset, uint kv_heads, uint count, uint stride,
-    uint each)
+    global uchar *chosen_buffer, ulong chosen_offset, uint kv_heads, uint count, uint window,
+    uint stride, uint each)
 {
   const size_t t = get_global_id(1);
   const int end = ((global const int *)(end_buffer + end_offset))[t];
@@ -184,6 +187,6 @@ kernel void choose_pages(
     else
       choose(
           (global const float *)(scores_buffer + scores_offset) + head * stride, table, pages, count,
-          chosen);
+          window, chosen);
   }
 }

@@ -23,6 +23,11 @@
 // starts afresh, and spans are merged in order. Scores are summed over d in order, weights in 16 lanes
 // by token, values over tokens in order: the same bits everywhere.
 //
+// With STAGE 1 a row leaves for each head its sums, not divided, their peak and their total, and with STAGE 2 it merges
+// its spans behind what another kernel has left so:
+//
+//   left   f32 [(t * heads + head) * (width + 2) + d], peak at width, total at width + 1
+//
 // What lies in a page outside the interval may be NaN: keys there are masked by select, values there
 // are not used. A row that sees nothing yields zeros.
 //
@@ -177,6 +182,12 @@ static inline void ask_for(global const void *line)
 
 // What a query has gathered in a span, in memory: its sums, a peak and a total.
 #define PART (HEAD_WIDTH + 2)
+
+#ifndef STAGE
+#define STAGE 0
+#endif
+// Numbers of a head that come out.
+#define LEFT (STAGE == 1 ? PART : HEAD_WIDTH)
 
 // Loops over what registers hold are unrolled where that helps. Elsewhere a driver may compile for minutes:
 // where there is no fused instruction, each one in the text is a hundred others.

@@ -260,8 +260,8 @@ extension EvaluationSetting {
         case .budgetOfFull: "full reads all tokens and takes no budget"
         case .noBudget(_, let least):
           "\(policy.rawValue) needs a budget, the tokens that are read for each new one: \(least) or more"
-        case .tooSmall(let budget, let least):
-          "a budget of \(budget) tokens is too small: \(least) are the least, three pages"
+        case .tooSmall(let budget, let least, _):
+          "a budget of \(budget) tokens is too small: \(least) are the least"
         case .partOfPage(let budget, let pageTokens):
           "a budget of \(budget) is no whole number of pages of \(pageTokens) tokens: "
             + "\(budget / pageTokens * pageTokens) is one"

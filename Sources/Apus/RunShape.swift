@@ -94,6 +94,7 @@ struct RunShape {
       bounds: SymbolSizes(rows: rows, outputs: min(outputs, rows)),
       pageCount: (context + KVLayout.pageTokens - 1) / KVLayout.pageTokens, element: element)
     planner.rotates = rotates
+    planner.keepsLatest = element.keepsLatest
     planner.mapsWeights = mode == .mmap
     planner.keepsChoices = report == .notes
     planner.reading = policy.pages.map {
@@ -101,7 +102,7 @@ struct RunShape {
         // A row holds no more.
         pages: min($0, planner.pageCount),
         chooser: report == .replays && !policy.evicts ? .lists : policy.chooser,
-        firstLayer: policy.denseLayers)
+        firstLayer: policy.denseLayers, window: policy.window)
     }
     planner.sparsity = share.map {
       PromptSparsity(share: $0, probes: ObservedRows.count(of: rows))
@@ -171,6 +172,11 @@ extension KVLayout.Element {
   }
 }
 
+extension KVLayout.Element {
+  /// Whether it loses so much that rows read the tokens of their own window as they came.
+  fileprivate var keepsLatest: Bool { self == .q4 }
+}
+
 extension CachePolicy {
   /// Who knows which pages are read.
   fileprivate var chooser: PageReading.Chooser {
@@ -191,7 +197,10 @@ extension CachePolicy {
       case .random: .random
       }
     do throws(PolicyError) {
-      try self.init(method, budget: options.kvBudget, pageTokens: KVLayout.pageTokens)
+      try self.init(
+        method, budget: options.kvBudget, pageTokens: KVLayout.pageTokens,
+        window: KVLayout.Element(options.storedAs).keepsLatest
+          ? Planner.latestTokens / KVLayout.pageTokens : 1)
     } catch { throw ApusError(.request, "\(error)") }
   }
 }

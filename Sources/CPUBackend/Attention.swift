@@ -11,6 +11,15 @@ extension CPUDevice {
     cpu_write_kv(instructions.kernels, threads.handle, &arguments)
   }
 
+  /// Each row's key and value from a slot of one pool to a slot of another.
+  func copyKV(_ layout: KVLayout, _ bound: borrowing BoundInstruction) {
+    var arguments = cpu_copy_kv_arguments(
+      sources: bound.integers(input: 0), slots: bound.integers(input: 1), rows: bound.rows,
+      from: bound.pool(layout.latest, at: bound.bytes(input: 2), bound.inputs[2]),
+      to: bound.pool(layout, at: bound.outputAddress, bound.output))
+    cpu_copy_kv(instructions.kernels, threads.handle, &arguments)
+  }
+
   /// Each head times a Hadamard matrix.
   func rotate(_ rotation: HeadRotation, _ bound: borrowing BoundInstruction) {
     var arguments = cpu_rotate_arguments(
@@ -35,7 +44,8 @@ extension CPUDevice {
       begin: bound.integers(input: 2), end: bound.integers(input: 3),
       table: bound.integers(input: 4), tables: bound.integers(input: 5),
       head_stride: attention.tableStride, rows: bound.rows, heads: attention.headCount,
-      scale: attention.scale,
+      scale: attention.scale, before: attention.stage == .second ? bound.floats(input: 6) : nil,
+      leaves: attention.stage == .first,
       output: bound.floatOutput,
       parts: parts?.address.assumingMemoryBound(to: Float.self), parts_rows: parts?.rows ?? 0,
       spans: parts?.spans ?? 0, tile_rows: 0)

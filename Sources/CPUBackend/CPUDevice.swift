@@ -141,6 +141,7 @@ package final class CPUDevice: Device {
     case .quantize: quantize(bound)
     case .rotateHeads(let rotation): rotate(rotation, bound)
     case .writeKV(let layout): writeKV(layout, bound)
+    case .copyKV(let layout): copyKV(layout, bound)
     case .boundPages(let layout): boundPages(layout, bound)
     case .scorePages(let attention, let layout): scorePages(attention, layout, bound)
     case .choosePages(let attention): choosePages(attention, bound)

@@ -32,7 +32,7 @@ extension CPUDevice {
       scores: bound.floats(input: 0), end: bound.integers(input: 1),
       table: bound.integers(input: 2), tables: bound.integers(input: 3), rows: bound.rows,
       heads: attention.kvHeadCount, count: attention.pages?.count ?? 0,
-      stride: bound.inputs[0].width / attention.kvHeadCount,
+      window: attention.pages?.window ?? 1, stride: bound.inputs[0].width / attention.kvHeadCount,
       chosen: bound.outputAddress?.assumingMemoryBound(to: Int32.self))
     cpu_choose_pages(instructions.kernels, threads.handle, &arguments)
   }

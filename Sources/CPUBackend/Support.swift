@@ -23,9 +23,12 @@ extension CPUDevice {
         reason: "heads are \(attention.headWidth) wide; the kernel takes \(CPU_MAX_HEAD_WIDTH)")
     case .gatherTokens(let layout) where layout.element.codeBits != nil:
       return .declined(reason: "tokens are gathered from pages of floats")
+    case .copyKV(let layout) where layout.headWidth > Int(CPU_MAX_HEAD_WIDTH):
+      return .declined(
+        reason: "heads are \(layout.headWidth) wide; the kernel takes \(CPU_MAX_HEAD_WIDTH)")
     case .pure(.selectRows): return .native(variant: "memcpy")
     case .pure(.embedRows), .pure(.rmsNorm), .pure(.rope), .pure(.add), .pure(.gated),
-      .quantize, .rotateHeads, .writeKV, .boundPages, .scorePages, .choosePages, .weighRows,
+      .quantize, .rotateHeads, .writeKV, .copyKV, .boundPages, .scorePages, .choosePages, .weighRows,
       .sumColumns, .chooseTokens, .placeTokens, .gatherTokens, .attend:
       return .native(variant: instructions.name)
     }

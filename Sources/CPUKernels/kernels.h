@@ -20,6 +20,7 @@ struct cpu_kernels {
   cpu_range gated_gelu;  // elements
   cpu_range quantize;    // rows
   cpu_range write_kv;    // rows
+  cpu_range copy_kv;     // rows
   cpu_range attend;      // (row tile * spans + span) * kv heads + kv head, the last tile first
   cpu_range merge_parts; // row * heads + head
   cpu_range bound_pages; // rows

@@ -108,6 +108,10 @@ void cpu_write_kv(const cpu_kernels *kernels, cpu_pool *pool, const cpu_write_kv
   spread(pool, kernels->write_kv, a, a->rows, 1, a->pool.heads * a->pool.head_width * 32);
 }
 
+void cpu_copy_kv(const cpu_kernels *kernels, cpu_pool *pool, const cpu_copy_kv_arguments *a) {
+  spread(pool, kernels->copy_kv, a, a->rows, 1, a->to.heads * a->to.head_width * 40);
+}
+
 void cpu_bound_pages(const cpu_kernels *kernels, cpu_pool *pool,
                      const cpu_bound_pages_arguments *a) {
   // A page is full once in sixteen rows.

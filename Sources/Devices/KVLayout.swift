@@ -99,6 +99,11 @@ package struct KVLayout: Sendable, Hashable {
   /// Bytes of one page of one layer.
   package var pageBytes: Int { headCount * 2 * halfBytes }
 
+  /// How the latest tokens are kept beside these pages, where a row reads those of its own window as they came.
+  package var latest: KVLayout {
+    KVLayout(headCount: headCount, headWidth: headWidth, element: .f16, isRotated: isRotated)
+  }
+
   /// How bounds of keys are kept: as the keys, or where those are quantised in f16.
   package var boundsElement: Element { element.codeBits == nil ? element : .f16 }
 

@@ -15,6 +15,9 @@ package enum Operation: Sendable, Hashable {
   /// k, v, slots (i32, rows × 1) → the page pool. Slot s is token s % 16 of page s / 16; a negative
   /// slot is skipped.
   case writeKV(KVLayout)
+  /// source slots, target slots (i32, rows × 1 each), page pool of `KVLayout.latest` → page pool: each row's key and
+  /// value, as `writeKV` would store what the first pool gives. A row with a negative slot is skipped.
+  case copyKV(KVLayout)
   /// slots (i32, rows × 1), page pool → bounds of each page whose last token is among the rows: the
   /// least and the largest of each element of its keys.
   case boundPages(KVLayout)
@@ -27,9 +30,9 @@ package enum Operation: Sendable, Hashable {
   case scorePages(Attention, KVLayout)
   /// scores, end, table, page tables → the chosen pages of each kv head (i32, rows × kv heads × count).
   ///
-  /// They are the row's first page, its last two and those with the best scores among the others, in order of
-  /// tokens; of pages with equal scores the first ones. `count` is three at least. Where all fit, all are chosen. What is behind them means
-  /// nothing.
+  /// They are the row's first page, its last two or all of its window (`ChosenPages.window`) where that is more, and
+  /// those with the best scores among the others, in order of tokens; of pages with equal scores the first ones.
+  /// `count` has room for the first ones. Where all fit, all are chosen. What is behind them means nothing.
   case choosePages(Attention)
   /// q, page pool, begin, end, table (i32, rows × 1 each), page tables (i32) → attended values.
   ///
@@ -40,6 +43,10 @@ package enum Operation: Sendable, Hashable {
   /// Chosen pages (`Attention.pages`) are page tables too, and begin and end count in what is chosen:
   /// choosing all pages gives the same bits as choosing none. Where kv heads have tables apart, that of
   /// kv head h begins h × count behind the row's.
+  ///
+  /// A first stage (`Attention.stage`) leaves for each head its sums, which are not divided, their peak and their
+  /// total (f32, rows × heads × (width + 2)); a second takes that as its seventh input, and merges its own spans
+  /// behind it.
   case attend(Attention, KVLayout)
   /// q, page pool, begin, end, table, page tables, as attention has them, observed rows (i32, count × 1; -1 for
   /// none) → for each observed row and query head the peak of its scores and the inverse of its softmax's total
@@ -77,6 +84,7 @@ package enum Operation: Sendable, Hashable {
     case .quantize: "quantize"
     case .rotateHeads: "rotate_heads"
     case .writeKV: "write_kv"
+    case .copyKV: "copy_kv"
     case .boundPages: "bound_pages"
     case .scorePages: "score_pages"
     case .choosePages: "choose_pages"
@@ -104,7 +112,7 @@ package enum Operation: Sendable, Hashable {
     case .pure(.linear(let linear)):
       linear.weight.type.name + (input == .int8Blocks ? " × int8" : " × f32")
     case .pure(.embedRows(let embed)): embed.table.type.name
-    case .writeKV(let layout), .attend(_, let layout), .boundPages(let layout),
+    case .writeKV(let layout), .copyKV(let layout), .attend(_, let layout), .boundPages(let layout),
       .scorePages(_, let layout), .weighRows(_, let layout), .sumColumns(_, let layout),
       .gatherTokens(let layout):
       layout.element.rawValue

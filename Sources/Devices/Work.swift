@@ -89,6 +89,10 @@ extension Operation {
       let tokens = sizes[inputs[0].rows]
       work.bytesRead = inputs.prefix(3).reduce(0) { $0 + $1.bytes(sizes) }
       work.bytesWritten = tokens * layout.tokenBytes
+    case .copyKV(let layout):
+      let tokens = sizes[inputs[0].rows]
+      work.bytesRead = tokens * (8 + layout.latest.tokenBytes)
+      work.bytesWritten = tokens * layout.tokenBytes
     case .boundPages(let layout):
       // At most one page of each row, and of a prompt every sixteenth.
       let pages =

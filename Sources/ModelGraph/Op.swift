@@ -119,10 +119,12 @@ package struct Attention: Sendable, Hashable {
   /// Which pages of the cache a row reads, or nil for all that hold what it sees. A model knows nothing
   /// of it: planning says so where a cache policy chooses.
   package var pages: ChosenPages?
+  /// Which part of what a row sees it goes through: nor does a model know that keys and values may lie in two pools.
+  package var stage: AttentionStage
 
   package init(
     headCount: Int, kvHeadCount: Int, headWidth: Int, scale: Float, window: Int? = nil,
-    pages: ChosenPages? = nil
+    pages: ChosenPages? = nil, stage: AttentionStage = .whole
   ) {
     self.headCount = headCount
     self.kvHeadCount = kvHeadCount
@@ -130,10 +132,24 @@ package struct Attention: Sendable, Hashable {
     self.scale = scale
     self.window = window
     self.pages = pages
+    self.stage = stage
   }
 }
 
+/// Attention that goes through one pool behind another: a softmax may be gathered in parts (Milakov & Gimelshein, 2018).
+package enum AttentionStage: Sendable, Hashable, CaseIterable {
+  /// All that a row sees.
+  case whole
+  /// A part of it: what was gathered is left for a `second`.
+  case first
+  /// The rest, behind what a `first` has left.
+  case second
+}
+
 extension Attention {
+  /// Numbers of a head that come out: its values, or of a first stage its sums, their peak and their total.
+  package var leftWidth: Int { headWidth + (stage == .first ? 2 : 0) }
+
   /// How far the page tables of kv heads are apart: 0 where all share one.
   package var tableStride: Int { pages.map { $0.areApart ? $0.count : 0 } ?? 0 }
 }
@@ -144,11 +160,17 @@ package struct ChosenPages: Sendable, Hashable {
   package var count: Int
   /// Whether each kv head has pages of its own, or all of them the same.
   package var areApart: Bool
+  /// The text is cut into windows of so many pages, from its beginning; those of a row's own are always chosen.
+  package var window: Int
 
-  package init(count: Int, areApart: Bool) {
+  package init(count: Int, areApart: Bool, window: Int = 1) {
     self.count = count
     self.areApart = areApart
+    self.window = window
   }
+
+  /// The last pages of so many that a row sees, which are always chosen: two, or all of its window.
+  package func latest(of held: Int) -> Int { max(2, held - (held - 1) / window * window) }
 }
 
 /// The function of the gate in a gated feed-forward layer.

@@ -83,6 +83,58 @@ extension OpSuite {
           element, .causal, rows: 20, heads: 4, kvHeads: 2, width: 32, tokens: 100, alone: true,
           chosen: true),
       ]
+        + [AttentionStage.first, .second].flatMap { stageCases(element, $0) }
+    }
+  }
+
+  /// Attention in two stages: of some rows one has seen nothing, and some see nothing in the other. Only codes and the
+  /// halves before them are in use.
+  private static func stageCases(
+    _ element: KVLayout.Element, _ stage: AttentionStage
+  ) -> [OpCase] {
+    let shapes = [
+      (Sight.gaps, 1, 2, 1, 32, 20, false), (.gaps, 7, 4, 2, 32, 700, false),
+      (.causal, 1, 9, 3, 64, 1100, false), (.gaps, 20, 9, 3, 64, 600, false),
+      (.late, 3, 7, 1, 96, 1100, true),
+    ]
+    let isUsed = element == (stage == .first ? .f16 : .q4)
+    return shapes.prefix(isUsed ? shapes.count : 1).map {
+      sight, rows, heads, kvHeads, width, tokens, alone in
+      attendCase(
+        element, sight, rows: rows, heads: heads, kvHeads: kvHeads, width: width, tokens: tokens,
+        alone: alone, stage: stage)
+    }
+      + (isUsed
+        ? [
+          attendCase(
+            element, .causal, rows: 1, heads: 9, kvHeads: 3, width: 64, tokens: 1000, alone: true,
+            chosen: true, stage: stage)
+        ] : [])
+  }
+
+  /// Keys and values of the latest tokens on their way to where they stay.
+  static func copyCases() -> [OpCase] {
+    KVLayout.Element.allCases.flatMap { element in
+      [(1, 1, 32), (5, 3, 64), (33, 2, 96), (0, 1, 32)].map { rows, heads, width in
+        var data = CaseData(seed: rows + heads + width)
+        let layout = KVLayout(headCount: heads, headWidth: width, element: element)
+        let (few, pages) = (3, 5)
+        let latest = pool(
+          layout.latest, pages: few, table: [2, 0, 1], tokens: few * KVLayout.pageTokens, &data)
+        var slots = Array(data.permutation(pages * KVLayout.pageTokens).prefix(rows))
+        // Rows without a slot are skipped.
+        if rows > 2 { slots[1] = -1 }
+        return OpCase(
+          title: "rows \(rows), heads \(heads) × \(width)", operation: .copyKV(layout),
+          inputs: [
+            integers(data.permutation(few * KVLayout.pageTokens).prefix(rows).map { $0 }),
+            integers(slots),
+            OpCase.Input(
+              rows: .fixed(few), width: 1, format: .pages(layout.latest), bytes: latest),
+          ],
+          parameters: [], output: (.fixed(pages), 1, .pages(layout)),
+          sizes: SymbolSizes(rows: rows, outputs: 0), tolerance: 0)
+      }
     }
   }
 
@@ -95,7 +147,7 @@ extension OpSuite {
 
   private static func attendCase(
     _ element: KVLayout.Element, _ sight: Sight, rows: Int, heads: Int, kvHeads: Int, width: Int,
-    tokens: Int, alone: Bool = false, chosen: Bool = false
+    tokens: Int, alone: Bool = false, chosen: Bool = false, stage: AttentionStage = .whole
   ) -> OpCase {
     var data = CaseData(seed: rows + tokens + width)
     let layout = KVLayout(headCount: kvHeads, headWidth: width, element: element)
@@ -135,14 +187,15 @@ extension OpSuite {
         (begin, end) = (begin + [Int32(first)], end + [Int32(last)])
       }
     }
+    let attention = Attention(
+      headCount: heads, kvHeadCount: kvHeads, headWidth: width,
+      scale: 1 / Float(width).squareRoot(),
+      pages: chosen ? ChosenPages(count: pagesUsed, areApart: true) : nil, stage: stage)
     return OpCase(
       title: "\(sight), rows \(rows), heads \(heads)/\(kvHeads) × \(width), tokens \(tokens)"
-        + (alone ? ", alone" : "") + (chosen ? ", chosen" : ""),
-      operation: .attend(
-        Attention(
-          headCount: heads, kvHeadCount: kvHeads, headWidth: width,
-          scale: 1 / Float(width).squareRoot(),
-          pages: chosen ? ChosenPages(count: pagesUsed, areApart: true) : nil), layout),
+        + (alone ? ", alone" : "") + (chosen ? ", chosen" : "")
+        + (stage == .whole ? "" : ", \(stage)"),
+      operation: .attend(attention, layout),
       inputs: [
         floatRows(data.floats(rows * heads * width), width: heads * width),
         OpCase.Input(
@@ -151,12 +204,23 @@ extension OpSuite {
             layout, pages: pageCount, table: Array(pages), tokens: tokens, &data)),
         integers(begin), integers(end), integers(table),
         integers(tables, .fixed(tables.count)),
-      ],
-      parameters: [], output: (.symbol(.rows), heads * width, .f32),
+      ] + (stage == .second ? [left(rows, heads, width, &data)] : []),
+      parameters: [], output: (.symbol(.rows), heads * attention.leftWidth, .f32),
       sizes: alone
         ? SymbolSizes(rows: rows, outputs: 0, depth: Int(end.max() ?? 0), runs: rows)
         : SymbolSizes(rows: rows, outputs: 0),
       tolerance: tolerance)
+  }
+
+  /// What a first stage may leave: sums, peak and total of each row and head, and of every fourth nothing.
+  private static func left(
+    _ rows: Int, _ heads: Int, _ width: Int, _ data: inout CaseData
+  ) -> OpCase.Input {
+    let numbers = (0..<rows * heads).flatMap { index -> [Float] in
+      if index % 4 == 2 { return [Float](repeating: 0, count: width) + [-.infinity, 0] }
+      return data.floats(width) + [data.floats(1)[0], 1 + Float(index % 7)]
+    }
+    return floatRows(numbers, width: heads * (width + 2))
   }
 
   /// A pool in which only the tokens of one sequence mean anything: all else is NaN, which spoils

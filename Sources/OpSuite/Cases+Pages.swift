@@ -24,6 +24,9 @@ extension OpSuite {
         (1, 1, 400, 3), (1, 1, 65, 4),
         (0, 2, 20, 3),
       ].map { chooseCase(rows: $0, kvHeads: $1, tokens: $2, $3) }
+      + [(2, 3, 700, 8), (1, 1, 128, 5), (1, 2, 65 * 16, 9), (2, 1, 530, 34)].map {
+        chooseCase(rows: $0, kvHeads: $1, tokens: $2, $3, window: 4)
+      }
   }
 
   /// Layout, and pages as they lie: in random order behind a table of another sequence.
@@ -116,7 +119,9 @@ extension OpSuite {
       sizes: SymbolSizes(rows: rows, outputs: 0), tolerance: 0)
   }
 
-  private static func chooseCase(rows: Int, kvHeads: Int, tokens: Int, _ count: Int) -> OpCase {
+  private static func chooseCase(
+    rows: Int, kvHeads: Int, tokens: Int, _ count: Int, window: Int = 1
+  ) -> OpCase {
     var data = CaseData(seed: rows + kvHeads + tokens)
     let pages = KVLayout.pages(tokens)
     let (table, tables) = tables(pages, held: pages + 3, rows: rows, &data)
@@ -128,11 +133,12 @@ extension OpSuite {
       return level == 0 ? -.greatestFiniteMagnitude : Float(level - 6) * 0.37
     }
     return OpCase(
-      title: "rows \(rows), kv heads \(kvHeads), tokens \(tokens), \(count) pages",
+      title: "rows \(rows), kv heads \(kvHeads), tokens \(tokens), \(count) pages"
+        + (window > 1 ? ", window \(window)" : ""),
       operation: .choosePages(
         Attention(
           headCount: kvHeads, kvHeadCount: kvHeads, headWidth: 8, scale: 1,
-          pages: ChosenPages(count: count, areApart: true))),
+          pages: ChosenPages(count: count, areApart: true, window: window))),
       inputs: [
         floatRows(scores, width: kvHeads * stride),
         // The scores are those of the last page: all rows end there.

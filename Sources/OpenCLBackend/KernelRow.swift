@@ -75,6 +75,8 @@ package enum Argument: Sendable {
   /// The second weight where there is one, else the first; `hasBias` tells which.
   case bias
   case output
+  /// What another stage of attention has left, where there is one, else anything that is there.
+  case left
   /// An argument of a part of a fused operation, as that one alone has it; parts are counted in
   /// order, those of parts in their place.
   indirect case part(Int, Argument)
@@ -91,7 +93,7 @@ package enum Argument: Sendable {
   /// Parameters of the kernel function that it fills.
   package var parameterCount: Int {
     switch self {
-    case .input, .weight, .bias, .output, .workspace: 2
+    case .input, .weight, .bias, .output, .left, .workspace: 2
     case .part(_, let argument): argument.parameterCount
     case .count, .number, .zero, .each: 1
     }
@@ -126,8 +128,11 @@ package enum Measure: Sendable {
   case kvHeadSpans
   /// Pages of the pool.
   case poolPages
-  /// Pages that a row reads at most, and how far the page tables of kv heads are apart.
+  /// Pages of the pool that is written, where another is read.
+  case writtenPages
+  /// Pages that a row reads at most, those of its own window, and how far the page tables of kv heads are apart.
   case chosenPages
+  case chosenWindow
   case tableStride
   /// Numbers of a kv head in a row of page scores, and lots of 16 pages that rows may see: of one kv head
   /// and of all.
@@ -151,6 +156,8 @@ package enum Measure: Sendable {
   /// 1 or 0.
   case hasBias
   case isRotated
+  /// 1 where attention leaves what it has gathered, 2 where it begins with what was left, else 0.
+  case stage
 }
 
 /// A float that an instruction carries.

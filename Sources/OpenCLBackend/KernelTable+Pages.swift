@@ -15,7 +15,7 @@ extension KernelTable {
         entry: "choose_pages", shared: ["common/attention"], defines: [Define("UNROLLED", 0)],
         arguments: [
           .input(0), .input(1), .input(2), .input(3), .output, .count(.kvHeads),
-          .count(.chosenPages), .count(.scoreStride), .each,
+          .count(.chosenPages), .count(.chosenWindow), .count(.scoreStride), .each,
         ],
         x: Extent(.kvHeads, spreads: true), y: Extent(.rows))
     ]

@@ -176,15 +176,24 @@ package enum KernelTable {
     writeOnCPU.needs = .vnni
     writeOnCPU.defines.append(Define("VNNI", 1))
     // The instruction is about halves.
-    return (element == .f16 ? [writeOnCPU] : []) + [write]
+    let copy = KernelRow(
+      kind: .copyKV(element), variant: "row", program: "attention/copy_kv", entry: "copy_kv",
+      shared: ["common/page_writes"], defines: [type],
+      arguments: [
+        .input(0), .input(1), .input(2), .count(.poolPages), .output, .count(.writtenPages),
+        .count(.kvHeads), .count(.headWidth),
+      ],
+      x: Extent(.kvHeads), y: Extent(.rows))
+    return (element == .f16 ? [writeOnCPU] : []) + [write, copy]
       + [Feature.vnni, .avx2, .tiles].flatMap { attendOnCPU(element, type, needs: $0) } + [
         KernelRow(
           kind: .attend(element), variant: "row", program: "attention/attend", entry: "attend",
           shared: ["common/attention"],
           defines: [
             type, Define("HEAD_WIDTH", .headWidth), Define("HEADS", 1), Define("UNROLLED", 0),
+            Define("STAGE", .stage),
           ],
-          arguments: seen + [.output, .count(.heads), .count(.kvHeads), .number(.scale)],
+          arguments: seen + [.left, .output, .count(.heads), .count(.kvHeads), .number(.scale)],
           x: Extent(.heads), y: Extent(.rows))
       ]
   }
@@ -202,6 +211,7 @@ package enum KernelTable {
     let defines =
       [
         type, Define("HEAD_WIDTH", .headWidth), Define("HEADS", .headsShared),
+        Define("STAGE", .stage),
       ] + Optional(needs).assembly
     func row(
       _ kind: OperationKind, _ variant: String, _ program: String, _ entry: String,
@@ -226,11 +236,11 @@ package enum KernelTable {
       parts.then = follow
       let merge = row(
         follow, "spans", "attend_rows", "merge_parts",
-        [.input(2), .input(3), .workspace, .output, .count(.spans), .count(.heads), .each],
+        [.input(2), .input(3), .workspace, .left, .output, .count(.spans), .count(.heads), .each],
         x: Extent(.heads, spreads: true))
       var one = row(
         attend, "row", "attend_rows", "attend_rows",
-        seen + [.output, .count(.kvHeads), .number(.scale), .each],
+        seen + [.left, .output, .count(.kvHeads), .number(.scale), .each],
         x: Extent(.kvHeads, spreads: true))
       one.rowLimit = 1
       return [parts, merge, one].map {
@@ -242,7 +252,7 @@ package enum KernelTable {
     }
     var tiles = row(
       .attend(element), "rows", "attend_tiles", "attend_tiles",
-      seen + [.output, .count(.rows), .count(.heads), .count(.kvHeads), .number(.scale)],
+      seen + [.left, .output, .count(.rows), .count(.heads), .count(.kvHeads), .number(.scale)],
       x: Extent(.kvHeads), y: .rowTiles)
     tiles.defines.append(Define("ROWS", .tileRows))
     return few + [tiles]

@@ -24,7 +24,9 @@ struct Measures {
     case .spans: spans
     case .kvHeadSpans: heads.kv * spans
     case .poolPages: poolPages
+    case .writtenPages: sizes[instruction.output.rows]
     case .chosenPages: attention?.pages?.count ?? 0
+    case .chosenWindow: attention?.pages?.window ?? 1
     case .tableStride: attention?.tableStride ?? 0
     case .scoreStride: scoreStride
     case .pageLots: pageLots
@@ -43,6 +45,7 @@ struct Measures {
     case .outputBlocks: instruction.output.width / Int8Activations.blockLength
     case .hasBias: instruction.weights.count > 1 ? 1 : 0
     case .isRotated: isRotated ? 1 : 0
+    case .stage: stage
     }
   }
 
@@ -122,7 +125,8 @@ struct Measures {
     case .rotateHeads(let rotation):
       (rotation.headCount, rotation.headCount, rotation.headWidth)
     case .chooseTokens(let choice): (choice.headCount, choice.kvHeadCount, 0)
-    case .writeKV(let layout), .boundPages(let layout), .gatherTokens(let layout):
+    case .writeKV(let layout), .copyKV(let layout), .boundPages(let layout),
+      .gatherTokens(let layout):
       (layout.headCount, layout.headCount, layout.headWidth)
     case .fused(.attentionInputs(let inputs)):
       (inputs.rope.headCount, inputs.layout.headCount, inputs.layout.headWidth)
@@ -133,6 +137,17 @@ struct Measures {
     default: preconditionFailure("\(operation.name) has no heads")
     }
   }
+
+  private var stage: Int {
+    switch attention?.stage {
+    case .first: 1
+    case .second: 2
+    case .whole, nil: 0
+    }
+  }
+
+  /// What another stage of attention has left, or anything that is there.
+  var left: Operand { instruction.inputs[stage == 2 ? 6 : 0] }
 
   private var isRotated: Bool {
     switch operation {

@@ -16,6 +16,7 @@ enum OperationKind: Sendable, Hashable {
   case quantize
   case rotateHeads
   case writeKV(KVLayout.Element)
+  case copyKV(KVLayout.Element)
   case boundPages(KVLayout.Element)
   case scorePages(KVLayout.Element)
   case choosePages
@@ -52,6 +53,7 @@ enum OperationKind: Sendable, Hashable {
     case .quantize: self = .quantize
     case .rotateHeads: self = .rotateHeads
     case .writeKV(let layout): self = .writeKV(layout.element)
+    case .copyKV(let layout): self = .copyKV(layout.element)
     case .boundPages(let layout): self = .boundPages(layout.element)
     case .scorePages(_, let layout): self = .scorePages(layout.boundsElement)
     case .choosePages: self = .choosePages

@@ -48,7 +48,7 @@ final class PreparedLaunch {
       case .count, .each, .part: counts.append(Count(index: index, argument: whole))
       case .number(let parameter): try set(measures[parameter], at: index)
       case .zero: try set(Float(0), at: index)
-      case .input, .weight, .bias, .output, .workspace:
+      case .input, .weight, .bias, .output, .left, .workspace:
         if let region {
           try set(Optional(buffer(region)), at: index)
           try set(cl_ulong(region.offset), at: index + 1)
@@ -112,6 +112,7 @@ extension Argument {
     case .weight(let number): instruction.weights[number]
     case .bias: instruction.weights[measures[.hasBias]]
     case .output: instruction.output.region
+    case .left: measures.left.region
     case .workspace: instruction.workspace
     case .count, .number, .zero, .each, .part: nil
     }

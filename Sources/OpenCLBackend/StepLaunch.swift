@@ -93,7 +93,7 @@ final class StepLaunch {
       case .number(let parameter): words.append(UInt64(measures[parameter].bitPattern))
       case .zero: words.append(0)
       case .each, .part: words.append(UInt64(range.each))
-      case .input, .weight, .bias, .output, .workspace:
+      case .input, .weight, .bias, .output, .left, .workspace:
         // Where there is no memory, the kernel reads none.
         let region = argument.region(of: measures)
         guard let slab = region.map({ slabs[$0.buffer] }) ?? 0 else { return nil }

@@ -108,7 +108,7 @@ struct StepProgram {
     for argument in row.arguments {
       let word = "words[\(arguments.count)]"
       switch argument.whole {
-      case .input, .weight, .bias, .output, .workspace:
+      case .input, .weight, .bias, .output, .left, .workspace:
         parameters += ["global uchar *", "ulong"]
         arguments += ["slabs[\(word)]", "words[\(arguments.count + 1)]"]
       case .number, .zero:

@@ -19,6 +19,7 @@ struct Assembly {
   private var weights: [Resident: Region] = [:]
   private var constants: [ResidentConstant: Region] = [:]
   private var pools: [Int: Operand] = [:]
+  private var latest: [Int: Operand] = [:]
   private var pageBounds: [Int: Operand] = [:]
   private var columns: [Int: Operand] = [:]
 
@@ -148,10 +149,14 @@ struct Assembly {
     }
     for (node, placement) in parts {
       switch (node.operation, node.output) {
-      case (.writeKV(let layout), .pool(let layer)):
+      case (.writeKV(let layout), .latest(let layer)):
+        latest[layer] = try pages(
+          .pages(layout), on: placement.device, "latest keys and values of layer \(layer)",
+          isWindow: true)
+      case (.writeKV(let layout), .pool(let layer)), (.copyKV(let layout), .pool(let layer)):
         pools[layer] = try pages(
           .pages(layout), on: placement.device, "key-value cache of layer \(layer)",
-          isWindow: node.inputs.contains(.step(.windowSlots)))
+          isWindow: node.inputs.contains(.step(.windowSlots)) && latest[layer] == nil)
       case (.boundPages(let layout), .bounds(let layer)):
         pageBounds[layer] = try pages(
           .pageBounds(layout), on: placement.device, "bounds of keys of layer \(layer)")
@@ -370,6 +375,11 @@ struct Assembly {
       case .value(let index): return value(index)
       case .pool(let layer):
         guard let pool = pools[layer] else { preconditionFailure("every layer has a pool") }
+        return pool
+      case .latest(let layer):
+        guard let pool = latest[layer] else {
+          preconditionFailure("a layer that keeps the latest tokens has a pool for them")
+        }
         return pool
       case .bounds(let layer):
         guard let bounds = pageBounds[layer] else {

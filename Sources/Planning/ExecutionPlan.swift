@@ -120,6 +120,7 @@ extension StepPlane {
     case .windowSlots: [9, 0]
     case .windowTables: [10, 0]
     case .allRows: [11, 0]
+    case .latestBegin: [12, 0]
     default: nil
     }
   }
@@ -151,6 +152,9 @@ package struct StepLayout: Sendable, Hashable {
         if case .begin(let window) = plane { .some(window) } else { nil }
       })
   }
+
+  /// Whether rows read the tokens of their own window apart.
+  package var keepsLatest: Bool { planes.contains(.latestBegin) }
 
   /// The numbers of pages from which rows choose.
   package var choices: Set<Int> {

@@ -14,9 +14,11 @@ package enum StepPlane: Sendable, Hashable {
   case table
   case outputRows
   case tables
-  /// The same as slots and tables, in the pool of layers that look back over a window only.
+  /// The same as slots and tables, in the pool of layers that look back over a window only, or of the latest tokens.
   case windowSlots
   case windowTables
+  /// Where the window begins that each row is in, where those are cut from the beginning of the text on.
+  case latestBegin
   /// Of rows that read chosen pages: where what they see ends, counted in those; where each row's list
   /// begins, if lists are so long; and the lists, where the step brings them.
   case chosenEnd(pages: Int)
@@ -48,6 +50,8 @@ enum Source: Hashable {
   case step(StepPlane)
   /// The page pool of a layer.
   case pool(layer: Int)
+  /// That of the latest tokens, where they are kept as they came.
+  case latest(layer: Int)
   /// The bounds of its keys, page by page.
   case bounds(layer: Int)
   /// What observed rows attend to each token.
@@ -95,6 +99,7 @@ struct LoweredGraph {
 
   private let element: KVLayout.Element
   private let rotates: Bool
+  private let keepsLatest: Bool
   private let reading: PageReading?
   private let isChosen: Bool
   private let weighs: Bool
@@ -103,16 +108,18 @@ struct LoweredGraph {
   private var keptLayers = 0
   private let sparsity: PromptSparsity?
 
-  /// Lowers a verified graph: with `isChosen`, rows read chosen pages in the layers where `reading` says
+  /// Lowers a verified graph: with `keepsLatest`, rows read the tokens of their own window from a pool of halves; with
+  /// `isChosen`, rows read chosen pages in the layers where `reading` says
   /// so, and with `weighs` it is computed what they would attend to among all pages; with `sparsity`, rows of a prompt
   /// attend to a part of what they see.
   init(
-    _ graph: Graph, element: KVLayout.Element, rotates: Bool = false, reading: PageReading? = nil,
-    isChosen: Bool = false, weighs: Bool = false, sparsity: PromptSparsity? = nil,
+    _ graph: Graph, element: KVLayout.Element, rotates: Bool = false, keepsLatest: Bool = false,
+    reading: PageReading? = nil, isChosen: Bool = false, weighs: Bool = false, sparsity: PromptSparsity? = nil,
     pageCount: Int = 0
   ) {
     self.element = element
     self.rotates = rotates
+    self.keepsLatest = keepsLatest
     self.reading = reading
     self.isChosen = isChosen
     self.weighs = weighs
@@ -164,9 +171,18 @@ struct LoweredGraph {
     }
     let queries = inputs[0]
     let slots = attention.window == nil ? StepPlane.slots : .windowSlots
-    emit(
-      .writeKV(layout), [inputs[1], inputs[2], .step(slots)], into: .pool(layer: layer), node,
-      label: "write_kv")
+    if keepsLatest {
+      emit(
+        .writeKV(layout.latest), [inputs[1], inputs[2], .step(.windowSlots)],
+        into: .latest(layer: layer), node, label: "write_kv")
+      emit(
+        .copyKV(layout), [.step(.windowSlots), .step(.slots), .latest(layer: layer)],
+        into: .pool(layer: layer), node, label: "copy_kv")
+    } else {
+      emit(
+        .writeKV(layout), [inputs[1], inputs[2], .step(slots)], into: .pool(layer: layer), node,
+        label: "write_kv")
+    }
     sources[node.output] = output
     guard rotates, case .value(let index) = output else {
       return read(attention, layout, queries, layer: layer, node, into: output)
@@ -201,19 +217,16 @@ struct LoweredGraph {
     }
     guard isChosen, let chosen else {
       let tables = attention.window == nil ? StepPlane.tables : .windowTables
-      emit(
-        .attend(attention, layout),
-        [
-          queries, .pool(layer: layer), .step(.begin(window: attention.window)), .step(.end),
-          .step(.table), .step(tables),
-        ], into: output, node)
-      return
+      return attend(
+        attention, layout, queries, layer, node, end: keepsLatest ? .latestBegin : .end,
+        table: .table, tables: .step(tables), into: output)
     }
     if weighs {
       observe(.allRows, attention, layout, node, layer, queries, into: newColumns(attention))
     }
     var attention = attention
-    attention.pages = ChosenPages(count: chosen.pages, areApart: chosen.chooser != .step)
+    attention.pages = ChosenPages(
+      count: chosen.pages, areApart: chosen.chooser != .step, window: chosen.window)
     var stride = chosen.pages
     var tables = Source.step(.chosenTables(pages: chosen.pages))
     if chosen.chooser == .lists {
@@ -234,12 +247,40 @@ struct LoweredGraph {
         into: new(LoweredValue(rows: .symbol(.rows), width: stride, format: .i32)), node,
         label: "choose_pages")
     }
+    attend(
+      attention, layout, queries, layer, node, end: .chosenEnd(pages: chosen.pages),
+      table: .chosenTable(stride: stride), tables: tables, into: output)
+  }
+
+  /// The attended read of a layer's pool; where the latest tokens are kept apart, behind that of these.
+  private mutating func attend(
+    _ attention: Attention, _ layout: KVLayout, _ queries: Source, _ layer: Int, _ node: Node,
+    end: StepPlane, table: StepPlane, tables: Source, into output: Source
+  ) {
+    var (first, second) = (attention, attention)
+    var left: [Source] = []
+    if keepsLatest {
+      (first.stage, first.pages) = (.first, nil)
+      second.stage = .second
+      left = [
+        emit(
+          .attend(first, layout.latest),
+          [
+            queries, .latest(layer: layer), .step(.latestBegin), .step(.end), .step(.table),
+            .step(.windowTables),
+          ],
+          into: new(
+            LoweredValue(
+              rows: .symbol(.rows), width: first.headCount * first.leftWidth, format: .f32)), node,
+          label: "attention to the latest")
+      ]
+    }
     emit(
-      .attend(attention, layout),
+      .attend(second, layout),
       [
-        queries, .pool(layer: layer), .step(.begin(window: nil)),
-        .step(.chosenEnd(pages: chosen.pages)), .step(.chosenTable(stride: stride)), tables,
-      ], into: output, node)
+        queries, .pool(layer: layer), .step(.begin(window: attention.window)), .step(end),
+        .step(table), tables,
+      ] + left, into: output, node)
   }
 
   private func rotation(_ count: Int, _ attention: Attention) -> HeadRotation {
@@ -292,14 +333,12 @@ struct LoweredGraph {
     // Lists grow, up to all pages that there are.
     attention.pages = ChosenPages(count: pageCount, areApart: true)
     let stride = pageCount * attention.kvHeadCount
-    emit(
-      .attend(attention, layout),
-      [
-        queries, .pool(layer: layer), .step(.begin(window: nil)),
-        .step(.keptEnd(place: keptLayers)),
-        .step(.chosenTable(stride: stride)),
-        .step(.keptTables(place: keptLayers, heads: attention.kvHeadCount, stride: pageCount)),
-      ], into: output, node)
+    attend(
+      attention, layout, queries, layer, node, end: .keptEnd(place: keptLayers),
+      table: .chosenTable(stride: stride),
+      tables: .step(
+        .keptTables(place: keptLayers, heads: attention.kvHeadCount, stride: pageCount)),
+      into: output)
     keptLayers += 1
   }
 

@@ -28,11 +28,14 @@ package struct PageReading: Sendable, Hashable {
   package var chooser: Chooser
   /// Layers before this one read all.
   package var firstLayer: Int
+  /// Pages of the windows that a text is cut into; a row reads those of its own in any case.
+  package var window: Int
 
-  package init(pages: Int, chooser: Chooser, firstLayer: Int) {
+  package init(pages: Int, chooser: Chooser, firstLayer: Int, window: Int = 1) {
     self.pages = pages
     self.chooser = chooser
     self.firstLayer = firstLayer
+    self.window = window
   }
 
   /// Whether rows of a layer read chosen pages.

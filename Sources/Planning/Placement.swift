@@ -119,7 +119,7 @@ extension LoweredNode {
     Set(
       (inputs + [output]).compactMap {
         switch $0 {
-        case .pool(let layer), .bounds(let layer): layer
+        case .pool(let layer), .latest(let layer), .bounds(let layer): layer
         case .columns(let layer): layer
         case .value, .step: nil
         }

@@ -11,6 +11,12 @@ package struct Planner {
   package var element: KVLayout.Element
   /// Whether heads are rotated on their way to the pages, and what is attended on its way back.
   package var rotates = false
+  /// Whether rows read the tokens of their own window as they came, where pages hold codes: rows are the likelier to
+  /// attend to tokens the nearer these are, and codes of few bits lose the most there (KIVI, Liu et al., 2024). Models
+  /// whose layers look back over a window do without.
+  package var keepsLatest = false
+  /// Tokens of such a window; windows are cut from the beginning of the text on.
+  package static let latestTokens = KVLayout.windowTokens
   /// Which pages rows read while a text is generated, or nil for all.
   package var reading: PageReading?
   /// How rows of a prompt attend to a part of what they see, or nil for all.
@@ -49,7 +55,7 @@ package struct Planner {
         throw .headWidth(attention.headWidth, element: element)
       }
     }
-    let window = windowPool(of: graph)
+    let window = windowPool(of: graph) ?? (keepsLatest(of: graph) ? latestPool : nil)
     let lists = lists(of: graph)
     // Both use the same caches: what one asks of a device, the other does too.
     let all = lists.flatMap(\.nodes)
@@ -80,6 +86,19 @@ package struct Planner {
     return WindowPool(tokens: window, pages: min(pages, pageCount))
   }
 
+  private func keepsLatest(of graph: Graph) -> Bool {
+    keepsLatest && windowPool(of: graph) == nil
+  }
+
+  /// The pool of the latest tokens: one window, or more where they are little beside the context. A step goes no
+  /// further than they do.
+  private var latestPool: WindowPool {
+    let window = Self.latestTokens / KVLayout.pageTokens
+    let pages = max(window, pageCount / 128 / window * window)
+    return WindowPool(
+      tokens: Self.latestTokens, pages: min(pages, pageCount), isAligned: true)
+  }
+
   /// A list of instructions for some steps, beside the one for all others.
   enum OtherList {
     /// Rows read chosen pages.
@@ -96,7 +115,8 @@ package struct Planner {
   private func lists(of graph: Graph) -> [LoweredGraph] {
     ([nil] + otherLists).map { list in
       LoweredGraph(
-        graph, element: element, rotates: rotates, reading: reading, isChosen: list == .chosen,
+        graph, element: element, rotates: rotates, keepsLatest: keepsLatest(of: graph),
+        reading: reading, isChosen: list == .chosen,
         weighs: list == .chosen && keepsChoices, sparsity: list == .sparse ? sparsity : nil,
         pageCount: pageCount)
     }

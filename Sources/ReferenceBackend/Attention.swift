@@ -31,11 +31,11 @@ struct VisibleTokens {
 /// tokens that start afresh and are merged in order (Dao et al., 2023); windows and spans count from
 /// the first token of the sequence. Scores are summed over d in order, weights in 16 lanes by token,
 /// values over tokens in order, so that devices can match it bit for bit, and a span may be computed
-/// wherever there is time for it.
+/// wherever there is time for it. A second stage merges its spans behind what a first has left.
 func attend(
   _ attention: Attention, _ layout: KVLayout, queries: Matrix<Float>,
   pool: UnsafeRawBufferPointer, pages: Int, _ visible: VisibleTokens,
-  into output: Matrix<Float>
+  behind left: Matrix<Float>?, into output: Matrix<Float>
 ) {
   let width = attention.headWidth
   let group = attention.headCount / attention.kvHeadCount
@@ -43,7 +43,7 @@ func attend(
     let tokens = visible.tokens(row)
     for head in 0..<attention.headCount {
       let query = (0..<width).map { queries[row][head * width + $0] * attention.scale }
-      var merged: OnlineSoftmax?
+      var merged = left.flatMap { OnlineSoftmax($0[row][head * (width + 2)..<(head + 1) * (width + 2)]) }
       for span in tokens.cut(every: KVLayout.spanTokens) {
         var part = OnlineSoftmax(width: width)
         for seen in span.cut(every: KVLayout.windowTokens) {
@@ -64,8 +64,9 @@ func attend(
         if merged == nil { merged = part } else { merged?.merge(part) }
       }
       // A row that sees nothing yields zeros.
-      let result = (merged ?? OnlineSoftmax(width: width)).result
-      for (d, value) in result.enumerated() { output[row][head * width + d] = value }
+      let gathered = merged ?? OnlineSoftmax(width: width)
+      let result = attention.stage == .first ? gathered.state : gathered.result
+      for (d, value) in result.enumerated() { output[row][head * result.count + d] = value }
     }
   }
 }
@@ -86,6 +87,17 @@ struct OnlineSoftmax {
   private var sums: [Float]
 
   init(width: Int) { sums = [Float](repeating: 0, count: width) }
+
+  /// What a first stage has left, or nil where that saw nothing.
+  init?(_ state: some Collection<Float>) {
+    let numbers = Array(state)
+    sums = Array(numbers.dropLast(2))
+    (peak, total) = (numbers[sums.count], numbers[sums.count + 1])
+    if total == 0 { return nil }
+  }
+
+  /// What a first stage leaves: sums, peak and total.
+  var state: [Float] { sums + [peak, total] }
 
   /// Weights of one window's scores; what was gathered before moves to the new maximum.
   mutating func weigh(_ scores: [Float], firstLane: Int) -> [Float] {

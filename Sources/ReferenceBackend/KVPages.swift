@@ -147,3 +147,23 @@ func writeKV(
     }
   }
 }
+
+/// Stores the key and the value that each row finds in the pool of the latest tokens.
+func copyKV(
+  _ layout: KVLayout, sources: Matrix<Int32>, slots: Matrix<Int32>,
+  pool: UnsafeRawBufferPointer, pages: Int, into copies: UnsafeMutableRawBufferPointer,
+  targetPages: Int
+) {
+  let source = layout.latest
+  for row in 0..<slots.rows {
+    let (from, slot) = (Int(sources[row][0]), Int(slots[row][0]))
+    guard from >= 0, slot >= 0 else { continue }
+    for head in 0..<layout.headCount {
+      let elements = 0..<layout.headWidth
+      layout.store(
+        key: elements.map { source.key(pool, slot: from, head: head, $0, pages: pages) },
+        value: elements.map { source.value(pool, slot: from, head: head, $0, pages: pages) },
+        copies, slot: slot, head: head, pages: targetPages)
+    }
+  }
+}

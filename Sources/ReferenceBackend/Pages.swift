@@ -100,18 +100,19 @@ func choosePages(
   _ attention: Attention, scores: Matrix<Float>, end: Matrix<Int32>, table: Matrix<Int32>,
   tables: Matrix<Int32>, into chosen: Matrix<Int32>
 ) {
-  guard let count = attention.pages?.count else { return }
-  let held = scores.width / attention.kvHeadCount
+  guard let choice = attention.pages else { return }
+  let (count, held) = (choice.count, scores.width / attention.kvHeadCount)
   for row in 0..<chosen.rows {
     let pages = KVLayout.pages(Int(end[row][0]))
     for kvHead in 0..<attention.kvHeadCount {
       var list = Array(0..<pages)
       if pages > count {
-        let ranked = list[1..<pages - 2].sorted { a, b in
+        let latest = choice.latest(of: pages)
+        let ranked = list[1..<pages - latest].sorted { a, b in
           let (x, y) = (scores[row][kvHead * held + a], scores[row][kvHead * held + b])
           return x == y ? a < b : x > y
         }
-        list = [0] + ranked.prefix(count - 3).sorted() + [pages - 2, pages - 1]
+        list = [0] + ranked.prefix(count - 1 - latest).sorted() + (pages - latest..<pages)
       }
       for (place, page) in list.enumerated() {
         chosen[row][kvHead * count + place] = tables[Int(table[row][0]) + page][0]

@@ -129,6 +129,11 @@ package final class ReferenceDevice: Device {
       writeKV(
         layout, keys: floats(inputs[0]), values: floats(inputs[1]), slots: integers(inputs[2]),
         into: memory.bytes(output.region), pages: sizes[output.rows])
+    case .copyKV(let layout):
+      copyKV(
+        layout, sources: integers(inputs[0]), slots: integers(inputs[1]),
+        pool: UnsafeRawBufferPointer(memory.bytes(inputs[2].region)), pages: sizes[inputs[2].rows],
+        into: memory.bytes(output.region), targetPages: sizes[output.rows])
     case .boundPages(let layout):
       boundPages(
         layout, slots: integers(inputs[0]),
@@ -177,7 +182,7 @@ package final class ReferenceDevice: Device {
       attend(
         attention, layout, queries: floats(inputs[0]),
         pool: UnsafeRawBufferPointer(memory.bytes(inputs[1].region)), pages: sizes[inputs[1].rows],
-        visible,
+        visible, behind: attention.stage == .second ? floats(inputs[6]) : nil,
         into: floats(output))
     case .fused:
       for part in instruction.expansion { run(part, sizes) }

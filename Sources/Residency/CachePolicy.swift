@@ -24,33 +24,39 @@ package struct CachePolicy: Sendable, Hashable {
   package let method: Method
   /// Pages that a row reads at most, or that a layer keeps of a prompt, on average; nil for all.
   package let pages: Int?
+  /// Pages of the windows that a text is cut into, where a row reads those of its own in any case; else 1.
+  package let window: Int
 
   /// All pages.
-  package static let full = CachePolicy(method: .full, pages: nil)
+  package static let full = CachePolicy(method: .full, pages: nil, window: 1)
 
   /// Fewer pages leave no room for a choice beside those that are always read.
-  package static let fewestPages = 3
+  package var fewestPages: Int { Self.fewestPages(window: window) }
 
-  private init(method: Method, pages: Int?) {
+  private static func fewestPages(window: Int) -> Int { 1 + max(2, window) }
+
+  private init(method: Method, pages: Int?, window: Int) {
     self.method = method
     self.pages = pages
+    self.window = window
   }
 
-  /// A policy that reads so many tokens at most.
+  /// A policy that reads so many tokens at most, those of a row's own window of so many pages among them.
   ///
   /// - Throws: ``PolicyError`` where the budget does not go with the method.
-  package init(_ method: Method, budget: Int?, pageTokens: Int) throws(PolicyError) {
+  package init(
+    _ method: Method, budget: Int?, pageTokens: Int, window: Int = 1
+  ) throws(PolicyError) {
+    let least = Self.fewestPages(window: window) * pageTokens
     guard method != .full else {
       if let budget { throw .budgetOfFull(budget) }
       self = .full
       return
     }
-    guard let budget else { throw .noBudget(method, least: Self.fewestPages * pageTokens) }
-    guard budget >= Self.fewestPages * pageTokens else {
-      throw .tooSmall(budget, least: Self.fewestPages * pageTokens)
-    }
+    guard let budget else { throw .noBudget(method, least: least) }
+    guard budget >= least else { throw .tooSmall(budget, least: least, pages: least / pageTokens) }
     guard budget % pageTokens == 0 else { throw .partOfPage(budget, pageTokens: pageTokens) }
-    self.init(method: method, pages: budget / pageTokens)
+    self.init(method: method, pages: budget / pageTokens, window: window)
   }
 
   /// Layers from the first on that read all: attention is spread over many tokens there.
@@ -62,7 +68,9 @@ package struct CachePolicy: Sendable, Hashable {
     guard let pages, held > pages else { return Array(0..<held) }
     switch method {
     case .sinks: return PageChoice.sinks(pages, of: held)
-    case .random: return PageChoice.random(pages, of: held, seed: position)
+    case .random:
+      return PageChoice.random(
+        pages, of: held, latest: held - (held - 1) / window * window, seed: position)
     case .full, .quest, .h2o, .snapkv, .pyramid: return Array(0..<held)
     }
   }
@@ -77,13 +85,13 @@ package enum PageChoice {
     return [0] + (held - count + 1..<held)
   }
 
-  /// Others by chance beside the last (Floyd's algorithm for samples, Bentley & Floyd, 1987).
-  package static func random(_ count: Int, of held: Int, seed: Int) -> [Int] {
+  /// Others by chance beside the latest (Floyd's algorithm for samples, Bentley & Floyd, 1987).
+  package static func random(_ count: Int, of held: Int, latest: Int = 1, seed: Int) -> [Int] {
     guard held > count else { return Array(0..<held) }
     // The seeds of neighbouring tokens are neighbours; what is drawn from them must not be.
     var state = mixed(UInt64(truncatingIfNeeded: seed))
-    var chosen: Set<Int> = [held - 1]
-    for limit in held - count..<held - 1 {
+    var chosen = Set(held - latest..<held)
+    for limit in held - count..<held - latest {
       state &+= 0x9E37_79B9_7F4A_7C15
       let page = Int(mixed(state) % UInt64(limit + 1))
       if !chosen.insert(page).inserted { chosen.insert(limit) }
@@ -134,7 +142,7 @@ package enum PageChoice {
 package enum PolicyError: Error, Sendable, Hashable, CustomStringConvertible {
   case budgetOfFull(Int)
   case noBudget(CachePolicy.Method, least: Int)
-  case tooSmall(Int, least: Int)
+  case tooSmall(Int, least: Int, pages: Int)
   case partOfPage(Int, pageTokens: Int)
 
   package var description: String {
@@ -145,8 +153,8 @@ package enum PolicyError: Error, Sendable, Hashable, CustomStringConvertible {
     case .noBudget(let method, let least):
       "--kv-policy \(method.rawValue) needs --kv-budget, the tokens that are read for each new one: "
         + "\(least) or more"
-    case .tooSmall(let budget, let least):
-      "--kv-budget \(budget) is too small: \(least) tokens are the least, three pages"
+    case .tooSmall(let budget, let least, let pages):
+      "--kv-budget \(budget) is too small: \(least) tokens are the least, \(pages) pages"
     case .partOfPage(let budget, let pageTokens):
       "--kv-budget \(budget) is no whole number of pages of \(pageTokens) tokens: "
         + "\(budget / pageTokens * pageTokens) is one"

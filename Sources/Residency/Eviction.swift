@@ -81,14 +81,15 @@ package enum PyramidBudget {
   package static let beta = 20
 
   /// Pages of each of `layers` layers, `mean` of them on average; in all exactly as many as that, where so many are
-  /// held. Each layer has three at least: those that every policy keeps.
+  /// held. Each layer has `least` at least: those that every policy keeps.
   ///
-  /// What is beyond three falls from layer to layer by the same amount, from 2 mean - mean / beta to
+  /// What is beyond these falls from layer to layer by the same amount, from 2 mean - mean / beta to
   /// mean / beta. What rounding leaves goes to the layers with the largest remainders, the first of equal ones: sums of rounded
   /// parts alone would be beyond the budget, or below it.
-  package static func pages(layers: Int, mean: Int, held: Int, beta: Int = beta) -> [Int] {
+  package static func pages(
+    layers: Int, mean: Int, held: Int, least: Int = 3, beta: Int = beta
+  ) -> [Int] {
     guard held > mean else { return [Int](repeating: held, count: layers) }
-    let least = CachePolicy.fewestPages
     let (free, room) = (mean - least, held - least)
     guard layers > 1 else { return [Int](repeating: mean, count: layers) }
     // In parts of a page: the first layer's and the last one's.
@@ -125,15 +126,17 @@ extension CachePolicy {
   /// How it scores pages.
   package var scoring: PageScoring { PageScoring(neighbours: method == .h2o ? 1 : 7) }
 
-  /// How many of the latest pages are kept whatever their scores, of so many. H2O's sums favour early tokens, to
+  /// How many of the latest pages are kept whatever their scores, of so many of `held` ones. H2O's sums favour early tokens, to
   /// which more rows attend: without half of the budget for late ones it would have none of these.
-  package func latest(of count: Int) -> Int { method == .h2o ? max(2, count / 2) : 2 }
+  package func latest(of count: Int, held: Int) -> Int {
+    max(method == .h2o ? count / 2 : 2, 2, held - (held - 1) / window * window)
+  }
 
   /// Pages that each of so many layers keeps of a prompt that began `held`.
   package func kept(of held: Int, layers: Int) -> [Int] {
     let mean = min(pages ?? held, held)
     return method == .pyramid
-      ? PyramidBudget.pages(layers: layers, mean: mean, held: held)
+      ? PyramidBudget.pages(layers: layers, mean: mean, held: held, least: fewestPages)
       : [Int](repeating: mean, count: layers)
   }
 
@@ -155,7 +158,8 @@ extension CachePolicy {
     let lists = zip(scores, counts).map { scores, count in
       scores.map {
         $0.isEmpty
-          ? Array(0..<held) : PageChoice.best(count, scores: $0, latest: latest(of: count))
+          ? Array(0..<held)
+          : PageChoice.best(count, scores: $0, latest: latest(of: count, held: held))
       }
     }
     let shares = heads.indices.map { layer in

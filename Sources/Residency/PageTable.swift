@@ -56,8 +56,7 @@ package struct PageTable: Sendable, Hashable {
   /// Gives places in such layers to the pages that rows of these tokens read and write.
   package func need(_ rows: Range<Int>, pool: inout PagePool) {
     guard let window = pool.window else { return }
-    let seen = WindowPlaces.seen(
-      behind: rows.lowerBound, window: window.tokens, pageTokens: pageTokens)
+    let seen = window.seen(behind: rows.lowerBound, pageTokens: pageTokens)
     let end = (rows.upperBound + pageTokens - 1) / pageTokens
     pool.need(pages[seen.lowerBound..<end])
   }

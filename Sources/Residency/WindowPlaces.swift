@@ -1,4 +1,4 @@
-/// Where pages lie in layers that look back over a window only.
+/// Where pages lie in layers that look back over a window only, and in the pools of the latest tokens.
 ///
 /// The pools of these layers have places for what one step of one sequence reads and writes, and not for all that it
 /// ever wrote. A page gets a place when a step needs it; the page that no step has needed for longest loses its own.
@@ -6,6 +6,8 @@
 package struct WindowPlaces: Sendable {
   /// Tokens that a row sees, itself among them.
   package let tokens: Int
+  /// Whether the text is cut into windows of so many, and a row sees what its own has before it.
+  package let isAligned: Bool
   /// For each page its place, or -1.
   private var places: [Int32]
   /// For each place the page that has it, or -1.
@@ -16,9 +18,11 @@ package struct WindowPlaces: Sendable {
   /// - Parameters:
   ///   - count: Places that there are.
   ///   - tokens: Tokens that a row sees.
+  ///   - isAligned: Whether those are of the window that it is in.
   ///   - pageCount: Pages of the layers that keep all.
-  package init(count: Int, tokens: Int, pageCount: Int) {
+  package init(count: Int, tokens: Int, isAligned: Bool = false, pageCount: Int) {
     self.tokens = tokens
+    self.isAligned = isAligned
     places = [Int32](repeating: -1, count: pageCount)
     pages = [Int32](repeating: -1, count: count)
     order = RecentList(count: count)
@@ -70,16 +74,29 @@ package struct WindowPlaces: Sendable {
   }
 
   /// Which of a sequence's pages the row of token `count` reads besides its own token's.
-  package static func seen(behind count: Int, window: Int, pageTokens: Int) -> Range<Int> {
+  package static func seen(
+    behind count: Int, window: Int, isAligned: Bool, pageTokens: Int
+  ) -> Range<Int> {
     let end = (count + pageTokens - 1) / pageTokens
-    return min(end, max(0, count + 1 - window) / pageTokens)..<end
+    let begin = isAligned ? count / window * window : max(0, count + 1 - window)
+    return min(end, begin / pageTokens)..<end
+  }
+
+  /// The same for these windows.
+  func seen(behind count: Int, pageTokens: Int) -> Range<Int> {
+    Self.seen(behind: count, window: tokens, isAligned: isAligned, pageTokens: pageTokens)
+  }
+
+  /// Where a step ends at the latest that begins behind so many tokens.
+  package func stepEnd(behind count: Int, pageTokens: Int) -> Int {
+    isAligned ? count / tokens * tokens + pages.count * pageTokens : .max
   }
 
   /// How many of a sequence's first tokens can be gone on behind, no more than `count`.
   func intact(_ table: [Int32], _ count: Int, pageTokens: Int) -> Int {
     var count = count
     while count > 0 {
-      let seen = Self.seen(behind: count, window: tokens, pageTokens: pageTokens)
+      let seen = seen(behind: count, pageTokens: pageTokens)
       guard let missing = seen.last(where: { place(of: table[$0]) == nil }) else { break }
       count = missing * pageTokens
     }

@@ -93,7 +93,8 @@ package final class EngineLoop {
     pool = PagePool(
       pageCount: pageCount, pageTokens: KVLayout.pageTokens,
       window: plan.window.map {
-        WindowPlaces(count: $0.pages, tokens: $0.tokens, pageCount: pageCount)
+        WindowPlaces(
+          count: $0.pages, tokens: $0.tokens, isAligned: $0.isAligned, pageCount: pageCount)
       })
   }
 

@@ -192,6 +192,7 @@ extension StepLayout {
           case .tables: step.tables
           case .windowSlots: step.windowSlots
           case .windowTables: step.windowTables
+          case .latestBegin: step.latestBegin
           case .chosenEnd(let pages): step.end(pages: pages, pageTokens: KVLayout.pageTokens)
           case .chosenTable(let stride): (0..<step.rowCount).map { Int32($0 * stride) }
           case .chosenTables(let pages):

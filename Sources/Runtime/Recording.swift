@@ -1,5 +1,5 @@
 package import Devices
-import ModelGraph
+package import ModelGraph
 import Planning
 import Scheduling
 
@@ -39,10 +39,11 @@ package struct StepRecord: Sendable {
   /// What rows of attention saw.
   package var sights: [Reach: Sight] = [:]
 
-  /// How far rows of a layer see, and how many pages of that they read.
+  /// How far rows of a layer see, how many pages of that they read, and which part of it.
   package struct Reach: Sendable, Hashable {
     package var window: Int?
     package var pages: Int?
+    package var stage = AttentionStage.whole
   }
 
   package var ended: Int64 { phases.last?.ended ?? started }
@@ -51,7 +52,11 @@ package struct StepRecord: Sendable {
   package func sight(of instruction: Instruction) -> Sight {
     switch instruction.operation {
     case .attend(let attention, _), .fused(.attendQuantize(let attention, _)):
-      sights[Reach(window: attention.window, pages: attention.pages?.count)] ?? Sight()
+      sights[
+        Reach(
+          window: attention.window, pages: attention.pages?.count,
+          // What a second stage reads of chosen pages is counted in these.
+          stage: attention.pages == nil ? attention.stage : .whole)] ?? Sight()
     case .weighRows(let attention, _), .sumColumns(let attention, _):
       sights[Reach(window: attention.window)] ?? Sight()
     case .scorePages, .choosePages: sights[Reach()] ?? Sight()
@@ -129,6 +134,12 @@ final class Recorder {
     for window in layout.windows {
       recording.steps[index].sights[StepRecord.Reach(window: window)] = Sight(
         begin: step.begin(window: window), end: step.end, table: step.table)
+    }
+    if step.latest != nil {
+      recording.steps[index].sights[StepRecord.Reach(stage: .first)] = Sight(
+        begin: step.latestBegin, end: step.end, table: step.table)
+      recording.steps[index].sights[StepRecord.Reach(stage: .second)] = Sight(
+        begin: step.begin, end: step.latestBegin, table: step.table)
     }
     for pages in layout.choices where step.chooses {
       recording.steps[index].sights[StepRecord.Reach(pages: pages)] = Sight(

@@ -34,7 +34,8 @@ extension ExecutionPlan {
   fileprivate func cachedPages(_ tokens: Int, of cache: Cache) -> Range<Int> {
     guard let window, cache.isWindow else { return 0..<KVLayout.pages(tokens) }
     return WindowPlaces.seen(
-      behind: tokens, window: window.tokens, pageTokens: KVLayout.pageTokens)
+      behind: tokens, window: window.tokens, isAligned: window.isAligned,
+      pageTokens: KVLayout.pageTokens)
   }
 }
 

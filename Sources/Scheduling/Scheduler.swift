@@ -33,7 +33,7 @@ package struct Scheduler: Sendable {
   /// step that does so has these rows only.
   ///
   /// Where rows of prompts are looked at, or layers look back over a window only, all rows of a step are of one
-  /// sequence.
+  /// sequence. Where the latest tokens are kept apart, a step ends where their pool does.
   ///
   /// - Throws: ``SchedulingError/cacheFull(sequence:tokens:capacity:)`` before anything is dealt
   ///   to the sequence that does not fit.
@@ -50,7 +50,8 @@ package struct Scheduler: Sendable {
       var last = min(
         sequences[index].tokens.count, first + rowBudget - plan.rowCount,
         // No further than the outputs that still fit.
-        max(first, sequences[index].wantedFrom) + outputBudget - plan.outputs.count)
+        max(first, sequences[index].wantedFrom) + outputBudget - plan.outputs.count,
+        pool.window?.stepEnd(behind: first, pageTokens: pool.pageTokens) ?? .max)
       var chooses = false
       if let chosenRowBudget {
         chooses = first >= sequences[index].generatedFrom
@@ -97,6 +98,7 @@ extension StepPlan {
         heads.map { list in list.map { sequence.table.pages[$0] } + generated }
       }
     }
+    latest = window.flatMap { $0.isAligned ? $0.tokens : nil }
     let base = Int32(tables.count)
     tables += sequence.table.pages
     let places = window.map { window in sequence.table.pages.map { window.place(of: $0) ?? 0 } }

@@ -29,6 +29,9 @@ package struct StepPlan: Sendable, Hashable {
   /// row reads there. Empty where there is none.
   package var windowSlots: [Int32] = []
   package var windowTables: [Int32] = []
+  /// Tokens of the windows that the text is cut into, where rows read those of their own apart: then what they see
+  /// ends before these. Nil where they read all from the same pages.
+  package var latest: Int?
   /// Rows whose logits are wanted.
   package var outputRows: [Int32] = []
   package var outputs: [Output] = []
@@ -65,9 +68,23 @@ package struct StepPlan: Sendable, Hashable {
     return zip(begin, end).map { max($0, $1 - Int32(clamping: window)) }
   }
 
-  /// Where what each row sees ends, counted in the pages that it reads if it chooses so many.
+  /// Where the window begins that each row is in.
+  package var latestBegin: [Int32] {
+    guard let latest = latest.map({ Int32($0) }) else { return end }
+    return end.map { max(0, $0 - 1) / latest * latest }
+  }
+
+  /// Where what each row sees ends, counted in the pages that it reads if it chooses so many. Its own window is not
+  /// counted, where it reads that apart: those are the last ones.
   package func end(pages: Int, pageTokens: Int) -> [Int32] {
-    end.map { Int32(PageChoice.end(Int($0), pages: pages, pageTokens: pageTokens)) }
+    zip(end, latestBegin).map { end, latestBegin in
+      let end = Int(end)
+      guard latest != nil else {
+        return Int32(PageChoice.end(end, pages: pages, pageTokens: pageTokens))
+      }
+      let held = (end + pageTokens - 1) / pageTokens
+      return latestBegin - Int32(max(0, held - pages) * pageTokens)
+    }
   }
 
   /// The pages that the one row reads in a layer that keeps some, in lists of one length for each of its kv heads.
@@ -83,7 +100,7 @@ package struct StepPlan: Sendable, Hashable {
 
   /// Where what that row sees ends, counted in them.
   package func keptEnd(place: Int, pageTokens: Int) -> [Int32] {
-    guard !kept.isEmpty, let pages = kept[place].first?.count else { return end }
+    guard !kept.isEmpty, let pages = kept[place].first?.count else { return latestBegin }
     return end(pages: pages, pageTokens: pageTokens)
   }
 

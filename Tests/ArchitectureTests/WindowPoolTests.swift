@@ -14,20 +14,29 @@ import Tensors
 import TestSupport
 import Testing
 
-/// Layers that look back over a window have pools of a window's size, and nobody can tell by the numbers.
+/// Layers that look back over a window have pools of a window's size, and so have the latest tokens where others are
+/// kept as codes; nobody can tell by the numbers.
 @Suite(.serialized) struct WindowPoolTests {
   private static let context = 1024
 
+  /// Whose pools they are.
+  enum Pool: CaseIterable {
+    case layers
+    case latest
+  }
+
   /// With so many rows in a step; with as many as the context has, the pools of all layers are as large.
   private func loop(
-    rows: Int, on device: any Device, policy: CachePolicy = .full
+    rows: Int, _ kind: Pool = .layers, on device: any Device, policy: CachePolicy = .full
   ) throws -> EngineLoop {
-    let disk = TemporaryFile(RandomModel(flavour: .gemma3, type: .q4_1).encoded())
+    let disk = TemporaryFile(
+      RandomModel(flavour: kind == .layers ? .gemma3 : .llama, type: .q4_1).encoded())
     let file = try GGUFFile(path: disk.path)
     let graph = try Model(file, activations: .int8, contextLength: Self.context).graph
     var planner = Planner(
       bounds: SymbolSizes(rows: rows, outputs: 8), pageCount: Self.context / KVLayout.pageTokens,
-      element: .f16)
+      element: kind == .layers ? .f16 : .q4)
+    planner.keepsLatest = kind == .latest
     planner.reading = policy.pages.map {
       PageReading(
         pages: $0, chooser: policy.evicts ? .mass(rows: policy.observedRows) : .scores,
@@ -78,9 +87,9 @@ import Testing
     #expect(small.plan.cacheBytesPerToken == token)
   }
 
-  private func check(_ device: () throws -> any Device, length: Int) throws {
-    let small = try loop(rows: 16, on: try device())
-    let large = try loop(rows: Self.context, on: try device())
+  private func check(_ device: () throws -> any Device, _ kind: Pool, length: Int) throws {
+    let small = try loop(rows: 16, kind, on: try device())
+    let large = try loop(rows: Self.context, kind, on: try device())
     let prompt = text(length)
     func logits(_ loop: EngineLoop) throws -> [[Float]] {
       var rows: [[Float]] = []
@@ -109,7 +118,7 @@ import Testing
     let last = next + again.tokens + [8, 8]
     let wanted = try answer(small, last)
     for rows in [16, Self.context] {
-      let other = try loop(rows: rows, on: try device())
+      let other = try loop(rows: rows, kind, on: try device())
       try other.restore(saved)
       let found = try answer(other, last)
       #expect(found.tokens == wanted.tokens && found.reused == wanted.reused)
@@ -118,19 +127,24 @@ import Testing
     #expect(small.freePages == Self.context / KVLayout.pageTokens)
   }
 
-  @Test func smallPoolsOnTheReference() throws { try check({ ReferenceDevice() }, length: 90) }
+  @Test(arguments: Pool.allCases) func smallPoolsOnTheReference(kind: Pool) throws {
+    try check({ ReferenceDevice() }, kind, length: 90)
+  }
 
   /// Far behind the first span of tokens too.
-  @Test(arguments: [1, 2]) func smallPoolsOnTheCPU(threads: Int) throws {
-    try check({ CPUDevice(threads: threads) }, length: 700)
+  @Test(arguments: [1, 2], Pool.allCases) func smallPoolsOnTheCPU(
+    threads: Int, kind: Pool
+  ) throws {
+    try check({ CPUDevice(threads: threads) }, kind, length: 700)
   }
 
   private static let openCL = OpenCLDevices.list().devices.filter {
     !["Oclgrind", "rusticl"].contains($0.platform)
   }
 
-  @Test(arguments: openCL) func smallPoolsOnOpenCL(_ found: OpenCLDevices.Description) throws {
-    try check({ try OpenCLDevice(index: found.index) }, length: 700)
+  @Test(arguments: openCL, Pool.allCases)
+  func smallPoolsOnOpenCL(_ found: OpenCLDevices.Description, kind: Pool) throws {
+    try check({ try OpenCLDevice(index: found.index) }, kind, length: 700)
   }
 
   /// Policies choose in the other layers.
@@ -226,8 +240,8 @@ import Testing
   }
 
   /// A guess that was wrong is taken back, and the window before it is still there.
-  @Test func guessesAreTakenBack() throws {
-    let loop = try loop(rows: 16, on: CPUDevice())
+  @Test(arguments: Pool.allCases) func guessesAreTakenBack(kind: Pool) throws {
+    let loop = try loop(rows: 16, kind, on: CPUDevice())
     let prompt = (0..<300).map { Int32([3, 1, 4, 1, 5, 9, 2, 6][$0 % 8]) }
     func answer(_ speculation: Int) throws -> (tokens: [Int32], proposed: Int, accepted: Int) {
       var tokens: [Int32] = []

@@ -77,8 +77,8 @@ import Testing
     #expect(try policy(.quest, 1024).pages == 64)
     #expect(throws: PolicyError.budgetOfFull(64)) { try policy(.full, 64) }
     #expect(throws: PolicyError.noBudget(.sinks, least: 48)) { try policy(.sinks, nil) }
-    #expect(throws: PolicyError.tooSmall(32, least: 48)) { try policy(.random, 32) }
-    #expect(throws: PolicyError.tooSmall(-16, least: 48)) { try policy(.random, -16) }
+    #expect(throws: PolicyError.tooSmall(32, least: 48, pages: 3)) { try policy(.random, 32) }
+    #expect(throws: PolicyError.tooSmall(-16, least: 48, pages: 3)) { try policy(.random, -16) }
     #expect(throws: PolicyError.partOfPage(1000, pageTokens: 16)) { try policy(.quest, 1000) }
   }
 

@@ -21,10 +21,13 @@ struct WindowPlacesTests {
     #expect(places.place(of: -1) == nil)
   }
 
-  private func pool(places: Int = 4, window: Int = 6, pages: Int = 12) -> PagePool {
+  private func pool(
+    places: Int = 4, window: Int = 6, isAligned: Bool = false, pages: Int = 12
+  ) -> PagePool {
     PagePool(
       pageCount: pages, pageTokens: 4,
-      window: WindowPlaces(count: places, tokens: window, pageCount: pages))
+      window: WindowPlaces(
+        count: places, tokens: window, isAligned: isAligned, pageCount: pages))
   }
 
   /// A row of token n reads n itself and the window - 1 before it.
@@ -50,9 +53,9 @@ struct WindowPlacesTests {
   }
 
   /// Behind every number of tokens: the longest beginning whose window is there, found by trying all.
-  @Test func oneGoesBackToWhereTheWindowIsWhole() {
+  @Test(arguments: [false, true]) func oneGoesBackToWhereTheWindowIsWhole(isAligned: Bool) {
     for seed in 0..<200 {
-      var pool = pool(places: 7)
+      var pool = pool(places: 7, window: isAligned ? 8 : 6, isAligned: isAligned)
       var table = PageTable(pageTokens: 4)
       #expect(table.reserve(40, from: &pool))
       // Some pages have places, as other sequences left them.
@@ -61,14 +64,27 @@ struct WindowPlacesTests {
       }
       let pages = table.pages
       func isWhole(_ count: Int) -> Bool {
-        count == 0
-          || (max(0, count - 5)..<count).allSatisfy { pool.window?.place(of: pages[$0 / 4]) != nil }
+        let begin = isAligned ? count / 8 * 8 : max(0, count - 5)
+        return (begin..<count).allSatisfy { pool.window?.place(of: pages[$0 / 4]) != nil }
       }
       let wanted = (0...37).last(where: isWhole)
       let free = pool.freeCount
       #expect(table.rewind(37, pool: &pool) == wanted)
       #expect(pool.freeCount - free == 10 - (wanted.map { $0 == 37 ? 10 : ($0 + 3) / 4 } ?? 0))
     }
+  }
+
+  /// A step that begins anywhere in a window may go on to where the places end that begin with that window.
+  @Test func stepsEndWhereThePlacesDo() {
+    let places = WindowPlaces(count: 4, tokens: 8, isAligned: true, pageCount: 12)
+    for first in 0..<40 {
+      let end = places.stepEnd(behind: first, pageTokens: 4)
+      let seen = WindowPlaces.seen(behind: first, window: 8, isAligned: true, pageTokens: 4)
+      #expect(end > first && end % 8 == 0)
+      #expect(end / 4 - seen.lowerBound == 4)
+    }
+    #expect(
+      WindowPlaces(count: 4, tokens: 8, pageCount: 12).stepEnd(behind: 3, pageTokens: 4) == .max)
   }
 
   @Test func aPageThatIsTakenAnewHasNoPlace() {

@@ -250,6 +250,18 @@ typedef struct {
 void cpu_write_kv(const cpu_kernels *kernels, cpu_pool *pool,
                   const cpu_write_kv_arguments *arguments);
 
+// Token sources[r] of a pool of floats goes to token slots[r] of another pool of as many heads as wide; a negative
+// one is skipped.
+typedef struct {
+  const int32_t *sources;
+  const int32_t *slots;
+  size_t rows;
+  cpu_kv_pool from;
+  cpu_kv_pool to;
+} cpu_copy_kv_arguments;
+
+void cpu_copy_kv(const cpu_kernels *kernels, cpu_pool *pool, const cpu_copy_kv_arguments *arguments);
+
 // Bounds of pages: for each page and kv head the least of each element of its keys, then the largest;
 // head_width numbers up to the next multiple of 16, and zeros up to there. They are f32 where keys are, else f16.
 //
@@ -285,8 +297,9 @@ typedef struct {
 void cpu_score_pages(const cpu_kernels *kernels, cpu_pool *pool,
                      const cpu_score_pages_arguments *arguments);
 
-// chosen[row][kv head]: `count` pages (3 at least) or, where a row sees fewer, all. The first page that it sees
-// and the last two, and the others by their scores; in order of tokens.
+// chosen[row][kv head]: `count` pages or, where a row sees fewer, all. The first page that it sees, the last two or
+// all of its window of `window` pages where that is more, and the others by their scores; in order of tokens.
+// `count` has room for the first ones.
 typedef struct {
   const float *scores;
   const int32_t *end;
@@ -295,6 +308,7 @@ typedef struct {
   size_t rows;
   size_t heads; // kv heads
   size_t count;
+  size_t window;
   size_t stride;
   int32_t *chosen;
 } cpu_choose_pages_arguments;
@@ -305,6 +319,9 @@ void cpu_choose_pages(const cpu_kernels *kernels, cpu_pool *pool,
 // Row r sees the tokens begin[r] ..< end[r]; token t lies in page tables[table[r] + t / 16], or for kv
 // head h in tables[table[r] + h * head_stride + t / 16]. What
 // lies outside is read, but takes no part, whatever it holds. A row that sees nothing yields zeros.
+//
+// What `leaves` is true for leaves for each row and head head_width sums, which are not divided, a peak and a total;
+// what has that as `before` merges its own behind it.
 typedef struct {
   const float *q;
   cpu_kv_pool pool;
@@ -316,6 +333,8 @@ typedef struct {
   size_t rows;
   size_t heads;
   float scale;
+  const float *before; // or NULL
+  bool leaves;
   float *output;
   // Room for `parts_rows` rows x heads x `spans` x (head_width + 2) floats, so that threads may share
   // the tokens of a few rows; `spans` covers what any row sees. Or NULL.

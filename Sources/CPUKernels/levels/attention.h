@@ -257,10 +257,29 @@ INLINE float *part_of(const cpu_attend_arguments *a, size_t row, size_t head, si
   return a->parts + ((row * a->heads + head) * a->spans + span) * (a->pool.head_width + 2);
 }
 
-INLINE void finish(const cpu_attend_arguments *a, size_t row, size_t head, float total,
+// Where a first stage leaves what it has gathered: sums, then peak and total.
+INLINE float *left_at(float *left, const cpu_attend_arguments *a, size_t row, size_t head) {
+  return left + (row * a->heads + head) * (a->pool.head_width + 2);
+}
+
+// What a row's head has gathered, or NULL where it saw nothing, to where it goes.
+INLINE void finish(const cpu_attend_arguments *a, size_t row, size_t head, float peak, float total,
                    const float *sums) {
   size_t width = a->pool.head_width, d = 0;
+  if (a->leaves) {
+    float *left = left_at(a->output, a, row, head);
+    if (sums)
+      __builtin_memcpy(left, sums, width * sizeof(float));
+    else
+      __builtin_memset(left, 0, width * sizeof(float));
+    left[width] = sums ? peak : -__builtin_inff(), left[width + 1] = sums ? total : 0;
+    return;
+  }
   float *output = a->output + (row * a->heads + head) * width;
+  if (!sums) {
+    __builtin_memset(output, 0, width * sizeof(float));
+    return;
+  }
   vf inverse = reciprocal(splat(total));
   for (; d + LANES <= width; d += LANES) store(output + d, load(sums + d) * inverse);
   for (; d < width; d++) output[d] = sums[d] * inverse[0];
@@ -325,7 +344,14 @@ INLINE void attend_rows(cpu_kv_type type, const cpu_attend_arguments *a, gatheri
     for (size_t h = 0; h < heads; h++) {
       const float *q = a->q + ((row + r) * a->heads + head + h) * width;
       for (size_t d = 0; d < width; d++) s->q[(r * heads + h) * width + d] = q[d] * a->scale;
-      s->any[r * heads + h] = false;
+      size_t j = r * heads + h;
+      const float *before = a->before && !apart
+                                ? left_at((float *)a->before, a, row + r, head + h) : NULL;
+      s->any[j] = before && before[width + 1] > 0;
+      if (s->any[j]) {
+        s->all_peak[j] = before[width], s->all_total[j] = before[width + 1];
+        __builtin_memcpy(s->all + j * width, before, width * sizeof(float));
+      }
     }
   }
   for (int32_t span = most(from_span, begin / SPAN); span < to_span && span * SPAN < end; span++) {
@@ -402,10 +428,7 @@ INLINE void attend_rows(cpu_kv_type type, const cpu_attend_arguments *a, gatheri
   if (apart) return;
   for (size_t j = 0; j < queries; j++) {
     size_t r = row + j / heads, h = head + j % heads;
-    if (s->any[j])
-      finish(a, r, h, s->all_total[j], s->all + j * width);
-    else
-      __builtin_memset(a->output + (r * a->heads + h) * width, 0, width * sizeof(float));
+    finish(a, r, h, s->all_peak[j], s->all_total[j], s->any[j] ? s->all + j * width : NULL);
   }
 }
 
@@ -449,7 +472,12 @@ static void merge_parts(const void *arguments, size_t first, size_t last) {
   size_t width = a->pool.head_width;
   for (size_t item = first; item < last; item++) {
     size_t row = item / a->heads, head = item % a->heads;
-    float *all = NULL;
+    float *all = NULL, before[CPU_MAX_HEAD_WIDTH + 2];
+    if (a->before) {
+      const float *left = left_at((float *)a->before, a, row, head);
+      __builtin_memcpy(before, left, (width + 2) * sizeof(float));
+      if (before[width + 1] > 0) all = before;
+    }
     for (int32_t span = a->begin[row] / SPAN; span * SPAN < a->end[row]; span++) {
       if (a->begin[row] >= a->end[row]) break;
       float *part = part_of(a, row, head, (size_t)span);
@@ -458,9 +486,6 @@ static void merge_parts(const void *arguments, size_t first, size_t last) {
       else
         merge(width, &all[width], &all[width + 1], all, part[width], part[width + 1], part);
     }
-    if (all)
-      finish(a, row, head, all[width + 1], all);
-    else
-      __builtin_memset(a->output + item * width, 0, width * sizeof(float));
+    finish(a, row, head, all ? all[width] : 0, all ? all[width + 1] : 0, all);
   }
 }

@@ -126,46 +126,69 @@ INLINE void store_block(cpu_kv_type type, uint8_t *half, bool is_key, size_t wid
 
 // -------------------------------------------------------------------------------------- write
 
+// The keys of the page of a slot, of one head; its values lie behind them.
+INLINE uint8_t *page_of(const cpu_kv_pool *pool, size_t head, size_t slot) {
+  return (uint8_t *)pool->pages + (head * pool->page_count + slot / PAGE) * head_bytes(pool);
+}
+
+// The key and the value of a slot, of one head.
+INLINE void store_token(const cpu_kv_pool *pool, size_t head, size_t slot, const float *k,
+                        const float *v) {
+  size_t width = pool->head_width, token = slot % PAGE;
+  uint8_t *keys = page_of(pool, head, slot), *values = keys + head_bytes(pool) / 2;
+  if (has_codes(pool->type)) {
+    for (size_t i = 0; i < width / KV_BLOCK; i++)
+      if (pool->type == CPU_KV_Q8) {
+        store_block(CPU_KV_Q8, keys, true, width, token, i, k + i * KV_BLOCK);
+        store_block(CPU_KV_Q8, values, false, width, token, i, v + i * KV_BLOCK);
+      } else {
+        store_block(CPU_KV_Q4, keys, true, width, token, i, k + i * KV_BLOCK);
+        store_block(CPU_KV_Q4, values, false, width, token, i, v + i * KV_BLOCK);
+      }
+    return;
+  }
+  for (size_t i = 0; i < width; i += LANES) {
+    size_t n = width - i < LANES ? width - i : LANES;
+    vf key = n == LANES ? load(k + i) : load_some(k + i, n);
+    vf value = n == LANES ? load(v + i) : load_some(v + i, n);
+    if (pool->type != CPU_KV_F32) {
+      uint16_t lanes[LANES];
+      kv_narrow(pool->type, lanes, key);
+      for (size_t j = 0; j < n; j++) *(u16_any *)(keys + ((i + j) * PAGE + token) * 2) = lanes[j];
+      kv_narrow(pool->type, lanes, value);
+      __builtin_memcpy(values + (token * width + i) * 2, lanes, n * 2);
+    } else {
+      for (size_t j = 0; j < n; j++) *(f32_any *)(keys + ((i + j) * PAGE + token) * 4) = key[j];
+      store_some(values + (token * width + i) * 4, value, n);
+    }
+  }
+}
+
 static void write_kv(const void *arguments, size_t first, size_t last) {
   const cpu_write_kv_arguments *a = arguments;
-  const cpu_kv_pool *pool = &a->pool;
-  size_t width = pool->head_width, block = head_bytes(pool);
+  size_t heads = a->pool.heads, width = a->pool.head_width;
   for (size_t r = first; r < last; r++) {
     if (a->slots[r] < 0) continue;
-    size_t page = (size_t)a->slots[r] / PAGE, token = (size_t)a->slots[r] % PAGE;
-    for (size_t h = 0; h < pool->heads; h++) {
-      const float *k = a->k + (r * pool->heads + h) * width;
-      const float *v = a->v + (r * pool->heads + h) * width;
-      uint8_t *keys = (uint8_t *)pool->pages + (h * pool->page_count + page) * block;
-      uint8_t *values = keys + block / 2;
-      if (has_codes(pool->type)) {
-        for (size_t i = 0; i < width / KV_BLOCK; i++)
-          if (pool->type == CPU_KV_Q8) {
-            store_block(CPU_KV_Q8, keys, true, width, token, i, k + i * KV_BLOCK);
-            store_block(CPU_KV_Q8, values, false, width, token, i, v + i * KV_BLOCK);
-          } else {
-            store_block(CPU_KV_Q4, keys, true, width, token, i, k + i * KV_BLOCK);
-            store_block(CPU_KV_Q4, values, false, width, token, i, v + i * KV_BLOCK);
-          }
-        continue;
+    for (size_t h = 0; h < heads; h++)
+      store_token(&a->pool, h, (size_t)a->slots[r], a->k + (r * heads + h) * width,
+                  a->v + (r * heads + h) * width);
+  }
+}
+
+static void copy_kv(const void *arguments, size_t first, size_t last) {
+  const cpu_copy_kv_arguments *a = arguments;
+  size_t width = a->to.head_width, half = half_bytes(a->from.type, width);
+  for (size_t r = first; r < last; r++) {
+    if (a->sources[r] < 0 || a->slots[r] < 0) continue;
+    size_t source = (size_t)a->sources[r], token = source % PAGE;
+    for (size_t h = 0; h < a->to.heads; h++) {
+      const uint8_t *keys = page_of(&a->from, h, source);
+      float k[CPU_MAX_HEAD_WIDTH], v[CPU_MAX_HEAD_WIDTH];
+      for (size_t d = 0; d < width; d++) {
+        k[d] = kv_one(a->from.type, keys, d * PAGE + token);
+        v[d] = kv_one(a->from.type, keys + half, token * width + d);
       }
-      for (size_t i = 0; i < width; i += LANES) {
-        size_t n = width - i < LANES ? width - i : LANES;
-        vf key = n == LANES ? load(k + i) : load_some(k + i, n);
-        vf value = n == LANES ? load(v + i) : load_some(v + i, n);
-        if (pool->type != CPU_KV_F32) {
-          uint16_t lanes[LANES];
-          kv_narrow(pool->type, lanes, key);
-          for (size_t j = 0; j < n; j++)
-            *(u16_any *)(keys + ((i + j) * PAGE + token) * 2) = lanes[j];
-          kv_narrow(pool->type, lanes, value);
-          __builtin_memcpy(values + (token * width + i) * 2, lanes, n * 2);
-        } else {
-          for (size_t j = 0; j < n; j++)
-            *(f32_any *)(keys + ((i + j) * PAGE + token) * 4) = key[j];
-          store_some(values + (token * width + i) * 4, value, n);
-        }
-      }
+      store_token(&a->to, h, (size_t)a->slots[r], k, v);
     }
   }
 }

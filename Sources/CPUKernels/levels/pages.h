@@ -154,16 +154,18 @@ INLINE float of_rank(uint32_t rank) {
   return number;
 }
 
-// How many scores are at least `least`, but for those of the first page and of the last that is scored: these
+// How many scores are at least `least`, but for those of the first page and of the last `known` that are scored: these
 // are read in any case. There are whole vectors of scores.
-INLINE size_t count_from(const float *scores, size_t scored, float least) {
+INLINE size_t count_from(const float *scores, size_t scored, size_t known, float least) {
   vi counts[SUM_VECTORS];
   for (int c = 0; c < SUM_VECTORS; c++) counts[c] = (vi)0;
   for (size_t i = 0; i < scored; i += 16)
     for (int c = 0; c < SUM_VECTORS; c++) counts[c] -= load(scores + i + c * LANES) >= least;
   int32_t total = 0;
   for (int c = 0; c < SUM_VECTORS; c++) total += total_of(counts[c]);
-  return (size_t)total - (scores[0] >= least) - (scores[scored - 1] >= least);
+  size_t count = (size_t)total - (scores[0] >= least);
+  for (size_t i = scored - known; i < scored; i++) count -= scores[i] >= least;
+  return count;
 }
 
 static void choose_pages(const void *arguments, size_t first, size_t last) {
@@ -178,27 +180,28 @@ static void choose_pages(const void *arguments, size_t first, size_t last) {
       continue;
     }
     const float *scores = a->scores + (row * a->heads + head) * a->stride;
-    size_t scored = pages - 1, wanted = a->count - 3, taken = 0;
+    size_t latest = pages - (pages - 1) / a->window * a->window;
+    if (latest < 2) latest = 2;
+    size_t scored = pages - 1, known = latest - 1, wanted = a->count - 1 - latest, taken = 0;
     // The rank of the last score that is wanted, or of less that parts the same ones from the rest: bit by
     // bit from the highest.
     uint32_t rank = 0;
     size_t reached = 0;
     for (uint32_t bit = 1u << 31; bit > 0 && reached != wanted; bit >>= 1) {
-      size_t more = count_from(scores, scored, of_rank(rank | bit));
+      size_t more = count_from(scores, scored, known, of_rank(rank | bit));
       if (more < wanted) continue;
       rank |= bit;
       reached = more;
     }
     float least = of_rank(rank);
-    size_t equal = wanted > 0 ? wanted - count_from(scores, scored, of_rank(rank + 1)) : 0;
+    size_t equal = wanted > 0 ? wanted - count_from(scores, scored, known, of_rank(rank + 1)) : 0;
     *chosen++ = table[0];
-    for (size_t page = 1; page + 1 < scored && taken < wanted; page++) {
+    for (size_t page = 1; page < pages - latest && taken < wanted; page++) {
       bool better = scores[page] > least, same = scores[page] == least && equal > 0;
       if (same) equal--;
       chosen[taken] = table[page];
       taken += better || same;
     }
-    chosen[taken] = table[pages - 2];
-    chosen[taken + 1] = table[pages - 1];
+    for (size_t i = 0; i < latest; i++) chosen[taken + i] = table[pages - latest + i];
   }
 }
