@@ -30,7 +30,7 @@ kernel void attend(
   for (uint h = 0; h < HEADS; h++) {
     all_peak[h] = -INFINITY;
     all_total[h] = 0.0f;
-#if STAGE == 2
+#if FOLLOWS
     global const float *left =
         (global const float *)(left_buffer + left_offset) + (place / HEAD_WIDTH + h) * PART;
     all_peak[h] = left[HEAD_WIDTH];
@@ -101,9 +101,9 @@ UNROLL
   }
   for (uint h = 0; h < HEADS; h++) {
     const bool any = all_total[h] > 0.0f;
-    const float factor = !any || STAGE == 1 ? 1.0f : reciprocal1(all_total[h]);
+    const float factor = !any || LEAVES ? 1.0f : reciprocal1(all_total[h]);
     for (uint i = h * LEFT; i < h * LEFT + HEAD_WIDTH; i++) y[i] = any ? y[i] * factor : 0.0f;
-#if STAGE == 1
+#if LEAVES
     y[h * LEFT + HEAD_WIDTH] = all_peak[h];
     y[h * LEFT + HEAD_WIDTH + 1] = all_total[h];
 #endif

@@ -92,7 +92,7 @@ static inline void scale_queries(global const float *q, float scale, float *scal
   for (uint i = 0; i < HEADS * HEAD_WIDTH; i++) scaled[i] = q[i] * scale;
 }
 
-// What a head of row t has gathered to y: with STAGE 1 as it is, else divided, as floats or with QUANTIZED 1 as int8
+// What a head of row t has gathered to y: where it LEAVES as it is, else divided, as floats or with QUANTIZED 1 as int8
 // blocks, which a head holds whole; ROTATED 1 rotates it before that.
 #ifndef QUANTIZED
 #define QUANTIZED 0
@@ -103,7 +103,7 @@ static inline void scale_queries(global const float *q, float scale, float *scal
 static inline void finish(
     const float *numbers, float peak, float total, global uchar *y, size_t t, uint heads, uint head)
 {
-#if STAGE == 1
+#if LEAVES
   global float *left = (global float *)y + (t * heads + head) * PART;
   for (uint i = 0; i < HEAD_WIDTH; i++) left[i] = numbers[i];
   left[HEAD_WIDTH] = peak;
@@ -134,14 +134,14 @@ static inline void finish(
 #endif
 }
 
-// What head `place` of all rows' begins with: nothing, or with STAGE 2 what another kernel has left.
+// What head `place` of all rows' begins with: nothing, or where it FOLLOWS what another kernel has left.
 static inline void begin_with(
     global const uchar *left_buffer, ulong left_offset, size_t place, float *sums, float *peak,
     float *total)
 {
   *peak = -INFINITY;
   *total = 0.0f;
-#if STAGE == 2
+#if FOLLOWS
   global const float *left = (global const float *)(left_buffer + left_offset) + place * PART;
   for (uint i = 0; i < HEAD_WIDTH; i++) sums[i] = left[i];
   *peak = left[HEAD_WIDTH];

@@ -115,7 +115,7 @@ kernel void attend_tiles(
     for (uint n = 0; n < queries; n++) {
       all_peak[n] = -INFINITY;
       all_total[n] = 0.0f;
-#if STAGE == 2
+#if FOLLOWS
       const size_t head = (size_t)(t + n / HEADS) * heads + n % HEADS;
       global const float *left =
           (global const float *)(left_buffer + left_offset) + (kv_head * HEADS + head) * PART;
@@ -228,9 +228,9 @@ kernel void attend_tiles(
     for (uint n = 0; n < queries; n++) {
       global float *y = y_rows + ((size_t)(t + n / HEADS) * heads + n % HEADS) * LEFT;
       const bool any = all_total[n] > 0.0f;
-      const float factor = !any || STAGE == 1 ? 1.0f : reciprocal1(all_total[n]);
+      const float factor = !any || LEAVES ? 1.0f : reciprocal1(all_total[n]);
       for (uint d = 0; d < HEAD_WIDTH; d++) y[d] = any ? y[d] * factor : 0.0f;
-#if STAGE == 1
+#if LEAVES
       y[HEAD_WIDTH] = all_peak[n];
       y[HEAD_WIDTH + 1] = all_total[n];
 #endif

@@ -23,8 +23,8 @@
 // starts afresh, and spans are merged in order. Scores are summed over d in order, weights in 16 lanes
 // by token, values over tokens in order: the same bits everywhere.
 //
-// With STAGE 1 a row leaves for each head its sums, not divided, their peak and their total, and with STAGE 2 it merges
-// its spans behind what another kernel has left so:
+// With STAGE 1 a row leaves for each head its sums, not divided, their peak and their total, with STAGE 2 it merges
+// its spans behind what another kernel has left so, and with STAGE 3 it does both:
 //
 //   left   f32 [(t * heads + head) * (width + 2) + d], peak at width, total at width + 1
 //
@@ -186,8 +186,10 @@ static inline void ask_for(global const void *line)
 #ifndef STAGE
 #define STAGE 0
 #endif
+#define LEAVES (STAGE & 1)
+#define FOLLOWS (STAGE & 2)
 // Numbers of a head that come out.
-#define LEFT (STAGE == 1 ? PART : HEAD_WIDTH)
+#define LEFT (LEAVES ? PART : HEAD_WIDTH)
 
 // Loops over what registers hold are unrolled where that helps. Elsewhere a driver may compile for minutes:
 // where there is no fused instruction, each one in the text is a hundred others.

@@ -121,7 +121,8 @@ public final class Benchmark: Sendable {
     contextLength = shape.context
     batch = shape.rows
     reads = DecodeReads(
-      model.graph, shape.planner.reading, element: shape.planner.element)
+      model.graph, shape.planner.reading, element: shape.planner.element,
+      keepsLatest: started.plan.stepLayout.keepsLatest)
     self.started = started
   }
 
@@ -237,8 +238,13 @@ private struct DecodeReads: Sendable {
   private var weights = 0
   /// How a layer keeps a token, and how far it looks back.
   private var layers: [(layout: KVLayout, window: Int?, pages: PageReading?)] = []
+  /// Whether tokens of a row's own window are read as they came.
+  private let keepsLatest: Bool
 
-  init(_ graph: Graph, _ reading: PageReading?, element: KVLayout.Element) {
+  init(
+    _ graph: Graph, _ reading: PageReading?, element: KVLayout.Element, keepsLatest: Bool
+  ) {
+    self.keepsLatest = keepsLatest
     for node in graph.nodes {
       switch node.op {
       case .embedRows(let embed): weights += embed.table.rowBytes
@@ -261,7 +267,9 @@ private struct DecodeReads: Sendable {
     layers.reduce(weights) { sum, layer in
       let most = layer.window ?? layer.pages.map { $0.pages * KVLayout.pageTokens } ?? depth
       let bounds = most < depth && layer.pages?.chooser == .scores ? KVLayout.pages(depth) : 0
-      return sum + min(depth, most) * layer.layout.tokenBytes + bounds * layer.layout.boundsBytes
+      let own = keepsLatest ? depth % Planner.latestTokens : 0
+      return sum + own * (layer.layout.latest.tokenBytes - layer.layout.tokenBytes)
+        + min(depth, most) * layer.layout.tokenBytes + bounds * layer.layout.boundsBytes
     }
   }
 }

@@ -109,7 +109,8 @@ extension LanguageModel {
           "step \(index) of what is to be replayed is at position \(step.position), and of this prompt at "
             + "\(tokens.count + index): give the prompt that it was made with")
       }
-      lists[step.position] = try step.lists(for: layers, promptPages: promptPages)
+      lists[step.position] = try step.lists(
+        for: layers, promptPages: promptPages, window: cachePolicy.window)
       guard let promptPages, let first = lists[tokens.count] else { continue }
       func kept(_ lists: [Int: [[Int]]]?) -> [Int: [[Int]]]? {
         lists?.mapValues { $0.map { $0.filter { $0 < promptPages } } }
@@ -140,7 +141,7 @@ extension CacheStep {
   ///
   /// - Throws: ``ApusError`` where one of them cannot be read for this position.
   fileprivate func lists(
-    for layers: [Int: (heads: Int, pages: Int)], promptPages: Int?
+    for layers: [Int: (heads: Int, pages: Int)], promptPages: Int?, window: Int
   ) throws(ApusError) -> [Int: [[Int]]] {
     let held = KVLayout.pages(position + 1)
     let found = Dictionary(grouping: decisions, by: \.layer)
@@ -153,8 +154,9 @@ extension CacheStep {
       for decision in own {
         let pages = decision.pages
         let count = promptPages == nil ? min(held, shape.pages) : own[0].pages.count
-        // What was generated is read, and the page that it began in.
-        let always = (promptPages.map { $0 - 1 } ?? held - 1)..<held
+        // The row's own window is read, and what was generated, and the page that it began in.
+        let windowStart = (held - 1) / window * window
+        let always = min(windowStart, promptPages.map { $0 - 1 } ?? windowStart)..<held
         guard pages.count == count, pages.suffix(always.count).elementsEqual(always),
           (pages.first ?? -1) >= 0, zip(pages, pages.dropFirst()).allSatisfy({ $0 < $1 })
         else {

@@ -75,6 +75,8 @@ public enum KVPolicy: String, Sendable, CaseIterable {
   case full
   /// The first sixteen and the last ones (StreamingLLM, Xiao et al., 2024).
   case sinks
+  /// The same, and the first sixteen are read as if they stood right before the last ones.
+  case sinksTurned = "sinks-turned"
   /// The first sixteen, the last ones of two pages, and those in whose pages the largest products may be, for
   /// each head (Quest, Tang et al., 2024); all in the first two layers.
   case quest
@@ -120,7 +122,8 @@ public enum KVType: String, Sendable, CaseIterable {
   case f32
   /// Whole numbers of 8 bits, of which 32 share a scale: 53 % of the bytes of ``f16``.
   case q8
-  /// Whole numbers of 4 bits, likewise: 28 % of the bytes of ``f16``.
+  /// Whole numbers of 4 bits, likewise: 28 % of the bytes of ``f16``. Tokens read those of their own 64 as ``f16``, where
+  /// no layer looks back over a window.
   case q4
 }
 

@@ -77,18 +77,21 @@ extension Placement {
   /// What attention reads, in words; a layer may read something else for tokens behind a prompt.
   fileprivate func reads(_ policy: KVPolicy, isOther: Bool) -> String? {
     guard let attention else { return nil }
+    if attention.pages?.isSinks == true { return "the first \(KVLayout.pageTokens), turned" }
     if let pages = attention.pages {
       return "\(policy.rawValue), \(pages.count * KVLayout.pageTokens) tokens"
     }
     if let window = attention.window { return "the last \(window) tokens" }
-    return isOther ? "all tokens of a prompt" : "all tokens"
+    if attention.stage == .first { return "the tokens of its own \(Planner.latestTokens)" }
+    let all = isOther ? "all tokens of a prompt" : "all tokens"
+    return attention.stage == .last ? "\(all) before those" : all
   }
 
   /// What two lists of instructions have in common where they place the same.
   fileprivate var sameness: [String] {
     [
-      "\(label)", "\(layer ?? -1)", "\(key)", "\(attention?.pages?.count ?? 0)", "\(device)",
-      variant,
+      "\(label)", "\(layer ?? -1)", "\(key)", "\(attention?.pages?.count ?? 0)",
+      "\(attention?.stage ?? .whole)", "\(device)", variant,
     ]
   }
 }

@@ -98,11 +98,13 @@ struct RunShape {
     planner.mapsWeights = mode == .mmap
     planner.keepsChoices = report == .notes
     planner.reading = policy.pages.map {
-      PageReading(
+      var reading = PageReading(
         // A row holds no more.
         pages: min($0, planner.pageCount),
         chooser: report == .replays && !policy.evicts ? .lists : policy.chooser,
         firstLayer: policy.denseLayers, window: policy.window)
+      reading.turnsSinks = policy.method == .sinksTurned
+      return reading
     }
     planner.sparsity = share.map {
       PromptSparsity(share: $0, probes: ObservedRows.count(of: rows))
@@ -190,6 +192,7 @@ extension CachePolicy {
       switch options.kvPolicy {
       case .full: .full
       case .sinks: .sinks
+      case .sinksTurned: .sinksTurned
       case .quest: .quest
       case .h2o: .h2o
       case .snapkv: .snapkv

@@ -25,7 +25,8 @@ struct PolicyArguments: ParsableArguments {
       discussion: """
         f32 takes twice the memory of f16, and is read more slowly. bf16 has the range of f32 in the bytes of f16, with \
         less precision: for models whose keys or values are beyond 65,504. q8 and q4 are whole numbers of 8 and 4 bits, of \
-        which 32 share a scale: 53 and 28 % of the memory of f16. 'apus plan' says how much a context takes.
+        which 32 share a scale: 53 and 28 % of the memory of f16. With q4 a token reads the up to 64 tokens nearest to it as \
+        f16, and prompts are computed in steps of as many. 'apus plan' says how much a context takes.
         """))
   var kvType: KVType?
 
@@ -40,10 +41,12 @@ struct PolicyArguments: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Which tokens of the cache a new token reads: full, sinks, quest, h2o, snapkv, pyramid or random.",
+      "Which tokens of the cache a new token reads: full, sinks, sinks-turned, quest, h2o, snapkv, "
+        + "pyramid or random.",
       discussion: """
         full reads all. quest reads the first sixteen, the last ones of two pages, and those where the largest \
-        products may be, for each head; sinks the first sixteen and the last ones; random any, to compare with. h2o, \
+        products may be, for each head; sinks the first sixteen and the last ones, and sinks-turned \
+        the same as if the first sixteen stood right before the last ones; random any, to compare with. h2o, \
         snapkv and pyramid keep a part of the prompt, when it is computed, and all that comes behind it: pages that all of the prompt, or \
         its end, attended to most, for each head; pyramid more of them in the first layers. Prompts are computed with all tokens. \
         Few tokens are read in less time and make another text: the page on long contexts says what it costs.
@@ -52,7 +55,8 @@ struct PolicyArguments: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Tokens of the cache that a new token reads at most, or that are kept of a prompt: whole pages of 16, 48 at least.",
+      "Tokens of the cache that a new token reads at most, or that are kept of a prompt: whole pages of 16, "
+        + "48 at least, with --kv-type q4 80.",
       valueName: "tokens"))
   var kvBudget: Int?
 

@@ -44,8 +44,8 @@ extension CPUDevice {
       begin: bound.integers(input: 2), end: bound.integers(input: 3),
       table: bound.integers(input: 4), tables: bound.integers(input: 5),
       head_stride: attention.tableStride, rows: bound.rows, heads: attention.headCount,
-      scale: attention.scale, before: attention.stage == .second ? bound.floats(input: 6) : nil,
-      leaves: attention.stage == .first,
+      scale: attention.scale, before: attention.stage.follows ? bound.floats(input: 6) : nil,
+      leaves: attention.stage.leaves,
       output: bound.floatOutput,
       parts: parts?.address.assumingMemoryBound(to: Float.self), parts_rows: parts?.rows ?? 0,
       spans: parts?.spans ?? 0, tile_rows: 0)

@@ -28,7 +28,8 @@ extension CPUDevice {
         reason: "heads are \(layout.headWidth) wide; the kernel takes \(CPU_MAX_HEAD_WIDTH)")
     case .pure(.selectRows): return .native(variant: "memcpy")
     case .pure(.embedRows), .pure(.rmsNorm), .pure(.rope), .pure(.add), .pure(.gated),
-      .quantize, .rotateHeads, .writeKV, .copyKV, .boundPages, .scorePages, .choosePages, .weighRows,
+      .quantize, .rotateHeads, .writeKV, .copyKV, .boundPages, .scorePages, .choosePages,
+      .weighRows,
       .sumColumns, .chooseTokens, .placeTokens, .gatherTokens, .attend:
       return .native(variant: instructions.name)
     }

@@ -44,9 +44,9 @@ package enum Operation: Sendable, Hashable {
   /// choosing all pages gives the same bits as choosing none. Where kv heads have tables apart, that of
   /// kv head h begins h × count behind the row's.
   ///
-  /// A first stage (`Attention.stage`) leaves for each head its sums, which are not divided, their peak and their
-  /// total (f32, rows × heads × (width + 2)); a second takes that as its seventh input, and merges its own spans
-  /// behind it.
+  /// In stages (`Attention.stage`), all but the last leave for each head its sums, which are not divided, their peak and
+  /// their total (f32, rows × heads × (width + 2)); all but the first take that as their seventh input, and merge their
+  /// own spans behind it.
   case attend(Attention, KVLayout)
   /// q, page pool, begin, end, table, page tables, as attention has them, observed rows (i32, count × 1; -1 for
   /// none) → for each observed row and query head the peak of its scores and the inverse of its softmax's total

@@ -136,19 +136,26 @@ package struct Attention: Sendable, Hashable {
   }
 }
 
-/// Attention that goes through one pool behind another: a softmax may be gathered in parts (Milakov & Gimelshein, 2018).
+/// Attention in parts, of other pools or with other queries: a softmax may be gathered so (Milakov & Gimelshein, 2018).
 package enum AttentionStage: Sendable, Hashable, CaseIterable {
   /// All that a row sees.
   case whole
-  /// A part of it: what was gathered is left for a `second`.
+  /// A part of it: what was gathered is left for the next stage.
   case first
-  /// The rest, behind what a `first` has left.
-  case second
+  /// Another part, behind what was left, and left again.
+  case middle
+  /// The rest, behind what was left.
+  case last
+
+  /// Whether it leaves what it has gathered.
+  package var leaves: Bool { self == .first || self == .middle }
+  /// Whether it begins with what another has left.
+  package var follows: Bool { self == .middle || self == .last }
 }
 
 extension Attention {
-  /// Numbers of a head that come out: its values, or of a first stage its sums, their peak and their total.
-  package var leftWidth: Int { headWidth + (stage == .first ? 2 : 0) }
+  /// Numbers of a head that come out: its values, or where they are left its sums, their peak and their total.
+  package var leftWidth: Int { headWidth + (stage.leaves ? 2 : 0) }
 
   /// How far the page tables of kv heads are apart: 0 where all share one.
   package var tableStride: Int { pages.map { $0.areApart ? $0.count : 0 } ?? 0 }
@@ -160,6 +167,8 @@ package struct ChosenPages: Sendable, Hashable {
   package var count: Int
   /// Whether each kv head has pages of its own, or all of them the same.
   package var areApart: Bool
+  /// Whether it is a text's first page alone.
+  package var isSinks = false
   /// The text is cut into windows of so many pages, from its beginning; those of a row's own are always chosen.
   package var window: Int
 

@@ -83,12 +83,12 @@ extension OpSuite {
           element, .causal, rows: 20, heads: 4, kvHeads: 2, width: 32, tokens: 100, alone: true,
           chosen: true),
       ]
-        + [AttentionStage.first, .second].flatMap { stageCases(element, $0) }
+        + [AttentionStage.first, .middle, .last].flatMap { stageCases(element, $0) }
     }
   }
 
-  /// Attention in two stages: of some rows one has seen nothing, and some see nothing in the other. Only codes and the
-  /// halves before them are in use.
+  /// Attention in stages: of some rows others have seen nothing, and some see nothing here. Halves are in use, and codes
+  /// behind them.
   private static func stageCases(
     _ element: KVLayout.Element, _ stage: AttentionStage
   ) -> [OpCase] {
@@ -97,8 +97,8 @@ extension OpSuite {
       (.causal, 1, 9, 3, 64, 1100, false), (.gaps, 20, 9, 3, 64, 600, false),
       (.late, 3, 7, 1, 96, 1100, true),
     ]
-    let isUsed = element == (stage == .first ? .f16 : .q4)
-    return shapes.prefix(isUsed ? shapes.count : 1).map {
+    let isUsed = element == .f16 || (element == .q4 && stage == .last)
+    return shapes.prefix(isUsed ? shapes.count : stage == .middle ? 0 : 1).map {
       sight, rows, heads, kvHeads, width, tokens, alone in
       attendCase(
         element, sight, rows: rows, heads: heads, kvHeads: kvHeads, width: width, tokens: tokens,
@@ -204,7 +204,7 @@ extension OpSuite {
             layout, pages: pageCount, table: Array(pages), tokens: tokens, &data)),
         integers(begin), integers(end), integers(table),
         integers(tables, .fixed(tables.count)),
-      ] + (stage == .second ? [left(rows, heads, width, &data)] : []),
+      ] + (stage.follows ? [left(rows, heads, width, &data)] : []),
       parameters: [], output: (.symbol(.rows), heads * attention.leftWidth, .f32),
       sizes: alone
         ? SymbolSizes(rows: rows, outputs: 0, depth: Int(end.max() ?? 0), runs: rows)

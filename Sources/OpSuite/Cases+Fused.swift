@@ -301,7 +301,7 @@ extension OpSuite {
   private static func attendQuantizeCases() -> [OpCase] {
     attendCases().flatMap { test -> [OpCase] in
       guard case .attend(let attention, let layout) = test.operation,
-        attention.headWidth % Int8Activations.blockLength == 0, attention.stage != .first
+        attention.headWidth % Int8Activations.blockLength == 0, !attention.stage.leaves
       else { return [] }
       var rotated = layout
       rotated.isRotated = true

@@ -9,7 +9,8 @@ package enum OpSuite {
   /// All cases, grouped by operation.
   package static let cases: [OpCase] =
     embedCases() + normCases() + linearCases() + quantizeCases() + ropeCases() + rotateCases()
-    + pointwiseCases() + selectCases() + writeCases() + copyCases() + pageCases() + columnCases() + tokenCases()
+    + pointwiseCases() + selectCases() + writeCases() + copyCases() + pageCases() + columnCases()
+    + tokenCases()
     + attendCases() + fusedCases()
 
   /// One row of the report of `apus devices --check`.

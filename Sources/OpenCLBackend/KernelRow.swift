@@ -156,7 +156,7 @@ package enum Measure: Sendable {
   /// 1 or 0.
   case hasBias
   case isRotated
-  /// 1 where attention leaves what it has gathered, 2 where it begins with what was left, else 0.
+  /// 1 where attention leaves what it has gathered, and 2 more where it begins with what was left.
   case stage
 }
 

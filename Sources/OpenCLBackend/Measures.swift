@@ -139,15 +139,11 @@ struct Measures {
   }
 
   private var stage: Int {
-    switch attention?.stage {
-    case .first: 1
-    case .second: 2
-    case .whole, nil: 0
-    }
+    (attention?.stage.leaves == true ? 1 : 0) + (attention?.stage.follows == true ? 2 : 0)
   }
 
   /// What another stage of attention has left, or anything that is there.
-  var left: Operand { instruction.inputs[stage == 2 ? 6 : 0] }
+  var left: Operand { instruction.inputs[stage & 2 != 0 ? 6 : 0] }
 
   private var isRotated: Bool {
     switch operation {

@@ -121,6 +121,8 @@ extension StepPlane {
     case .windowTables: [10, 0]
     case .allRows: [11, 0]
     case .latestBegin: [12, 0]
+    case .cachePositions: [13, 0]
+    case .sinkEnd: [14, 0]
     default: nil
     }
   }
@@ -155,6 +157,9 @@ package struct StepLayout: Sendable, Hashable {
 
   /// Whether rows read the tokens of their own window apart.
   package var keepsLatest: Bool { planes.contains(.latestBegin) }
+
+  /// Whether rows read a text's first page apart.
+  package var turnsSinks: Bool { planes.contains(.sinkEnd) }
 
   /// The numbers of pages from which rows choose.
   package var choices: Set<Int> {

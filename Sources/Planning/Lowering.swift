@@ -17,6 +17,10 @@ package enum StepPlane: Sendable, Hashable {
   /// The same as slots and tables, in the pool of layers that look back over a window only, or of the latest tokens.
   case windowSlots
   case windowTables
+  /// Positions of rows among so many pages, which are all that is read: the first and the last ones.
+  case cachePositions(pages: Int)
+  /// Where what each row sees of a text's first page ends.
+  case sinkEnd
   /// Where the window begins that each row is in, where those are cut from the beginning of the text on.
   case latestBegin
   /// Of rows that read chosen pages: where what they see ends, counted in those; where each row's list
@@ -114,7 +118,8 @@ struct LoweredGraph {
   /// attend to a part of what they see.
   init(
     _ graph: Graph, element: KVLayout.Element, rotates: Bool = false, keepsLatest: Bool = false,
-    reading: PageReading? = nil, isChosen: Bool = false, weighs: Bool = false, sparsity: PromptSparsity? = nil,
+    reading: PageReading? = nil, isChosen: Bool = false, weighs: Bool = false,
+    sparsity: PromptSparsity? = nil,
     pageCount: Int = 0
   ) {
     self.element = element
@@ -142,7 +147,7 @@ struct LoweredGraph {
     let value = graph[node.output]
     switch node.op {
     case .attention(let attention):
-      lower(attention, node, into: new(value))
+      lower(attention, node, graph, into: new(value))
     case .linear(let linear) where linear.activations == .int8:
       let input = node.inputs[0]
       let rows = graph[input].rows
@@ -160,7 +165,9 @@ struct LoweredGraph {
   }
 
   /// The cache write and what reads it.
-  private mutating func lower(_ attention: Attention, _ node: Node, into output: Source) {
+  private mutating func lower(
+    _ attention: Attention, _ node: Node, _ graph: Graph, into output: Source
+  ) {
     guard let layer = node.layer else { preconditionFailure("attention has a layer") }
     let layout = KVLayout(
       headCount: attention.kvHeadCount, headWidth: attention.headWidth, element: element,
@@ -185,11 +192,11 @@ struct LoweredGraph {
     }
     sources[node.output] = output
     guard rotates, case .value(let index) = output else {
-      return read(attention, layout, queries, layer: layer, node, into: output)
+      return read(attention, layout, queries, layer: layer, node, graph, into: output)
     }
     // What is attended over rotated values is rotated back.
     let attended = new(values[index])
-    read(attention, layout, queries, layer: layer, node, into: attended)
+    read(attention, layout, queries, layer: layer, node, graph, into: attended)
     emit(
       .rotateHeads(rotation(attention.headCount, attention)), [attended], into: output, node,
       label: "rotate_heads")
@@ -198,7 +205,7 @@ struct LoweredGraph {
   /// The choice of pages where there is one, and the attended read.
   private mutating func read(
     _ attention: Attention, _ layout: KVLayout, _ queries: Source, layer: Int, _ node: Node,
-    into output: Source
+    _ graph: Graph, into output: Source
   ) {
     let chosen = reading.flatMap { $0.chooses(layer: layer, window: attention.window) ? $0 : nil }
     if chosen?.chooser == .scores {
@@ -225,10 +232,13 @@ struct LoweredGraph {
       observe(.allRows, attention, layout, node, layer, queries, into: newColumns(attention))
     }
     var attention = attention
+    // The first page is read apart, with queries of its own.
+    let sinks = chosen.turnsSinks ? turned(node, graph, pages: chosen.pages) : nil
+    let count = chosen.pages - (chosen.turnsSinks ? 1 : 0)
     attention.pages = ChosenPages(
-      count: chosen.pages, areApart: chosen.chooser != .step, window: chosen.window)
-    var stride = chosen.pages
-    var tables = Source.step(.chosenTables(pages: chosen.pages))
+      count: count, areApart: chosen.chooser != .step, window: chosen.window)
+    var stride = count
+    var tables = Source.step(.chosenTables(pages: count))
     if chosen.chooser == .lists {
       stride *= attention.kvHeadCount
       tables = .step(.layerTables(layer: layer, stride: stride))
@@ -248,35 +258,62 @@ struct LoweredGraph {
         label: "choose_pages")
     }
     attend(
-      attention, layout, queries, layer, node, end: .chosenEnd(pages: chosen.pages),
+      attention, layout, queries, sinks: sinks, layer, node, end: .chosenEnd(pages: count),
       table: .chosenTable(stride: stride), tables: tables, into: output)
   }
 
-  /// The attended read of a layer's pool; where the latest tokens are kept apart, behind that of these.
+  /// The queries of an attention as they are at their positions among so many pages.
+  private mutating func turned(_ node: Node, _ graph: Graph, pages: Int) -> Source {
+    guard let rope = graph.nodes.first(where: { $0.output == node.inputs[0] }),
+      case .rope = rope.op, case .attention(let attention) = node.op
+    else { return source(node.inputs[0]) }
+    let queries = emit(
+      .pure(rope.op), [source(rope.inputs[0]), .step(.cachePositions(pages: pages))],
+      into: new(graph[rope.output]), rope)
+    return rotates ? rotated(queries, attention.headCount, attention, node) : queries
+  }
+
+  /// The attended read of a layer's pool: where the latest tokens are kept apart, behind that of these, and where there
+  /// are `sinks`, which are queries for the first page, behind that.
   private mutating func attend(
-    _ attention: Attention, _ layout: KVLayout, _ queries: Source, _ layer: Int, _ node: Node,
-    end: StepPlane, table: StepPlane, tables: Source, into output: Source
+    _ attention: Attention, _ layout: KVLayout, _ queries: Source, sinks: Source? = nil,
+    _ layer: Int, _ node: Node, end: StepPlane, table: StepPlane, tables: Source,
+    into output: Source
   ) {
-    var (first, second) = (attention, attention)
     var left: [Source] = []
-    if keepsLatest {
-      (first.stage, first.pages) = (.first, nil)
-      second.stage = .second
-      left = [
-        emit(
-          .attend(first, layout.latest),
-          [
-            queries, .latest(layer: layer), .step(.latestBegin), .step(.end), .step(.table),
-            .step(.windowTables),
-          ],
-          into: new(
-            LoweredValue(
-              rows: .symbol(.rows), width: first.headCount * first.leftWidth, format: .f32)), node,
-          label: "attention to the latest")
+    func part(
+      _ pages: ChosenPages?, _ layout: KVLayout, _ inputs: [Source], _ label: String
+    ) -> [Source] {
+      var part = attention
+      (part.stage, part.pages) = (left.isEmpty ? .first : .middle, pages)
+      let value = LoweredValue(
+        rows: .symbol(.rows), width: part.headCount * part.leftWidth, format: .f32)
+      return [
+        emit(.attend(part, layout), inputs + left, into: new(value), node, label: label)
       ]
     }
+    if keepsLatest {
+      left = part(
+        nil, layout.latest,
+        [
+          queries, .latest(layer: layer), .step(.latestBegin), .step(.end), .step(.table),
+          .step(.windowTables),
+        ], "attention to the latest")
+    }
+    if let sinks {
+      var first = ChosenPages(count: 1, areApart: false)
+      first.isSinks = true
+      left = part(
+        first, layout,
+        [
+          sinks, .pool(layer: layer), .step(.begin(window: nil)), .step(.sinkEnd), .step(.table),
+          .step(.tables),
+        ], "attention to sinks")
+    }
+    var attention = attention
+    if !left.isEmpty { attention.stage = .last }
     emit(
-      .attend(second, layout),
+      .attend(attention, layout),
       [
         queries, .pool(layer: layer), .step(.begin(window: attention.window)), .step(end),
         .step(table), tables,

@@ -30,6 +30,9 @@ package struct PageReading: Sendable, Hashable {
   package var firstLayer: Int
   /// Pages of the windows that a text is cut into; a row reads those of its own in any case.
   package var window: Int
+  /// Whether rows read a text's first page as if it stood right before the others that they read (StreamingLLM, Xiao et
+  /// al., 2024); the lists begin behind it then. Rows that see no more than `pages` do not choose.
+  package var turnsSinks = false
 
   package init(pages: Int, chooser: Chooser, firstLayer: Int, window: Int = 1) {
     self.pages = pages

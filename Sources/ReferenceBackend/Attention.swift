@@ -31,7 +31,7 @@ struct VisibleTokens {
 /// tokens that start afresh and are merged in order (Dao et al., 2023); windows and spans count from
 /// the first token of the sequence. Scores are summed over d in order, weights in 16 lanes by token,
 /// values over tokens in order, so that devices can match it bit for bit, and a span may be computed
-/// wherever there is time for it. A second stage merges its spans behind what a first has left.
+/// wherever there is time for it. A later stage merges its spans behind what was left.
 func attend(
   _ attention: Attention, _ layout: KVLayout, queries: Matrix<Float>,
   pool: UnsafeRawBufferPointer, pages: Int, _ visible: VisibleTokens,
@@ -43,7 +43,9 @@ func attend(
     let tokens = visible.tokens(row)
     for head in 0..<attention.headCount {
       let query = (0..<width).map { queries[row][head * width + $0] * attention.scale }
-      var merged = left.flatMap { OnlineSoftmax($0[row][head * (width + 2)..<(head + 1) * (width + 2)]) }
+      var merged = left.flatMap {
+        OnlineSoftmax($0[row][head * (width + 2)..<(head + 1) * (width + 2)])
+      }
       for span in tokens.cut(every: KVLayout.spanTokens) {
         var part = OnlineSoftmax(width: width)
         for seen in span.cut(every: KVLayout.windowTokens) {
@@ -65,7 +67,7 @@ func attend(
       }
       // A row that sees nothing yields zeros.
       let gathered = merged ?? OnlineSoftmax(width: width)
-      let result = attention.stage == .first ? gathered.state : gathered.result
+      let result = attention.stage.leaves ? gathered.state : gathered.result
       for (d, value) in result.enumerated() { output[row][head * result.count + d] = value }
     }
   }

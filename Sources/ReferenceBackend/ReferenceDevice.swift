@@ -182,7 +182,7 @@ package final class ReferenceDevice: Device {
       attend(
         attention, layout, queries: floats(inputs[0]),
         pool: UnsafeRawBufferPointer(memory.bytes(inputs[1].region)), pages: sizes[inputs[1].rows],
-        visible, behind: attention.stage == .second ? floats(inputs[6]) : nil,
+        visible, behind: attention.stage.follows ? floats(inputs[6]) : nil,
         into: floats(output))
     case .fused:
       for part in instruction.expansion { run(part, sizes) }

@@ -7,6 +7,9 @@ package struct CachePolicy: Sendable, Hashable {
     /// The first page and the last ones (StreamingLLM, Xiao et al., 2024): the first tokens take what
     /// attention has left over.
     case sinks
+    /// The same as if the pages that are read were all that there are: the first one stands right before the last ones,
+    /// where it does not in the text (the paper's positions in the cache).
+    case sinksTurned = "sinks-turned"
     /// The first page, the last two, and those that may hold the keys with the largest products, which bounds of each
     /// page tell without reading it (Quest, Tang et al., 2024).
     case quest
@@ -62,12 +65,18 @@ package struct CachePolicy: Sendable, Hashable {
   /// Layers from the first on that read all: attention is spread over many tokens there.
   package var denseLayers: Int { method == .quest ? 2 : 0 }
 
-  /// The pages that a row reads of `held` ones, in order, where no scores are needed to tell.
-  /// Chance depends on the row's position.
+  /// Rows behind fewer tokens read all.
+  package func chosenFrom(pageTokens: Int) -> Int {
+    method == .sinksTurned ? (pages ?? 0) * pageTokens : 0
+  }
+
+  /// The pages that a row reads of `held` ones, in order, where no scores are needed to tell; but for the first one where
+  /// that is read apart. Chance depends on the row's position.
   package func choice(of held: Int, position: Int) -> [Int] {
     guard let pages, held > pages else { return Array(0..<held) }
     switch method {
     case .sinks: return PageChoice.sinks(pages, of: held)
+    case .sinksTurned: return Array(PageChoice.sinks(pages, of: held).dropFirst())
     case .random:
       return PageChoice.random(
         pages, of: held, latest: held - (held - 1) / window * window, seed: position)
@@ -148,7 +157,7 @@ package enum PolicyError: Error, Sendable, Hashable, CustomStringConvertible {
   package var description: String {
     switch self {
     case .budgetOfFull(let budget):
-      "--kv-budget \(budget) goes with a --kv-policy that chooses (sinks, quest, h2o, snapkv, pyramid, "
+      "--kv-budget \(budget) goes with a --kv-policy that chooses (sinks, sinks-turned, quest, h2o, snapkv, pyramid, "
         + "random); full reads all tokens"
     case .noBudget(let method, let least):
       "--kv-policy \(method.rawValue) needs --kv-budget, the tokens that are read for each new one: "

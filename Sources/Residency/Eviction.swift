@@ -113,7 +113,7 @@ extension CachePolicy {
   package var evicts: Bool {
     switch method {
     case .h2o, .snapkv, .pyramid: true
-    case .full, .sinks, .quest, .random: false
+    case .full, .sinks, .sinksTurned, .quest, .random: false
     }
   }
 

@@ -87,6 +87,7 @@ package final class EngineLoop {
     scheduler = Scheduler(
       rowBudget: plan.bounds.rows, outputBudget: plan.bounds.outputs,
       chosenRowBudget: plan.chosen?.bounds.rows,
+      chosenFrom: policy.chosenFrom(pageTokens: KVLayout.pageTokens),
       observedRows: policy.evicts && plan.chosen != nil ? policy.observedRows : nil,
       sparse: plan.sparse == nil ? nil : sparse)
     let pageCount = plan.stepLayout.tableCapacity

@@ -38,7 +38,7 @@ final class Executor {
   let plan: ExecutionPlan
   let devices: [any Device]
   /// Chooses pages where that takes no scores.
-  private let policy: CachePolicy
+  let policy: CachePolicy
   /// Pages that the next step reads where the plan takes them from lists: for each layer those of each kv head.
   var lists: [Int: [[Int]]] = [:]
   /// Notes what happens, while somebody wants to know.
@@ -165,7 +165,9 @@ extension StepPlane {
   /// Whether a step reads it: some are read only where rows read chosen pages, or attend to chosen tokens.
   fileprivate func isRead(by step: StepPlan) -> Bool {
     switch self {
-    case .chosenEnd, .chosenTable, .chosenTables, .layerTables, .keptEnd, .keptTables: step.chooses
+    case .chosenEnd, .chosenTable, .chosenTables, .layerTables, .keptEnd, .keptTables,
+      .cachePositions, .sinkEnd:
+      step.chooses
     case .wholeTables: step.isSparse
     default: true
     }
@@ -193,6 +195,9 @@ extension StepLayout {
           case .windowSlots: step.windowSlots
           case .windowTables: step.windowTables
           case .latestBegin: step.latestBegin
+          case .cachePositions(let pages):
+            step.cachePositions(pages: pages, pageTokens: KVLayout.pageTokens)
+          case .sinkEnd: step.sinkEnd(pageTokens: KVLayout.pageTokens)
           case .chosenEnd(let pages): step.end(pages: pages, pageTokens: KVLayout.pageTokens)
           case .chosenTable(let stride): (0..<step.rowCount).map { Int32($0 * stride) }
           case .chosenTables(let pages):

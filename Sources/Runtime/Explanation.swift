@@ -52,7 +52,7 @@ extension ExecutionPlan {
         switch instruction.operation {
         case .choosePages: scores[layer] = instruction.inputs[0]
         case .sumColumns: columns[layer] = instruction.output
-        case .attend(let attention, _) where attention.stage != .first:
+        case .attend(let attention, _) where attention.pages != nil || !attention.stage.leaves:
           readers.append(
             Reader(
               device: device, layer: layer, attention: attention, tables: instruction.inputs[5],
@@ -107,8 +107,10 @@ extension Executor {
     var choices: [LayerChoice] = []
     for reader in plan.readers {
       let (heads, device) = (reader.attention.kvHeadCount, devices[reader.device])
-      guard let pages = reader.attention.pages else {
-        choices.append(reader.all(end: end))
+      guard let pages = reader.attention.pages,
+        end > policy.chosenFrom(pageTokens: KVLayout.pageTokens)
+      else {
+        if choices.last?.layer != reader.layer { choices.append(reader.all(end: end)) }
         continue
       }
       let lists = try device.array(
@@ -119,6 +121,10 @@ extension Executor {
         let first = pages.areApart ? head * pages.count : 0
         choice.pages.append(
           lists[first..<first + min(held, pages.count)].map { places[$0] ?? -1 })
+      }
+      // Pages that are read apart stand first.
+      if choices.last?.layer == reader.layer, let sinks = choices.popLast()?.pages {
+        choice.pages = zip(sinks, choice.pages).map { $0 + $1 }
       }
       if let scores = reader.scores, held > pages.count {
         let width = scores.width / heads
@@ -146,7 +152,8 @@ extension EngineLoop {
     var layers: [Int: (heads: Int, pages: Int)] = [:]
     for reader in plan.readers {
       guard let pages = reader.attention.pages else { continue }
-      layers[reader.layer] = (reader.attention.kvHeadCount, pages.count)
+      let apart = layers[reader.layer]?.pages ?? 0
+      layers[reader.layer] = (reader.attention.kvHeadCount, apart + pages.count)
     }
     return layers
   }

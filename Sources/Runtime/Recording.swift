@@ -55,7 +55,7 @@ package struct StepRecord: Sendable {
       sights[
         Reach(
           window: attention.window, pages: attention.pages?.count,
-          // What a second stage reads of chosen pages is counted in these.
+          // What stages read of chosen pages is counted in these.
           stage: attention.pages == nil ? attention.stage : .whole)] ?? Sight()
     case .weighRows(let attention, _), .sumColumns(let attention, _):
       sights[Reach(window: attention.window)] ?? Sight()
@@ -138,8 +138,12 @@ final class Recorder {
     if step.latest != nil {
       recording.steps[index].sights[StepRecord.Reach(stage: .first)] = Sight(
         begin: step.latestBegin, end: step.end, table: step.table)
-      recording.steps[index].sights[StepRecord.Reach(stage: .second)] = Sight(
+      recording.steps[index].sights[StepRecord.Reach(stage: .last)] = Sight(
         begin: step.begin, end: step.latestBegin, table: step.table)
+    }
+    if step.chooses, layout.turnsSinks {
+      recording.steps[index].sights[StepRecord.Reach(pages: 1)] = Sight(
+        begin: step.begin, end: step.sinkEnd(pageTokens: KVLayout.pageTokens), table: step.table)
     }
     for pages in layout.choices where step.chooses {
       recording.steps[index].sights[StepRecord.Reach(pages: pages)] = Sight(

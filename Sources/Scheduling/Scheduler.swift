@@ -8,19 +8,22 @@ package struct Scheduler: Sendable {
   package let outputBudget: Int
   /// Rows at most of a step in which they read chosen pages, or nil where none ever does.
   package let chosenRowBudget: Int?
+  /// Rows behind fewer tokens than that read all.
+  package let chosenFrom: Int
   /// Rows at the end of a prompt that are looked at, or nil where none are.
   package let observedRows: Int?
   /// From when on rows of a prompt attend to a part of what they see, or nil where they never do.
   package let sparse: SparseSteps?
 
   package init(
-    rowBudget: Int, outputBudget: Int, chosenRowBudget: Int? = nil, observedRows: Int? = nil,
-    sparse: SparseSteps? = nil
+    rowBudget: Int, outputBudget: Int, chosenRowBudget: Int? = nil, chosenFrom: Int = 0,
+    observedRows: Int? = nil, sparse: SparseSteps? = nil
   ) {
     precondition(rowBudget > 0 && outputBudget > 0 && chosenRowBudget != 0)
     self.rowBudget = rowBudget
     self.outputBudget = outputBudget
     self.chosenRowBudget = chosenRowBudget
+    self.chosenFrom = chosenFrom
     self.observedRows = observedRows
     self.sparse = sparse
   }
@@ -54,10 +57,11 @@ package struct Scheduler: Sendable {
         pool.window?.stepEnd(behind: first, pageTokens: pool.pageTokens) ?? .max)
       var chooses = false
       if let chosenRowBudget {
-        chooses = first >= sequences[index].generatedFrom
+        let isGenerated = first >= sequences[index].generatedFrom
+        chooses = isGenerated && first >= chosenFrom
         if plan.rowCount > 0, plan.chooses != chooses || observedRows != nil { continue }
         last =
-          chooses
+          isGenerated
           ? min(last, first + min(1, chosenRowBudget - plan.rowCount))
           : min(last, sequences[index].generatedFrom)
       }

@@ -74,6 +74,17 @@ package struct StepPlan: Sendable, Hashable {
     return end.map { max(0, $0 - 1) / latest * latest }
   }
 
+  /// Where what each row sees of the text's first page ends.
+  package func sinkEnd(pageTokens: Int) -> [Int32] { end.map { min($0, Int32(pageTokens)) } }
+
+  /// Positions of rows that read the first page and the last ones, so many in all, as if no others had been.
+  package func cachePositions(pages: Int, pageTokens: Int) -> [Int32] {
+    zip(positions, end).map { position, end in
+      let held = (Int(end) + pageTokens - 1) / pageTokens
+      return position - Int32(max(0, held - pages) * pageTokens)
+    }
+  }
+
   /// Where what each row sees ends, counted in the pages that it reads if it chooses so many. Its own window is not
   /// counted, where it reads that apart: those are the last ones.
   package func end(pages: Int, pageTokens: Int) -> [Int32] {
@@ -119,8 +130,9 @@ package struct StepPlan: Sendable, Hashable {
   package func layerTables(_ lists: [[Int]], stride: Int) -> [Int32] {
     precondition(rowCount == 1 && !lists.isEmpty, "lists are for one row, and for each kv head")
     return lists.flatMap { list in
-      let pages = list.map { tables[Int(table[0]) + $0] }
       let length = stride / lists.count
+      // What is read apart stands first.
+      let pages = list.suffix(length).map { tables[Int(table[0]) + $0] }
       return pages + [Int32](repeating: pages.last ?? 0, count: length - pages.count)
     }
   }

@@ -55,11 +55,13 @@ import Testing
     planner.rotates = setting.element == .q4
     planner.keepsLatest = setting.keepsLatest
     planner.reading = policy.pages.map {
-      PageReading(
+      var reading = PageReading(
         pages: $0,
         chooser: policy.evicts
           ? .mass(rows: policy.observedRows) : setting.method == .quest ? .scores : .step,
         firstLayer: policy.denseLayers, window: policy.window)
+      reading.turnsSinks = policy.method == .sinksTurned
+      return reading
     }
     let plan = try planner.plan(model.graph, on: [device])
     return try EngineLoop(
@@ -116,6 +118,54 @@ import Testing
         #expect(try logits(some, on: device) == wanted, "\(some) on \(device.traits.name)")
       }
     }
+  }
+
+  /// With one layer, keys and values depend on nothing but their token and its place: then rows that read the first page
+  /// and the last ones as if no others had been have the logits of the text without those others.
+  @Test func turnedSinksAreThoseOfAShorterText() throws {
+    var tiny = TinyModel()
+    (tiny.layers, tiny.width, tiny.context) = (1, 128, Self.context)
+    let disk = tiny.write()
+    let file = try GGUFFile(path: disk.path)
+    func loop(_ method: CachePolicy.Method) throws -> EngineLoop {
+      let policy = try CachePolicy(method, budget: method == .full ? nil : 80, pageTokens: 16)
+      var planner = Planner(
+        bounds: SymbolSizes(rows: 64, outputs: 64), pageCount: Self.context / 16, element: .f32)
+      planner.reading = policy.pages.map {
+        var reading = PageReading(pages: $0, chooser: .step, firstLayer: 0)
+        reading.turnsSinks = method == .sinksTurned
+        return reading
+      }
+      let device = CPUDevice(threads: 1)
+      let plan = try planner.plan(try Model(file, activations: .f32).graph, on: [device])
+      return try EngineLoop(
+        plan, devices: [device], weights: file, contextLength: Self.context, policy: policy)
+    }
+    func rows(_ loop: EngineLoop, _ tokens: [Int32], from first: Int) throws -> [[Float]] {
+      var rows: [[Float]] = []
+      try loop.evaluate(tokens, wantedFrom: first) { rows.append(Array($1)) }
+      return rows
+    }
+    func distance(_ a: [Float], _ b: [Float]) -> Float {
+      zip(a, b).reduce(0) { max($0, abs($1.0 - $1.1)) }
+    }
+    let (full, turned, plain) = (try loop(.full), try loop(.sinksTurned), try loop(.sinks))
+    let found = try rows(turned, Self.tokens, from: 60)
+    let others = try rows(plain, Self.tokens, from: 60)
+    let all = try rows(full, Self.tokens, from: 60)
+    var furthest: Float = 0
+    for (index, position) in (60..<Self.tokens.count).enumerated() {
+      let held = position / 16 + 1
+      guard held > 5 else {
+        #expect(distance(found[index], all[index]) < 1e-4)
+        continue
+      }
+      let shorter = Self.tokens[..<16] + Self.tokens[(held - 4) * 16...position]
+      let wanted = try rows(full, Array(shorter), from: shorter.count - 1)[0]
+      #expect(distance(found[index], wanted) < 1e-4, "\(position)")
+      furthest = max(furthest, distance(others[index], wanted))
+    }
+    #expect(furthest > 1e-3)
   }
 
   /// In single precision too, where steps of one row compare with steps of one row.

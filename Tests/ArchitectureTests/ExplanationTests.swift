@@ -199,7 +199,8 @@ import Testing
           for (head, pages) in choice.pages.enumerated() {
             let kept =
               scores.map {
-                PageChoice.best(count, scores: $0[head], latest: policy.latest(of: count, held: held))
+                PageChoice.best(
+                  count, scores: $0[head], latest: policy.latest(of: count, held: held))
               } ?? Array(0..<held)
             #expect(pages == kept + (held..<step.position / 16 + 1))
           }

@@ -211,7 +211,8 @@ import WeightTiles
                 q: query.baseAddress, pool: pool, begin: first, end: first.map { $0 + 1 },
                 table: first.map { $0 + 2 }, tables: first.map { $0 + 3 }, head_stride: 0, rows: 1,
                 heads: 1,
-                scale: 1, before: nil, leaves: false, output: output.baseAddress, parts: nil, parts_rows: 0, spans: 0,
+                scale: 1, before: nil, leaves: false, output: output.baseAddress, parts: nil,
+                parts_rows: 0, spans: 0,
                 tile_rows: 0)
               cpu_attend(level.kernels, nil, &arguments)
             }

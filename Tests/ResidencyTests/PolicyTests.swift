@@ -87,8 +87,8 @@ import Testing
       let policy = try CachePolicy(method, budget: 64, pageTokens: 16)
       #expect(policy.choice(of: 4, position: 9) == [0, 1, 2, 3])
       // These go by scores, or by what was kept.
-      let isAsked = method == .sinks || method == .random
-      #expect(policy.choice(of: 9, position: 9).count == (isAsked ? 4 : 9))
+      let counts = [CachePolicy.Method.sinks: 4, .sinksTurned: 3, .random: 4]
+      #expect(policy.choice(of: 9, position: 9).count == counts[method] ?? 9)
     }
   }
 }
