@@ -100,7 +100,7 @@ UNROLL
     }
   }
   for (uint h = 0; h < HEADS; h++) {
-    const bool any = all_total[h] > 0.0f;
+    const bool any = all_total[h] != 0.0f;
     const float factor = !any || LEAVES ? 1.0f : reciprocal1(all_total[h]);
     for (uint i = h * LEFT; i < h * LEFT + HEAD_WIDTH; i++) y[i] = any ? y[i] * factor : 0.0f;
 #if LEAVES

@@ -110,7 +110,7 @@ static inline void finish(
   left[HEAD_WIDTH + 1] = total;
 #else
   const size_t width = (size_t)heads * HEAD_WIDTH;
-  const float factor = total > 0.0f ? reciprocal1(total) : 0.0f;
+  const float factor = total != 0.0f ? reciprocal1(total) : 0.0f;
 #if QUANTIZED
   global uchar *row = y + t * (width + width / BLOCK * 8);
   global float *scales = (global float *)(row + width);

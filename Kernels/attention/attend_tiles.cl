@@ -227,7 +227,7 @@ kernel void attend_tiles(
 
     for (uint n = 0; n < queries; n++) {
       global float *y = y_rows + ((size_t)(t + n / HEADS) * heads + n % HEADS) * LEFT;
-      const bool any = all_total[n] > 0.0f;
+      const bool any = all_total[n] != 0.0f;
       const float factor = !any || LEAVES ? 1.0f : reciprocal1(all_total[n]);
       for (uint d = 0; d < HEAD_WIDTH; d++) y[d] = any ? y[d] * factor : 0.0f;
 #if LEAVES

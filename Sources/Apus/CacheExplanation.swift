@@ -110,7 +110,7 @@ extension LanguageModel {
             + "\(tokens.count + index): give the prompt that it was made with")
       }
       lists[step.position] = try step.lists(
-        for: layers, promptPages: promptPages, window: cachePolicy.window)
+        for: layers, promptPages: promptPages, policy: cachePolicy)
       guard let promptPages, let first = lists[tokens.count] else { continue }
       func kept(_ lists: [Int: [[Int]]]?) -> [Int: [[Int]]]? {
         lists?.mapValues { $0.map { $0.filter { $0 < promptPages } } }
@@ -141,22 +141,25 @@ extension CacheStep {
   ///
   /// - Throws: ``ApusError`` where one of them cannot be read for this position.
   fileprivate func lists(
-    for layers: [Int: (heads: Int, pages: Int)], promptPages: Int?, window: Int
+    for layers: [Int: (heads: Int, pages: Int)], promptPages: Int?, policy: CachePolicy
   ) throws(ApusError) -> [Int: [[Int]]] {
     let held = KVLayout.pages(position + 1)
     let found = Dictionary(grouping: decisions, by: \.layer)
     var lists: [Int: [[Int]]] = [:]
     for (layer, shape) in layers.sorted(by: { $0.key < $1.key }) {
-      let own = (found[layer] ?? []).sorted { $0.head < $1.head }
-      guard own.map(\.head) == Array(0..<shape.heads) else {
+      let decisions = (found[layer] ?? []).sorted { $0.head < $1.head }
+      guard decisions.map(\.head) == Array(0..<shape.heads) else {
         throw refusal(layer, "there is not one decision for each of its \(shape.heads) kv heads")
       }
-      for decision in own {
+      for decision in decisions {
         let pages = decision.pages
-        let count = promptPages == nil ? min(held, shape.pages) : own[0].pages.count
+        let count = promptPages == nil ? min(held, shape.pages) : decisions[0].pages.count
         // The row's own window is read, and what was generated, and the page that it began in.
-        let windowStart = (held - 1) / window * window
-        let always = min(windowStart, promptPages.map { $0 - 1 } ?? windowStart)..<held
+        let own = held - PageChoice.own(of: held, window: policy.window)
+        let always = min(own, promptPages.map { $0 - 1 } ?? own)..<held
+        if policy.method == .sinksTurned, pages.first != 0 {
+          throw refusal(layer, "kv head \(decision.head) needs page 0, which is read apart")
+        }
         guard pages.count == count, pages.suffix(always.count).elementsEqual(always),
           (pages.first ?? -1) >= 0, zip(pages, pages.dropFirst()).allSatisfy({ $0 < $1 })
         else {
@@ -166,7 +169,7 @@ extension CacheStep {
               + (always.count > 1 ? ", and all from \(always.lowerBound) on" : ""))
         }
       }
-      lists[layer] = own.map(\.pages)
+      lists[layer] = decisions.map(\.pages)
     }
     return lists
   }

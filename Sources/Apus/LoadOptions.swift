@@ -60,7 +60,7 @@ public enum LoadMode: String, Sendable, CaseIterable {
 /// Whether OpenCL devices that are CPUs generate a token by one launch of a kernel that stays until all
 /// operations are done, or by a launch for each. The results are the same.
 public enum PersistentKernel: String, Sendable, CaseIterable {
-  /// One launch with drivers where that is known to be faster: PoCL.
+  /// One launch with drivers where that is known to be faster: PoCL and Intel's CPU runtime.
   case auto
   /// One launch on every OpenCL device that is a CPU; an error where that does not work.
   case on

@@ -82,7 +82,7 @@ extension Placement {
       return "\(policy.rawValue), \(pages.count * KVLayout.pageTokens) tokens"
     }
     if let window = attention.window { return "the last \(window) tokens" }
-    if attention.stage == .first { return "the tokens of its own \(Planner.latestTokens)" }
+    if attention.isWindowStage { return "the tokens of its own \(Planner.latestTokens)" }
     let all = isOther ? "all tokens of a prompt" : "all tokens"
     return attention.stage == .last ? "\(all) before those" : all
   }

@@ -140,7 +140,7 @@ public struct PolicyEvaluation: Sendable {
     settings: [EvaluationSetting], options: LoadOptions = LoadOptions()
   ) throws(ApusError) {
     guard !settings.isEmpty else { throw ApusError(.request, "there is no policy to evaluate") }
-    for setting in settings { try setting.check() }
+    for setting in settings { try setting.check(options) }
     let file = try GGUFFile.open(path)
     let trained: Int
     do throws(ModelError) { trained = try Model.contextLength(of: file) } catch {
@@ -248,12 +248,13 @@ extension EvaluationResult {
 }
 
 extension EvaluationSetting {
-  fileprivate func check() throws(ApusError) {
+  fileprivate func check(_ options: LoadOptions) throws(ApusError) {
     guard let method = CachePolicy.Method(rawValue: policy.rawValue) else {
       preconditionFailure("policies have the same names everywhere")
     }
     do throws(PolicyError) {
-      _ = try CachePolicy(method, budget: budget, pageTokens: KVLayout.pageTokens)
+      _ = try CachePolicy(
+        method, budget: budget, pageTokens: KVLayout.pageTokens, window: options.windowPages)
     } catch {
       let sentence =
         switch error {

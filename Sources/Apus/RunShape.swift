@@ -98,13 +98,12 @@ struct RunShape {
     planner.mapsWeights = mode == .mmap
     planner.keepsChoices = report == .notes
     planner.reading = policy.pages.map {
-      var reading = PageReading(
+      PageReading(
         // A row holds no more.
         pages: min($0, planner.pageCount),
         chooser: report == .replays && !policy.evicts ? .lists : policy.chooser,
-        firstLayer: policy.denseLayers, window: policy.window)
-      reading.turnsSinks = policy.method == .sinksTurned
-      return reading
+        firstLayer: policy.denseLayers, window: policy.window,
+        turnsSinks: policy.method == .sinksTurned && planner.pageCount > 1)
     }
     planner.sparsity = share.map {
       PromptSparsity(share: $0, probes: ObservedRows.count(of: rows))
@@ -179,6 +178,13 @@ extension KVLayout.Element {
   fileprivate var keepsLatest: Bool { self == .q4 }
 }
 
+extension LoadOptions {
+  /// Pages of a window that rows read in any case.
+  var windowPages: Int {
+    KVLayout.Element(storedAs).keepsLatest ? Planner.latestTokens / KVLayout.pageTokens : 1
+  }
+}
+
 extension CachePolicy {
   /// Who knows which pages are read.
   fileprivate var chooser: PageReading.Chooser {
@@ -202,8 +208,7 @@ extension CachePolicy {
     do throws(PolicyError) {
       try self.init(
         method, budget: options.kvBudget, pageTokens: KVLayout.pageTokens,
-        window: KVLayout.Element(options.storedAs).keepsLatest
-          ? Planner.latestTokens / KVLayout.pageTokens : 1)
+        window: options.windowPages)
     } catch { throw ApusError(.request, "\(error)") }
   }
 }

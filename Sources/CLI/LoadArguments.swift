@@ -25,8 +25,9 @@ struct PolicyArguments: ParsableArguments {
       discussion: """
         f32 takes twice the memory of f16, and is read more slowly. bf16 has the range of f32 in the bytes of f16, with \
         less precision: for models whose keys or values are beyond 65,504. q8 and q4 are whole numbers of 8 and 4 bits, of \
-        which 32 share a scale: 53 and 28 % of the memory of f16. With q4 a token reads the up to 64 tokens nearest to it as \
-        f16, and prompts are computed in steps of as many. 'apus plan' says how much a context takes.
+        which 32 share a scale: 53 and 28 % of the memory of f16. With q4 the text is cut into windows \
+        of 64 tokens, and a token reads those of its own as f16, where no layer of the model looks back over a window. \
+        'apus plan' says how much a context takes.
         """))
   var kvType: KVType?
 
@@ -171,7 +172,8 @@ struct StepArguments: ParsableArguments {
       "On OpenCL devices that are CPUs, generate a token by one launch: auto, on or off.",
       discussion: """
         One launch of a kernel that does all operations of a token, in place of one for each: the results are \
-        the same. auto does so with drivers where it is faster, which is PoCL.
+        the same. auto does so with drivers where it is faster, which are PoCL and \
+        Intel's CPU runtime.
         """))
   var persistent: PersistentKernel = .auto
 }

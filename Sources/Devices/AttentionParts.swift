@@ -12,13 +12,15 @@ package struct AttentionParts: Sendable, Hashable {
   package let spans: Int
   private let floats: Int
 
-  /// Nil where the instruction does not attend, or where no row sees more than one span.
+  /// Nil where the instruction does not attend, or where no row sees more than one span: of a first stage that is a
+  /// window.
   ///
   /// - Parameters:
   ///   - instruction: Its sixth input has the page tables.
   ///   - bounds: The most rows.
   package init?(_ instruction: Instruction, bounds: SymbolSizes) {
-    guard let attention = instruction.operation.attention, instruction.inputs.count > 5
+    guard let attention = instruction.operation.attention, instruction.inputs.count > 5,
+      !attention.isWindowStage
     else { return nil }
     rows = min(bounds.rows, Self.rowLimit)
     // The pool may have fewer pages: those of a window.

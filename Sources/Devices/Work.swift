@@ -108,7 +108,9 @@ extension Operation {
     case .choosePages(let attention):
       work.bytesRead = attention.scoredPages(sight) * attention.kvHeadCount * 4
     case .attend(let attention, let layout):
-      work.bytesRead = inputs[0].bytes(sizes) + sight.tokens * layout.tokenBytes
+      work.bytesRead =
+        (inputs.prefix(1) + inputs.dropFirst(6)).reduce(0) { $0 + $1.bytes(sizes) }
+        + sight.tokens * layout.tokenBytes
       work.flops = 4 * attention.headCount * attention.headWidth * sight.pairs
     case .weighRows(let attention, let layout), .sumColumns(let attention, let layout):
       // Rows that are observed, at most, and one pass over the keys.

@@ -175,7 +175,6 @@ package enum KernelTable {
     writeOnCPU.variant = "vnni row"
     writeOnCPU.needs = .vnni
     writeOnCPU.defines.append(Define("VNNI", 1))
-    // The instruction is about halves.
     let copy = KernelRow(
       kind: .copyKV(element), variant: "row", program: "attention/copy_kv", entry: "copy_kv",
       shared: ["common/page_writes"], defines: [type],
@@ -184,6 +183,7 @@ package enum KernelTable {
         .count(.kvHeads), .count(.headWidth),
       ],
       x: Extent(.kvHeads), y: Extent(.rows))
+    // The instruction is about halves.
     return (element == .f16 ? [writeOnCPU] : []) + [write, copy]
       + [Feature.vnni, .avx2, .tiles].flatMap { attendOnCPU(element, type, needs: $0) } + [
         KernelRow(

@@ -143,7 +143,7 @@ struct Measures {
   }
 
   /// What another stage of attention has left, or anything that is there.
-  var left: Operand { instruction.inputs[stage & 2 != 0 ? 6 : 0] }
+  var left: Operand { instruction.inputs[attention?.stage.follows == true ? 6 : 0] }
 
   private var isRotated: Bool {
     switch operation {
@@ -161,6 +161,7 @@ struct Measures {
 
   /// Spans that the step's rows may see: those of a page table where nobody has counted.
   private var spans: Int {
+    if attention?.isWindowStage == true { return 1 }
     let pages = attention?.pages?.count ?? sizes[instruction.inputs[5].rows]
     let held = pages * KVLayout.pageTokens
     return AttentionParts.spans(tokens: min(held, sizes.depth ?? held))

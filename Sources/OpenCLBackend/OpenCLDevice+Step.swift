@@ -33,7 +33,8 @@ extension OpenCLDevice {
     case .launches: "not wanted"
     case _ where !device.isCPU: "this is no CPU"
     case _ where device.endsLongLoops: "this driver ends long loops"
-    case .automatic where device.platform != "Portable Computing Language":
+    case .automatic
+    where !["Portable Computing Language", "Intel(R) OpenCL"].contains(device.platform):
       "one is not known to be faster with this driver"
     case .automatic, .oneLaunch: nil
     }

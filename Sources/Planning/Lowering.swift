@@ -301,10 +301,8 @@ struct LoweredGraph {
         ], "attention to the latest")
     }
     if let sinks {
-      var first = ChosenPages(count: 1, areApart: false)
-      first.isSinks = true
       left = part(
-        first, layout,
+        ChosenPages(count: 1, areApart: false, isSinks: true), layout,
         [
           sinks, .pool(layer: layer), .step(.begin(window: nil)), .step(.sinkEnd), .step(.table),
           .step(.tables),

@@ -32,13 +32,16 @@ package struct PageReading: Sendable, Hashable {
   package var window: Int
   /// Whether rows read a text's first page as if it stood right before the others that they read (StreamingLLM, Xiao et
   /// al., 2024); the lists begin behind it then. Rows that see no more than `pages` do not choose.
-  package var turnsSinks = false
+  package var turnsSinks: Bool
 
-  package init(pages: Int, chooser: Chooser, firstLayer: Int, window: Int = 1) {
+  package init(
+    pages: Int, chooser: Chooser, firstLayer: Int, window: Int = 1, turnsSinks: Bool = false
+  ) {
     self.pages = pages
     self.chooser = chooser
     self.firstLayer = firstLayer
     self.window = window
+    self.turnsSinks = turnsSinks
   }
 
   /// Whether rows of a layer read chosen pages.

@@ -55,7 +55,21 @@ package struct Planner {
         throw .headWidth(attention.headWidth, element: element)
       }
     }
-    let window = windowPool(of: graph) ?? (keepsLatest(of: graph) ? latestPool : nil)
+    guard let window = windowPool(of: graph) ?? (keepsLatest(of: graph) ? latestPool : nil) else {
+      return try plan(graph, on: devices, window: nil)
+    }
+    var planner = self
+    if window.isAligned {
+      // No step goes further than its places.
+      planner.bounds.rows = min(bounds.rows, window.pages * KVLayout.pageTokens)
+      planner.bounds.outputs = min(bounds.outputs, planner.bounds.rows)
+    }
+    return try planner.plan(graph, on: devices, window: window)
+  }
+
+  private func plan(
+    _ graph: Graph, on devices: [any Device], window: WindowPool?
+  ) throws(PlanningError) -> ExecutionPlan {
     let lists = lists(of: graph)
     // Both use the same caches: what one asks of a device, the other does too.
     let all = lists.flatMap(\.nodes)

@@ -79,7 +79,7 @@ package struct CachePolicy: Sendable, Hashable {
     case .sinksTurned: return Array(PageChoice.sinks(pages, of: held).dropFirst())
     case .random:
       return PageChoice.random(
-        pages, of: held, latest: held - (held - 1) / window * window, seed: position)
+        pages, of: held, latest: PageChoice.own(of: held, window: window), seed: position)
     case .full, .quest, .h2o, .snapkv, .pyramid: return Array(0..<held)
     }
   }
@@ -92,6 +92,11 @@ package enum PageChoice {
   package static func sinks(_ count: Int, of held: Int) -> [Int] {
     guard held > count else { return Array(0..<held) }
     return [0] + (held - count + 1..<held)
+  }
+
+  /// How many of so many pages are a row's own window: the text is cut into windows of `window` pages.
+  package static func own(of held: Int, window: Int) -> Int {
+    held - (held - 1) / window * window
   }
 
   /// Others by chance beside the latest (Floyd's algorithm for samples, Bentley & Floyd, 1987).
@@ -116,7 +121,8 @@ package enum PageChoice {
   }
 
   /// The first page, the latest ones, and those with the best scores of the others; of equal ones the first. There is
-  /// a score for each page. With two latest pages it says what devices do.
+  /// a score for each page. It says what devices do, with two latest pages or those of a
+  /// row's own window.
   package static func best(_ count: Int, scores: [Float], latest: Int = 2) -> [Int] {
     let held = scores.count
     guard held > count else { return Array(scores.indices) }
@@ -140,10 +146,9 @@ package enum PageChoice {
     return all > 0 ? Float(sum(pages) / all) : 0
   }
 
-  /// Where what a row reads ends, counted in chosen pages, if it sees the tokens before `end`.
-  package static func end(_ end: Int, pages: Int, pageTokens: Int) -> Int {
-    guard end > pages * pageTokens else { return end }
-    return (pages - 1) * pageTokens + (end - 1) % pageTokens + 1
+  /// Tokens of the pages that a row does not read which sees the tokens before `end` and reads so many pages.
+  package static func skipped(_ end: Int, pages: Int, pageTokens: Int) -> Int {
+    max(0, (end + pageTokens - 1) / pageTokens - pages) * pageTokens
   }
 }
 

@@ -129,7 +129,7 @@ extension CachePolicy {
   /// How many of the latest pages are kept whatever their scores, of so many of `held` ones. H2O's sums favour early tokens, to
   /// which more rows attend: without half of the budget for late ones it would have none of these.
   package func latest(of count: Int, held: Int) -> Int {
-    max(method == .h2o ? count / 2 : 2, 2, held - (held - 1) / window * window)
+    max(2, method == .h2o ? count / 2 : 0, PageChoice.own(of: held, window: window))
   }
 
   /// Pages that each of so many layers keeps of a prompt that began `held`.

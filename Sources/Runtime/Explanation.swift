@@ -52,7 +52,7 @@ extension ExecutionPlan {
         switch instruction.operation {
         case .choosePages: scores[layer] = instruction.inputs[0]
         case .sumColumns: columns[layer] = instruction.output
-        case .attend(let attention, _) where attention.pages != nil || !attention.stage.leaves:
+        case .attend(let attention, _) where !attention.isWindowStage:
           readers.append(
             Reader(
               device: device, layer: layer, attention: attention, tables: instruction.inputs[5],

@@ -53,8 +53,10 @@ package struct Scheduler: Sendable {
       var last = min(
         sequences[index].tokens.count, first + rowBudget - plan.rowCount,
         // No further than the outputs that still fit.
-        max(first, sequences[index].wantedFrom) + outputBudget - plan.outputs.count,
-        pool.window?.stepEnd(behind: first, pageTokens: pool.pageTokens) ?? .max)
+        max(first, sequences[index].wantedFrom) + outputBudget - plan.outputs.count)
+      if let window = pool.window {
+        last = min(last, window.stepEnd(behind: first, pageTokens: pool.pageTokens))
+      }
       var chooses = false
       if let chosenRowBudget {
         let isGenerated = first >= sequences[index].generatedFrom

@@ -75,7 +75,7 @@ package struct Sequence: Sendable {
   }
 
   /// Keeps so much of the prompt, all of which is computed. Pages that no layer keeps go back, but for those that
-  /// hold one of the last `window` tokens, which a layer with a window still reads.
+  /// hold one of the last `window` tokens, which a layer with a window, or a row of the same window, still reads.
   package mutating func keep(_ pages: KeptPages, window: Int, pool: inout PagePool) {
     precondition(kept == nil && computed >= generatedFrom)
     kept = pages

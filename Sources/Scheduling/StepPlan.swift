@@ -68,7 +68,7 @@ package struct StepPlan: Sendable, Hashable {
     return zip(begin, end).map { max($0, $1 - Int32(clamping: window)) }
   }
 
-  /// Where the window begins that each row is in.
+  /// Where the window begins that each row is in; without windows, where what it sees ends.
   package var latestBegin: [Int32] {
     guard let latest = latest.map({ Int32($0) }) else { return end }
     return end.map { max(0, $0 - 1) / latest * latest }
@@ -79,22 +79,16 @@ package struct StepPlan: Sendable, Hashable {
 
   /// Positions of rows that read the first page and the last ones, so many in all, as if no others had been.
   package func cachePositions(pages: Int, pageTokens: Int) -> [Int32] {
-    zip(positions, end).map { position, end in
-      let held = (Int(end) + pageTokens - 1) / pageTokens
-      return position - Int32(max(0, held - pages) * pageTokens)
+    zip(positions, end).map {
+      $0 - Int32(PageChoice.skipped(Int($1), pages: pages, pageTokens: pageTokens))
     }
   }
 
   /// Where what each row sees ends, counted in the pages that it reads if it chooses so many. Its own window is not
   /// counted, where it reads that apart: those are the last ones.
   package func end(pages: Int, pageTokens: Int) -> [Int32] {
-    zip(end, latestBegin).map { end, latestBegin in
-      let end = Int(end)
-      guard latest != nil else {
-        return Int32(PageChoice.end(end, pages: pages, pageTokens: pageTokens))
-      }
-      let held = (end + pageTokens - 1) / pageTokens
-      return latestBegin - Int32(max(0, held - pages) * pageTokens)
+    zip(latestBegin, end).map {
+      $0 - Int32(PageChoice.skipped(Int($1), pages: pages, pageTokens: pageTokens))
     }
   }
 

@@ -81,6 +81,10 @@ import Testing
       (["--kv-policy", "quest"], "needs --kv-budget"),
       (["--kv-budget", "64"], "full reads all tokens"),
       (["--kv-policy", "sinks", "--kv-budget", "32"], "48 tokens are the least"),
+      (
+        ["--kv-policy", "sinks", "--kv-budget", "64", "--kv-type", "q4"],
+        "80 tokens are the least, 5 pages"
+      ),
       (["--kv-policy", "random", "--kv-budget", "50"], "48 is one"),
       (["--kv-policy", "quest", "--kv-budget", "\(Int.max)"], "no whole number of pages"),
       (["--kv-policy", "best", "--kv-budget", "64"], "--kv-policy"),

@@ -55,13 +55,12 @@ import Testing
     planner.rotates = setting.element == .q4
     planner.keepsLatest = setting.keepsLatest
     planner.reading = policy.pages.map {
-      var reading = PageReading(
+      PageReading(
         pages: $0,
         chooser: policy.evicts
           ? .mass(rows: policy.observedRows) : setting.method == .quest ? .scores : .step,
-        firstLayer: policy.denseLayers, window: policy.window)
-      reading.turnsSinks = policy.method == .sinksTurned
-      return reading
+        firstLayer: policy.denseLayers, window: policy.window,
+        turnsSinks: policy.method == .sinksTurned)
     }
     let plan = try planner.plan(model.graph, on: [device])
     return try EngineLoop(
@@ -132,9 +131,8 @@ import Testing
       var planner = Planner(
         bounds: SymbolSizes(rows: 64, outputs: 64), pageCount: Self.context / 16, element: .f32)
       planner.reading = policy.pages.map {
-        var reading = PageReading(pages: $0, chooser: .step, firstLayer: 0)
-        reading.turnsSinks = method == .sinksTurned
-        return reading
+        PageReading(
+          pages: $0, chooser: .step, firstLayer: 0, turnsSinks: method == .sinksTurned)
       }
       let device = CPUDevice(threads: 1)
       let plan = try planner.plan(try Model(file, activations: .f32).graph, on: [device])

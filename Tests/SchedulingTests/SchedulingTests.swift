@@ -146,6 +146,43 @@ import Testing
     #expect(whole.rowCount == 9 && !whole.chooses)
   }
 
+  /// Rows behind few tokens read all, one a step all the same.
+  @Test func fewTokensAreReadAlike() throws {
+    var pool = PagePool(pageCount: 40, pageTokens: 4)
+    var sequences = [sequence(20)]
+    sequences[0].generatedFrom = 10
+    let scheduler = Scheduler(rowBudget: 8, outputBudget: 8, chosenRowBudget: 2, chosenFrom: 16)
+    var steps: [(rows: Int, chooses: Bool)] = []
+    while sequences[0].pending > 0 {
+      let plan = try scheduler.next(&sequences, pool: &pool)
+      steps.append((plan.rowCount, plan.chooses))
+    }
+    #expect(steps.map(\.rows) == [8, 2] + [Int](repeating: 1, count: 10))
+    #expect(steps.map(\.chooses) == (0..<12).map { $0 >= 8 })
+  }
+
+  /// Where the latest tokens are kept apart, steps end where their places do, wherever they begin.
+  @Test func stepsEndWithTheirWindow() throws {
+    var pool = PagePool(
+      pageCount: 40, pageTokens: 4,
+      window: WindowPlaces(count: 2, tokens: 8, isAligned: true, pageCount: 40))
+    var sequences = [sequence(30)]
+    let scheduler = Scheduler(rowBudget: 16, outputBudget: 16)
+    var ends: [Int32] = []
+    while sequences[0].pending > 0 {
+      let plan = try scheduler.next(&sequences, pool: &pool)
+      ends.append(plan.end.last ?? 0)
+      #expect(plan.latest == 8)
+      #expect(plan.latestBegin == plan.end.map { ($0 - 1) / 8 * 8 })
+      // All pages, and two of them: what is before the window, less what is left out.
+      #expect(plan.end(pages: 40, pageTokens: 4) == plan.latestBegin)
+      #expect(
+        plan.end(pages: 2, pageTokens: 4)
+          == zip(plan.latestBegin, plan.end).map { $0 - max(0, ($1 + 3) / 4 - 2) * 4 })
+    }
+    #expect(ends == [8, 16, 24, 30])
+  }
+
   /// Long steps of a prompt that sees enough are sparse, and hold nothing else; all others are dense.
   @Test func sparseStepsAreLongAndOfOnePrompt() throws {
     var pool = PagePool(pageCount: 60, pageTokens: 4)

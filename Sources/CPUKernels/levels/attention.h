@@ -347,7 +347,7 @@ INLINE void attend_rows(cpu_kv_type type, const cpu_attend_arguments *a, gatheri
       size_t j = r * heads + h;
       const float *before = a->before && !apart
                                 ? left_at((float *)a->before, a, row + r, head + h) : NULL;
-      s->any[j] = before && before[width + 1] > 0;
+      s->any[j] = before && before[width + 1] != 0;
       if (s->any[j]) {
         s->all_peak[j] = before[width], s->all_total[j] = before[width + 1];
         __builtin_memcpy(s->all + j * width, before, width * sizeof(float));
@@ -476,7 +476,7 @@ static void merge_parts(const void *arguments, size_t first, size_t last) {
     if (a->before) {
       const float *left = left_at((float *)a->before, a, row, head);
       __builtin_memcpy(before, left, (width + 2) * sizeof(float));
-      if (before[width + 1] > 0) all = before;
+      if (before[width + 1] != 0) all = before;
     }
     for (int32_t span = a->begin[row] / SPAN; span * SPAN < a->end[row]; span++) {
       if (a->begin[row] >= a->end[row]) break;
