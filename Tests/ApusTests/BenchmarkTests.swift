@@ -40,6 +40,35 @@ import Testing
     #expect(RandomModelShape.size(of: "tiny", type: "q4_k") == nil)
   }
 
+  /// On OpenCL, in one launch a token where a device has that and in launches: with a process that never sleeps on all
+  /// CPUs but one, a second thread must not hold up the first.
+  @Test(
+    .enabled(if: SmolLM2.hasOpenCL, "there is no OpenCL device"),
+    arguments: [PersistentKernel.auto, .off])
+  func aBusyNeighbourHoldsUpLittleSlow(_ kernel: PersistentKernel) async throws {
+    let neighbours = Neighbours(count: max(1, HostProcessor.current.usableCPUs - 1))
+    defer { neighbours.leave() }
+    func benchmark(threads: Int) async throws -> Benchmark {
+      var options = options(.opencl(0))
+      (options.threads, options.persistentKernel) = (threads, kernel)
+      return try await .random(RandomModelShape("smollm2-135m-q4_1"), options: options)
+    }
+    func seconds(_ benchmark: Benchmark) async throws -> Double {
+      try await benchmark.time(BenchmarkTest(generated: 24), repetitions: 1).nanoseconds[0] * 1e-9
+    }
+    let (one, two) = (try await benchmark(threads: 1), try await benchmark(threads: 2))
+    // In turn, so that what the machine does meanwhile concerns both.
+    var (alone, together) = ([Double](), [Double]())
+    for _ in 0..<7 {
+      alone.append(try await seconds(one))
+      together.append(try await seconds(two))
+    }
+    let ratio = alone.sorted()[3] / together.sorted()[3]
+    #expect(ratio > 0.7, "two threads do \(ratio) of what one does")
+    await one.close()
+    await two.close()
+  }
+
   @Test func rowsThatATypeCannotHoldAreRefused() async throws {
     let error = await #expect(throws: ApusError.self) {
       try await Benchmark.random(RandomModelShape("smollm2-135m-q4_k"), options: options(.cpu))

@@ -1,7 +1,6 @@
 import CPUKernels
-import Foundation
-import Synchronization
 import Tensors
+import TestSupport
 import Testing
 
 /// Threads on a machine that others use too.
@@ -10,7 +9,7 @@ import Testing
   /// second thread that is without a core most of the time must not hold up the first.
   @Test func aBusyNeighbourHoldsUpLittleSlow() {
     let neighbours = Neighbours(count: max(1, Int(cpu_online()) - 1))
-    defer { neighbours.stop.store(true, ordering: .relaxed) }
+    defer { neighbours.leave() }
     let (one, two) = (Generation(threads: 1), Generation(threads: 2))
     // In turn, so that what the machine does meanwhile concerns both.
     var (alone, together) = ([Duration](), [Duration]())
@@ -23,19 +22,6 @@ import Testing
   }
 
   private func median(_ times: [Duration]) -> Duration { times.sorted()[times.count / 2] }
-}
-
-/// Threads that never sleep, until they are told to end.
-private final class Neighbours: Sendable {
-  let stop = Atomic(false)
-
-  init(count: Int) {
-    for _ in 0..<count {
-      Thread.detachNewThread { [self] in
-        while !stop.load(ordering: .relaxed) {}
-      }
-    }
-  }
 }
 
 /// What a generation asks of the pool: operations that are too short to wake anyone for, one after the
