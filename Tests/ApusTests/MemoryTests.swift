@@ -105,7 +105,8 @@ import Testing
     #expect(float == [int8[2], int8[1], int8[2]])
   }
 
-  /// Codes take 34 and 18 bytes where halves take 64; heads that are no whole blocks are refused.
+  /// Codes take 34 and 18 bytes where halves take 64, and those of 4 bits a window of halves beside, which is as long as
+  /// this context; heads that are no whole blocks are refused.
   @Test func codesTakeTheirShare() throws {
     var wide = tiny
     wide.width = 128
@@ -117,9 +118,9 @@ import Testing
     }
     let plans = try [KVType.f16, .q8, .q4, .bf16].map { try plan(disk.path, $0) }
     let caches = try plans.map { try #require($0.choices.first?.devices.first?.cache) }
-    #expect(caches[1] * 64 == caches[0] * 34 && caches[2] * 64 == caches[0] * 18)
+    #expect(caches[1] * 64 == caches[0] * 34 && caches[2] * 64 == caches[0] * (18 + 64))
     #expect(caches[3] == caches[0])
-    #expect(plans[2].cacheBytesPerToken * 64 == caches[2])
+    #expect(plans[2].cacheBytesPerToken * 64 == caches[2] - caches[0])
     var narrow = tiny
     narrow.width = 64
     let other = narrow.write()
