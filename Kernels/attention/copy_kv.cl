@@ -22,10 +22,8 @@ kernel void copy_kv(
   global const half *k = (global const half *)(from_buffer + from_offset)
       + ((size_t)head * from_pages + source / PAGE) * 2 * PAGE * width;
   global const half *v = k + (size_t)PAGE * width + (size_t)seen * width;
-  const size_t half_page = HALF_PAGE_OF((size_t)width);
-  global element *keys = (global element *)(to_buffer + to_offset)
-      + ((size_t)head * to_pages + slot / PAGE) * 2 * half_page;
-  global element *values = keys + half_page;
+  global element *keys = page_of(to_buffer + to_offset, to_pages, head, slot, width);
+  global element *values = keys + HALF_PAGE_OF((size_t)width);
 #if HAS_CODES
   for (uint block = 0; block < width / BLOCK; block++) {
     float lanes[BLOCK];

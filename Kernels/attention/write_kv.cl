@@ -30,10 +30,8 @@ kernel void write_kv(
   global const float *v = (global const float *)(v_buffer + v_offset) + row;
 
   const uint token = slot % PAGE;
-  const size_t half_page = HALF_PAGE_OF((size_t)width);
-  global element *keys = (global element *)(pool_buffer + pool_offset)
-      + ((size_t)head * pool_pages + slot / PAGE) * 2 * half_page;
-  global element *values = keys + half_page;
+  global element *keys = page_of(pool_buffer + pool_offset, pool_pages, head, slot, width);
+  global element *values = keys + HALF_PAGE_OF((size_t)width);
 #if HAS_CODES
   for (uint block = 0; block < width / BLOCK; block++) {
     store_block(vload16(2 * block, k), vload16(2 * block + 1, k), true, keys, width, token, block);

@@ -33,6 +33,14 @@ typedef uchar element;
 #define HALF_PAGE_OF(width) (PAGE * (width))
 #endif
 
+// The keys of the page that has a slot, of one head of a pool of so many pages; its values lie behind them.
+static inline global element *page_of(
+    global uchar *pool, uint pool_pages, uint head, int slot, uint width)
+{
+  return (global element *)pool
+      + ((size_t)head * pool_pages + slot / PAGE) * 2 * HALF_PAGE_OF((size_t)width);
+}
+
 #if HAS_CODES
 
 // The steps of Sources/Tensors/KVBlock.swift. The lowest code is -LIMIT.

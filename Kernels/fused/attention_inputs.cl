@@ -100,8 +100,7 @@ kernel void attention_inputs(
         vstore16(vload16(r, numbers), r, y + head * HEAD_WIDTH);
     } else if (slot >= 0) {
       const uint token = slot % PAGE;
-      global element *block = (global element *)(pool_buffer + pool_offset)
-          + ((size_t)head * pool_pages + slot / PAGE) * 2 * HALF_PAGE_OF(HEAD_WIDTH);
+      global element *block = page_of(pool_buffer + pool_offset, pool_pages, head, slot, HEAD_WIDTH);
 #if HAS_CODES
       if (kind == 2) block += HALF_PAGE_OF(HEAD_WIDTH);
       for (uint i = 0; i < HEAD_WIDTH / BLOCK; i++)

@@ -119,7 +119,7 @@ public final class Benchmark: Sendable {
     device = started.device
     notices = started.notices
     contextLength = shape.context
-    batch = shape.rows
+    batch = started.plan.bounds.rows
     reads = DecodeReads(
       model.graph, shape.planner.reading, element: shape.planner.element,
       keepsLatest: started.plan.stepLayout.keepsLatest)

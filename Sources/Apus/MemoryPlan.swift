@@ -97,7 +97,7 @@ public struct MemoryPlan: Sendable {
       default: Array(candidates.prefix(1))
       }
     var choices: [Choice] = []
-    var cacheBytes = 0
+    var (cacheBytes, rows) = (0, 0)
     for first in firsts {
       let before = SystemMemory.footprint
       var devices: [any Device] = []
@@ -134,6 +134,7 @@ public struct MemoryPlan: Sendable {
             shortage: shortage,
             remark: shortage == nil ? budget.remark(on: plan, on: traits) : nil, opening: opening))
         cacheBytes = plans.reduce(0) { $0 + $1.cacheBytesPerToken }
+        rows = plan.bounds.rows
       } catch { problems.append("\(error)") }
     }
     if choices.isEmpty { throw ApusError(.device, problems.joined(separator: "; ")) }
@@ -142,7 +143,7 @@ public struct MemoryPlan: Sendable {
     parameterCount = model.parameterCount
     weightBytes = model.weightBytes
     contextLength = shape.context
-    batch = shape.rows
+    batch = rows
     cacheBytesPerToken = cacheBytes
     hostMemory = budget.host
     self.choices = choices

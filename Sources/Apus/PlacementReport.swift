@@ -77,7 +77,7 @@ extension Placement {
   /// What attention reads, in words; a layer may read something else for tokens behind a prompt.
   fileprivate func reads(_ policy: KVPolicy, isOther: Bool) -> String? {
     guard let attention else { return nil }
-    if attention.pages?.isSinks == true { return "the first \(KVLayout.pageTokens), turned" }
+    if attention.isSinkStage { return "the first \(KVLayout.pageTokens), turned" }
     if let pages = attention.pages {
       return "\(policy.rawValue), \(pages.count * KVLayout.pageTokens) tokens"
     }

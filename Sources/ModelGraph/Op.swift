@@ -157,6 +157,9 @@ extension Attention {
   /// Whether it goes through the tokens of a row's own window before others.
   package var isWindowStage: Bool { stage == .first && pages == nil }
 
+  /// Whether it goes through a text's first page before others.
+  package var isSinkStage: Bool { stage.leaves && pages != nil }
+
   /// Numbers of a head that come out: its values, or where they are left its sums, their peak and their total.
   package var leftWidth: Int { headWidth + (stage.leaves ? 2 : 0) }
 
@@ -170,16 +173,13 @@ package struct ChosenPages: Sendable, Hashable {
   package var count: Int
   /// Whether each kv head has pages of its own, or all of them the same.
   package var areApart: Bool
-  /// Whether it is a text's first page alone.
-  package var isSinks: Bool
   /// The text is cut into windows of so many pages, from its beginning; those of a row's own are always chosen.
   package var window: Int
 
-  package init(count: Int, areApart: Bool, window: Int = 1, isSinks: Bool = false) {
+  package init(count: Int, areApart: Bool, window: Int = 1) {
     self.count = count
     self.areApart = areApart
     self.window = window
-    self.isSinks = isSinks
   }
 
   /// The last pages of so many that a row sees, which are always chosen: two, or all of its window.

@@ -302,7 +302,7 @@ struct LoweredGraph {
     }
     if let sinks {
       left = part(
-        ChosenPages(count: 1, areApart: false, isSinks: true), layout,
+        ChosenPages(count: 1, areApart: false), layout,
         [
           sinks, .pool(layer: layer), .step(.begin(window: nil)), .step(.sinkEnd), .step(.table),
           .step(.tables),

@@ -109,7 +109,7 @@ import Testing
   /// this context; heads that are no whole blocks are refused.
   @Test func codesTakeTheirShare() throws {
     var wide = tiny
-    wide.width = 128
+    (wide.width, wide.context) = (128, 128)
     let disk = wide.write()
     func plan(_ path: String, _ type: KVType) throws -> MemoryPlan {
       var options = options(.cpu, context: 64)
@@ -121,6 +121,12 @@ import Testing
     #expect(caches[1] * 64 == caches[0] * 34 && caches[2] * 64 == caches[0] * (18 + 64))
     #expect(caches[3] == caches[0])
     #expect(plans[2].cacheBytesPerToken * 64 == caches[2] - caches[0])
+    // A context of two windows, of which a step takes one.
+    var longer = options(.cpu, context: 128)
+    (longer.kvType, longer.batch) = (.q4, 100)
+    #expect(try MemoryPlan(path: disk.path, options: longer).batch == 64)
+    longer.kvType = .q8
+    #expect(try MemoryPlan(path: disk.path, options: longer).batch == 100)
     var narrow = tiny
     narrow.width = 64
     let other = narrow.write()
