@@ -211,7 +211,52 @@ static inline float max16(float16 v)
 
 #pragma OPENCL FP_CONTRACT OFF
 
+// a × b + c, rounded once.
+#ifndef SPLITS_FMA
+#define SPLITS_FMA 0
+#endif
+#if SPLITS_FMA
+// Of float operations, for drivers that build fma from whole numbers of 64 bits, with branches, for each
+// number of a vector: the product and its error (Dekker), two exact sums (Knuth), and what they leave
+// rounded to odd (Boldo and Melquiond, Emulation of a FMA, 2008). Small products are computed scaled, as
+// their errors would be subnormal; what overflows is rounded twice.
+#define SUM_AND_ERROR(real, sum, error, x, y)                                                   \
+  const real sum = x + y;                                                                       \
+  const real error = (x - (sum - (sum - x))) + (y - (sum - x));
+
+#define SPLIT_FUSED(real, natural, whole, as_real, as_natural)                                  \
+  static inline real __attribute__((overloadable)) fused(real a, real b, real c)                \
+  {                                                                                             \
+    const real plain = a * b + c;                                                               \
+    const whole is_small = (fabs(a * b) < (real)(0x1p-60f)) & (fabs(c) < (real)(0x1p+40f));     \
+    a *= is_small ? (real)(0x1p+64f) : (real)(1.0f);                                            \
+    c *= is_small ? (real)(0x1p+64f) : (real)(1.0f);                                            \
+    const real product = a * b;                                                                 \
+    const real high_a = as_real(as_natural(a) & (natural)(0xFFFFF000u)), low_a = a - high_a;    \
+    const real high_b = as_real(as_natural(b) & (natural)(0xFFFFF000u)), low_b = b - high_b;    \
+    const real lost =                                                                           \
+        ((high_a * high_b - product) + high_a * low_b + low_a * high_b) + low_a * low_b;        \
+    SUM_AND_ERROR(real, inner, inner_error, c, lost)                                            \
+    SUM_AND_ERROR(real, outer, outer_error, product, inner)                                     \
+    SUM_AND_ERROR(real, rest, rest_error, inner_error, outer_error)                             \
+    const natural bits = as_natural(rest);                                                      \
+    const natural outward = as_natural(rest_error) ^ bits;                                      \
+    const natural odd = (bits & (natural)(1u)) == (natural)(1u) ? bits                          \
+        : (outward >> (natural)(31u)) == (natural)(0u) ? bits + (natural)(1u)                   \
+                                                       : bits - (natural)(1u);                  \
+    const real once = (outer + (rest_error == (real)(0.0f) ? rest : as_real(odd)))              \
+        * (is_small ? (real)(0x1p-64f) : (real)(1.0f));                                         \
+    return ((product != (real)(0.0f)) & (fabs(plain) < (real)(0x1p+126f))) ? once : plain;      \
+  }
+
+SPLIT_FUSED(float, uint, int, as_float, as_uint)
+SPLIT_FUSED(float4, uint4, int4, as_float4, as_uint4)
+SPLIT_FUSED(float8, uint8, int8, as_float8, as_uint8)
+SPLIT_FUSED(float16, uint16, int16, as_float16, as_uint16)
+#define FUSED(a, b, c) fused(a, b, c)
+#else
 #define FUSED(a, b, c) fma(a, b, c)
+#endif
 
 // 1.5 * 2^23 rounds what is added to it to an integer, ties to even, and keeps it in the low bits.
 #define ROUNDER 12582912.0f

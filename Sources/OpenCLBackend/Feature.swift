@@ -23,8 +23,8 @@ package enum Feature: String, Sendable, Hashable, CaseIterable {
   /// Whether programs have inline assembly with it.
   var isAssembly: Bool { self == .vnni || self == .avx2 }
 
-  /// Options of the compiler that it takes, in place of OpenCL C 1.2.
-  var options: String? { self == .integerDot ? "-cl-std=CL3.0" : nil }
+  /// The language that it takes, in place of OpenCL C 1.2.
+  var language: String? { self == .integerDot ? "CL3.0" : nil }
 }
 
 extension OpenCLDevices.Description {
@@ -61,6 +61,10 @@ extension OpenCLDevices.Description {
 
   /// Whether loops end after 65,535 turns, whatever is left to do: llvmpipe's way with shaders that hang.
   var endsLongLoops: Bool { platform == "rusticl" }
+
+  /// Whether fma is built from whole numbers: rusticl's way on devices that lack it. Other drivers for CPUs
+  /// have it without saying so.
+  var splitsFMA: Bool { platform == "rusticl" && !hasFMA }
 
   /// Whether this is PoCL on the host's processor, compiling for one of these. PoCL names a device
   /// `<driver>-<LLVM's name of the processor>-<model>`; asked for registers that its target lacks, it ends

@@ -7,12 +7,10 @@ final class KernelCache {
   let context: cl_context
   let device: cl_device_id
   let calls: CallCheck
+  let splitsFMA: Bool
   var programs: [Key: Program] = [:]
   /// Programs of whole steps.
   var linked: [Program] = []
-
-  /// No option that lets the compiler assume finite numbers or reorder sums.
-  static let options = "-cl-std=CL1.2"
 
   /// A program and the values of its defines.
   struct Key: Hashable {
@@ -51,11 +49,13 @@ final class KernelCache {
   /// A cache that builds in a context which outlives it, and finds programs on disk where it has a
   /// place there.
   init(
-    context: cl_context, device: cl_device_id, calls: CallCheck, disk: ProgramCache? = nil
+    context: cl_context, device: cl_device_id, calls: CallCheck, splitsFMA: Bool,
+    disk: ProgramCache? = nil
   ) {
     self.context = context
     self.device = device
     self.calls = calls
+    self.splitsFMA = splitsFMA
     self.disk = disk
   }
 
@@ -74,6 +74,11 @@ final class KernelCache {
     }
   }
 
+  /// The compiler's options for a program: none lets it assume finite numbers or reorder sums.
+  func options(_ needs: Feature? = nil) -> String {
+    "-cl-std=\(needs?.language ?? "CL1.2")" + (splitsFMA ? " -DSPLITS_FMA=1" : "")
+  }
+
   /// A new kernel of a table row for one instruction.
   func kernel(_ row: KernelRow, _ measures: Measures) throws(DeviceError) -> OwnedKernel {
     let values = row.defines.map { define in
@@ -83,7 +88,7 @@ final class KernelCache {
       }
     }
     let key = Key(
-      program: row.program, entry: row.entry, options: row.needs?.options ?? Self.options,
+      program: row.program, entry: row.entry, options: options(row.needs),
       names: row.defines.map(\.name), values: values)
     let program: Program
     if let built = programs[key] {

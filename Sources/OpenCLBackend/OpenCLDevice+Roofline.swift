@@ -114,7 +114,7 @@ private final class RooflineProbe {
     }
     let program = OwnedProgram(
       raw: try calls.made(raw, status, "clCreateProgramWithSource", "probe/roofline"))
-    status = apus_cl_build_program(program.raw, device.handle, "-cl-std=CL1.2")
+    status = apus_cl_build_program(program.raw, device.handle, device.kernels.options())
     try calls.check(status, "clBuildProgram", "probe/roofline")
     return OwnedKernel(
       raw: try calls.made(

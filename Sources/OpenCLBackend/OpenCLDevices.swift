@@ -23,6 +23,8 @@ package enum OpenCLDevices {
     package var largestAllocation: Int
     /// Bytes of its cache.
     package var cache: Int
+    /// Whether it says that it has fused multiply-add.
+    package var hasFMA: Bool
   }
 
   /// The devices, and why there are none where there are none.
@@ -114,7 +116,8 @@ package enum OpenCLDevices {
       memory: number(CL_DEVICE_GLOBAL_MEM_SIZE, cl_ulong.self),
       sharesHostMemory: isCPU || number(CL_DEVICE_HOST_UNIFIED_MEMORY, cl_bool.self) != 0,
       largestAllocation: number(CL_DEVICE_MAX_MEM_ALLOC_SIZE, cl_ulong.self),
-      cache: number(CL_DEVICE_GLOBAL_MEM_CACHE_SIZE, cl_ulong.self))
+      cache: number(CL_DEVICE_GLOBAL_MEM_CACHE_SIZE, cl_ulong.self),
+      hasFMA: number(CL_DEVICE_SINGLE_FP_CONFIG, cl_device_fp_config.self) & Int(CL_FP_FMA) != 0)
   }
 
   /// The name of a status.

@@ -134,10 +134,10 @@ extension KernelCache {
   /// The kernel of a step's program, from disk or built.
   func kernel(_ step: StepProgram) throws(DeviceError) -> OwnedKernel {
     let entry = "run_step"
-    let key = disk?.key(source: step.texts.joined(separator: "\u{0}"), options: Self.options)
+    let key = disk?.key(source: step.texts.joined(separator: "\u{0}"), options: options())
     var found: OwnedProgram?
     if let disk, let key {
-      found = disk.program(key, in: context, for: device, options: Self.options, entry: entry)
+      found = disk.program(key, in: context, for: device, options: options(), entry: entry)
     }
     let program: Program
     if let built = found.take() {
@@ -160,7 +160,7 @@ extension KernelCache {
       let raw = text.withCString { apus_cl_create_program(context, $0, text.utf8.count, &status) }
       let program = OwnedProgram(
         raw: try calls.made(raw, status, "clCreateProgramWithSource", "step/step"))
-      status = apus_cl_compile_program(program.raw, device, Self.options)
+      status = apus_cl_compile_program(program.raw, device, options())
       try calls.check(status, "clCompileProgram", "step/step\(log(of: program.raw))")
       compiled.append(Program(program, shared: []))
     }
