@@ -5,6 +5,9 @@
 static const char prelude[] = {
 #embed "common/prelude.cl" suffix(, 0)
 };
+static const char arithmetic[] = {
+#embed "common/arithmetic.cl" suffix(, 0)
+};
 static const char tile_dot[] = {
 #embed "common/tile_dot.cl" suffix(, 0)
 };
@@ -118,6 +121,7 @@ static const char gather_tokens[] = {
 
 static const kernel_program programs[] = {
     PROGRAM(common, prelude),
+    PROGRAM(common, arithmetic),
     PROGRAM(common, int8_blocks),
     PROGRAM(common, normed_row),
     PROGRAM(quant, gated_quantize),

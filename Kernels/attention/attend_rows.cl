@@ -40,7 +40,7 @@ static inline void gather_span(
     else
       for (int p = 0; p < PAGES; p++) next[p] = keys[p];
 // Part `step` of HEAD_WIDTH of two pages, the first page first: pages side by side are one stream.
-#define STEP_BYTES (4 * HALF_PAGE / HEAD_WIDTH * sizeof(element))
+#define STEP_BYTES (2 * PAGE_OF(1) * sizeof(element))
 #define ASK(first_page, step)                                                                    \
   do {                                                                                           \
     const uint second = (step) >= HEAD_WIDTH / 2;                                                \

@@ -37,7 +37,7 @@ kernel void bound_pages(
   for (uint kv_head = first; kv_head < limit; kv_head++) {
     const size_t page = slot / PAGE, place = page * kv_heads + kv_head;
     global const element *keys = (global const element *)(pool_buffer + pool_offset)
-        + ((size_t)kv_head * pool_pages + page) * 2 * HALF_PAGE;
+        + ((size_t)kv_head * pool_pages + page) * PAGE_OF(HEAD_WIDTH);
     global bound *bounds = (global bound *)(bounds_buffer + bounds_offset) + place * 2 * SIDE;
     for (uint d = 0; d < SIDE; d++) {
       float least = 0.0f, largest = 0.0f;

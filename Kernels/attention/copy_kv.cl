@@ -23,7 +23,7 @@ kernel void copy_kv(
       + ((size_t)head * from_pages + source / PAGE) * 2 * PAGE * width;
   global const half *v = k + (size_t)PAGE * width + (size_t)seen * width;
   global element *keys = page_of(to_buffer + to_offset, to_pages, head, slot, width);
-  global element *values = keys + HALF_PAGE_OF((size_t)width);
+  global element *values = keys + KEYS_OF((size_t)width);
 #if HAS_CODES
   for (uint block = 0; block < width / BLOCK; block++) {
     float lanes[BLOCK];

@@ -31,7 +31,7 @@ kernel void write_kv(
 
   const uint token = slot % PAGE;
   global element *keys = page_of(pool_buffer + pool_offset, pool_pages, head, slot, width);
-  global element *values = keys + HALF_PAGE_OF((size_t)width);
+  global element *values = keys + KEYS_OF((size_t)width);
 #if HAS_CODES
   for (uint block = 0; block < width / BLOCK; block++) {
     store_block(vload16(2 * block, k), vload16(2 * block + 1, k), true, keys, width, token, block);

@@ -8,8 +8,9 @@
 //   of codes, a number being code × scale, which is exact; heads are whole blocks of 32
 //   keys      scales f16 [width / 32][16 tokens] | codes [width][16 tokens]
 //   values    scales f16 [16 tokens][width / 32] | codes [16 tokens][width]
-//   codes     Q8: signed bytes. Q4: 8 is added; of keys elements 2 i and 2 i + 1 share a byte, of a block of
-//             values elements i and i + 16, the first in the low half
+//   codes     8 bits: signed bytes. 4 bits: 8 is added; of keys elements 2 i and 2 i + 1 share a byte, of a block of
+//             values elements i and i + 16. 2 bits: -3, -1, 1, 3 as 0 … 3; of a block of values elements i, i + 8,
+//             i + 16 and i + 24 share a byte. The first is in the lowest bits
 //
 //   q, y   f32 [t * heads * width + head * width + d]
 //   row t sees the tokens [begin[t], end[t]) of its sequence; token p lies in page
@@ -67,15 +68,6 @@ typedef uchar element;
 #define LOAD(i, source) 0.0f
 #endif
 
-// Elements of the keys of a page, or of its values.
-#if ELEMENT == Q8
-#define HALF_PAGE (17 * HEAD_WIDTH)
-#elif ELEMENT == Q4
-#define HALF_PAGE (9 * HEAD_WIDTH)
-#else
-#define HALF_PAGE (PAGE * HEAD_WIDTH)
-#endif
-
 // Sixteen halves as floats.
 static inline float16 widened(global const half *source)
 {
@@ -108,21 +100,21 @@ static inline float16 load_elements(global const element *source)
 // Element d of the keys of a page's tokens, vector j of the value of one of them; and where its value begins.
 #define KEY_AT(page, d) load_elements((page) + (d) * PAGE)
 #define VALUE_AT(page, token, j) load_elements(VALUE_OF(page, token) + 16 * (j))
-#define VALUE_OF(page, token) ((page) + HALF_PAGE + (token) * HEAD_WIDTH)
+#define VALUE_OF(page, token) ((page) + KEYS_OF(HEAD_WIDTH) + (token) * HEAD_WIDTH)
 
 #else
 
-// Behind HEAD_WIDTH bytes of scales come the codes: vectors of 16 bytes with CODES of them in each byte.
-#define CODES (ELEMENT == Q8 ? 1 : 2)
+// Behind HEAD_WIDTH bytes of scales come the codes: of keys vectors of 16 bytes with CODES of them in each byte.
+#define CODES (8 / KEY_BITS)
 static inline uchar16 load_codes(global const element *half_page, uint vector)
 {
   return vload16(vector, half_page + HEAD_WIDTH);
 }
 
-// The codes in one part of the bytes, 0 or 1.
+// The codes of 8 or 4 bits in one part of the bytes, 0 or 1.
 static inline float16 whole_numbers(uchar16 bytes, uint part)
 {
-#if ELEMENT == Q8
+#if KEY_BITS == 8
   return convert_float16(as_char16(bytes));
 #else
   const uchar16 codes = part == 0 ? bytes & (uchar)15 : bytes >> (uchar)4;
@@ -142,10 +134,17 @@ static inline float16 KEY_AT(global const element *page, uint d)
 
 static inline float16 VALUE_AT(global const element *page, uint token, uint j)
 {
-  global const element *values = page + HALF_PAGE;
-  const float scale = vload_half(token * (HEAD_WIDTH / BLOCK) + j / 2, (global const half *)values);
+  global const element *values = page + KEYS_OF(HEAD_WIDTH);
+  const uint block = token * (HEAD_WIDTH / BLOCK) + j / 2;
+  const float scale = vload_half(block, (global const half *)values);
+#if VALUE_BITS == 2
+  const uchar8 bytes = vload8(block, values + HEAD_WIDTH) >> (uchar)(j % 2 * 4);
+  const uchar16 codes = (uchar16)(bytes & (uchar)3, bytes >> (uchar)2 & (uchar)3);
+  return convert_float16(as_char16(codes * (uchar)2 - (uchar)3)) * scale;
+#else
   const uint vector = token * (HEAD_WIDTH / 16) + j;
   return whole_numbers(load_codes(values, vector / CODES), vector % CODES) * scale;
+#endif
 }
 #define VALUE_OF(page, token) (page)
 
@@ -211,7 +210,7 @@ static inline void find_pages(
 UNROLL
   for (int p = 0; p < PAGES; p++) {
     const int page = table[clamp(start + p, first / PAGE, (last - 1) / PAGE)];
-    pages[p] = pool + ((size_t)kv_head * pool_pages + page) * (2 * HALF_PAGE);
+    pages[p] = pool + ((size_t)kv_head * pool_pages + page) * PAGE_OF(HEAD_WIDTH);
   }
 }
 

@@ -24,27 +24,18 @@ typedef float element;
 typedef uchar element;
 #endif
 
-// Elements of the keys of a page, or of its values.
-#if ELEMENT == Q8
-#define HALF_PAGE_OF(width) (17 * (width))
-#elif ELEMENT == Q4
-#define HALF_PAGE_OF(width) (9 * (width))
-#else
-#define HALF_PAGE_OF(width) (PAGE * (width))
-#endif
-
 // The keys of the page that has a slot, of one head of a pool of so many pages; its values lie behind them.
 static inline global element *page_of(
     global uchar *pool, uint pool_pages, uint head, int slot, uint width)
 {
   return (global element *)pool
-      + ((size_t)head * pool_pages + slot / PAGE) * 2 * HALF_PAGE_OF((size_t)width);
+      + ((size_t)head * pool_pages + slot / PAGE) * PAGE_OF((size_t)width);
 }
 
 #if HAS_CODES
 
-// The steps of Sources/Tensors/KVBlock.swift. The lowest code is -LIMIT.
-#define LIMIT (ELEMENT == Q8 ? 128.0f : 8.0f)
+// The steps of Sources/Tensors/KVBlock.swift. The lowest code is -LIMIT, unless it has 2 bits.
+#define LIMIT (KEY_BITS == 8 ? 128.0f : 8.0f)
 #define LARGEST_SCALE 65504.0f
 
 static inline int16 code_of(float16 x)
@@ -54,11 +45,45 @@ static inline int16 code_of(float16 x)
   return select((int16)(0), as_int16(x + ROUNDER) - 0x4B400000, x == x);
 }
 
+#if VALUE_BITS == 2
+// Block `block` of the value of a token.
+static inline void store_few(
+    float16 low, float16 high, global element *values, uint width, uint token, uint block)
+{
+  const float16 most = (float16)(LARGEST_SCALE), zero = (float16)(0.0f);
+  float16 a = fabs(low), b = fabs(high);
+  a = select(zero, a > most ? most : a, a == a);
+  b = select(zero, b > most ? most : b, b == b);
+  float border = sum16(a + b) * (1.25f / BLOCK);
+  for (uint round = 0; round < 2; round++) {
+    const float16 part_a = a >= border ? (float16)(3.0f) : (float16)(1.0f);
+    const float16 part_b = b >= border ? (float16)(3.0f) : (float16)(1.0f);
+    border = sum16(part_a * a + part_b * b) * reciprocal1(sum16(part_a * part_a + part_b * part_b)) * 2.0f;
+  }
+  global half *scales = (global half *)values;
+  const size_t place = token * (width / BLOCK) + block;
+  vstore_half_rte(min(border * 0.5f, LARGEST_SCALE), place, scales);
+  border = vload_half(place, scales) * 2.0f;
+  const int16 far_a = select((int16)(0), (int16)(1), a >= border);
+  const int16 far_b = select((int16)(0), (int16)(1), b >= border);
+  const int16 codes_a = select(2 + far_a, 1 - far_a, low < zero);
+  const int16 codes_b = select(2 + far_b, 1 - far_b, high < zero);
+  const int8 bytes = codes_a.lo | codes_a.hi << 2 | codes_b.lo << 4 | codes_b.hi << 6;
+  vstore8(convert_uchar8(bytes), place, values + width);
+}
+#endif
+
 // Block `block` of the key or the value of a token: 32 numbers to a scale and codes.
 static inline void store_block(
     float16 low, float16 high, bool is_key, global element *half_page, uint width, uint token,
     uint block)
 {
+#if VALUE_BITS == 2
+  if (!is_key) {
+    store_few(low, high, half_page, width, token, block);
+    return;
+  }
+#endif
   const float16 zero = (float16)(0.0f);
   const float above = max16(LARGER(high, LARGER(low, zero)));
   const float below = max16(LARGER(-high, LARGER(-low, zero)));
@@ -72,7 +97,7 @@ static inline void store_block(
 
   global uchar *codes = half_page + width;
   uchar bytes[BLOCK];
-#if ELEMENT == Q8
+#if KEY_BITS == 8
   vstore16(as_uchar16(convert_char16(first)), 0, bytes);
   vstore16(as_uchar16(convert_char16(second)), 1, bytes);
 #else
@@ -84,7 +109,7 @@ static inline void store_block(
     vstore16(convert_uchar16(a | b << 4), 0, bytes);
   }
 #endif
-  const uint count = ELEMENT == Q8 ? BLOCK : BLOCK / 2;
+  const uint count = BLOCK / 8 * KEY_BITS;
   if (is_key)
     for (uint i = 0; i < count; i++) codes[(block * count + i) * PAGE + token] = bytes[i];
   else

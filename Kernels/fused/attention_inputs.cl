@@ -102,7 +102,7 @@ kernel void attention_inputs(
       const uint token = slot % PAGE;
       global element *block = page_of(pool_buffer + pool_offset, pool_pages, head, slot, HEAD_WIDTH);
 #if HAS_CODES
-      if (kind == 2) block += HALF_PAGE_OF(HEAD_WIDTH);
+      if (kind == 2) block += KEYS_OF(HEAD_WIDTH);
       for (uint i = 0; i < HEAD_WIDTH / BLOCK; i++)
         store_block(
             vload16(2 * i, numbers), vload16(2 * i + 1, numbers), kind == 1, block, HEAD_WIDTH,

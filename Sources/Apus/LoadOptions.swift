@@ -125,6 +125,8 @@ public enum KVType: String, Sendable, CaseIterable {
   /// Whole numbers of 4 bits, likewise: 28 % of the bytes of ``f16``. Tokens read those of their own 64 as ``f16``, where
   /// no layer looks back over a window.
   case q4
+  /// Keys as with ``q4``, values in 2 bits: 22 % of the bytes of ``f16``, and the same 64 tokens.
+  case k4v2
 }
 
 /// How a model is loaded.

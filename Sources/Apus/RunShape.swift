@@ -62,7 +62,7 @@ struct RunShape {
         "--prefill-sparse zipvl does not go with --kv-policy \(policy.method.rawValue) yet: leave one out"
       )
     }
-    guard share == nil || element.codeBits == nil else {
+    guard share == nil || !element.hasCodes else {
       throw ApusError(
         .request,
         "--prefill-sparse zipvl does not go with keys and values as codes yet: take --kv-type f16, bf16 or f32"
@@ -169,13 +169,14 @@ extension KVLayout.Element {
     case .f32: self = .f32
     case .q8: self = .q8
     case .q4: self = .q4
+    case .k4v2: self = .k4v2
     }
   }
 }
 
 extension KVLayout.Element {
   /// Whether it loses so much that rows read the tokens of their own window as they came.
-  fileprivate var keepsLatest: Bool { self == .q4 }
+  fileprivate var keepsLatest: Bool { keyBits < 8 }
 }
 
 extension LoadOptions {

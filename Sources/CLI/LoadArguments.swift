@@ -21,12 +21,12 @@ extension EvaluationTask: ExpressibleByArgument {}
 struct PolicyArguments: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "How keys and values are kept: f16, bf16, f32, q8 or q4 (default: f16, with --activations f32 f32).",
+      "How keys and values are kept: f16, bf16, f32, q8, q4 or k4v2 (default: f16, with --activations f32 f32).",
       discussion: """
         f32 takes twice the memory of f16, and is read more slowly. bf16 has the range of f32 in the bytes of f16, with \
         less precision: for models whose keys or values are beyond 65,504. q8 and q4 are whole numbers of 8 and 4 bits, of \
-        which 32 share a scale: 53 and 28 % of the memory of f16. With q4 the text is cut into windows \
-        of 64 tokens, and a token reads those of its own as f16, where no layer of the model looks back over a window. \
+        which 32 share a scale: 53 and 28 % of the memory of f16; k4v2 has 4 bits for keys and 2 for values, 22 %. With \
+        q4 and k4v2 the text is cut into windows of 64 tokens, and a token reads those of its own as f16, where no layer of the model looks back over a window. \
         'apus plan' says how much a context takes.
         """))
   var kvType: KVType?
@@ -35,7 +35,7 @@ struct PolicyArguments: ParsableArguments {
     help: ArgumentHelp(
       "Rotate keys and values before they are kept, and what is made of them back.",
       discussion: """
-        The elements of each head are mixed, so that none sticks out and q4 rounds less. It costs little time and \
+        The elements of each head are mixed, so that none sticks out and few bits lose less. It costs little time and \
         changes nothing but rounding.
         """))
   var kvRotate = false
@@ -57,7 +57,7 @@ struct PolicyArguments: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "Tokens of the cache that a new token reads at most, or that are kept of a prompt: whole pages of 16, "
-        + "48 at least, with --kv-type q4 80.",
+        + "48 at least, with --kv-type q4 or k4v2 80.",
       valueName: "tokens"))
   var kvBudget: Int?
 

@@ -72,6 +72,7 @@ extension KVLayout.Element {
     case .f32: CPU_KV_F32
     case .q8: CPU_KV_Q8
     case .q4: CPU_KV_Q4
+    case .k4v2: CPU_KV_K4V2
     }
   }
 }

@@ -21,7 +21,7 @@ extension CPUDevice {
       .sumColumns(let attention, _) where attention.headWidth > Int(CPU_MAX_HEAD_WIDTH):
       return .declined(
         reason: "heads are \(attention.headWidth) wide; the kernel takes \(CPU_MAX_HEAD_WIDTH)")
-    case .gatherTokens(let layout) where layout.element.codeBits != nil:
+    case .gatherTokens(let layout) where layout.element.hasCodes:
       return .declined(reason: "tokens are gathered from pages of floats")
     case .copyKV(let layout) where layout.headWidth > Int(CPU_MAX_HEAD_WIDTH):
       return .declined(

@@ -20,6 +20,9 @@
 ///               and the high half of a byte
 ///      values   scales as above | codes [16 tokens][headWidth / 2]: of each block 16 bytes, elements i and i + 16 in
 ///               the low and the high half of byte i; all with 8 added
+/// k4v2 keys     as q4
+///      values   scales as above | codes [16 tokens][headWidth / 4]: of each block 8 bytes, elements i, i + 8, i + 16 and
+///               i + 24 in byte i from its lowest bits on; -3, -1, 1 and 3 as 0 … 3
 /// ```
 package struct KVLayout: Sendable, Hashable {
   /// The element type of keys and values.
@@ -28,31 +31,30 @@ package struct KVLayout: Sendable, Hashable {
     /// The upper half of single precision: its range, and 8 bits of a number where f16 has 11.
     case bf16
     case f32
-    /// Codes of 8 or 4 bits: `KVBlock`.
+    /// Codes of 8 or 4 bits (`KVBlock`).
     case q8
     case q4
+    /// Codes of 4 bits for keys and of 2 bits for values.
+    case k4v2
 
     /// Those that keep numbers as floats.
-    package static let floats = allCases.filter { $0.codeBits == nil }
+    package static let floats = allCases.filter { !$0.hasCodes }
 
-    /// Bits of a code, or nil where numbers are floats.
-    package var codeBits: Int? {
+    /// Whether numbers are kept as codes with scales.
+    package var hasCodes: Bool { keyBits < 16 }
+
+    /// Bits of an element of a key: of a float, or of a code.
+    package var keyBits: Int {
       switch self {
-      case .f16, .bf16, .f32: nil
+      case .f32: 32
+      case .f16, .bf16: 16
       case .q8: 8
-      case .q4: 4
+      case .q4, .k4v2: 4
       }
     }
 
-    /// Bytes of `blockLength` numbers, with the scale that they share.
-    package var blockBytes: Int {
-      switch self {
-      case .f16, .bf16: 64
-      case .f32: 128
-      case .q8: 34
-      case .q4: 18
-      }
-    }
+    /// Bits of an element of a value.
+    package var valueBits: Int { self == .k4v2 ? 2 : keyBits }
   }
 
   /// Tokens of a page.
@@ -84,7 +86,7 @@ package struct KVLayout: Sendable, Hashable {
 
   /// Whether heads of a width can be kept so: quantised ones are whole blocks.
   package static func holds(headWidth: Int, as element: Element) -> Bool {
-    element.codeBits == nil || headWidth % blockLength == 0
+    !element.hasCodes || headWidth % blockLength == 0
   }
 
   /// Pages that so many tokens begin.
@@ -93,11 +95,17 @@ package struct KVLayout: Sendable, Hashable {
   /// Elements of the keys, or of the values, of one head in one page.
   package var halfBlock: Int { Self.pageTokens * headWidth }
 
-  /// Bytes of the keys, or of the values, of one head in one page.
-  package var halfBytes: Int { halfBlock * element.blockBytes / Self.blockLength }
+  /// Bytes of the scales of the keys, or of the values, of one head in one page.
+  package var scaleBytes: Int { element.hasCodes ? halfBlock / Self.blockLength * 2 : 0 }
+
+  /// Bytes of the keys of one head in one page.
+  package var keysBytes: Int { scaleBytes + halfBlock * element.keyBits / 8 }
+
+  /// Bytes of the keys and the values of one head in one page.
+  package var headBytes: Int { keysBytes + scaleBytes + halfBlock * element.valueBits / 8 }
 
   /// Bytes of one page of one layer.
-  package var pageBytes: Int { headCount * 2 * halfBytes }
+  package var pageBytes: Int { headCount * headBytes }
 
   /// How the latest tokens are kept beside these pages, where a row reads those of its own window as they came.
   package var latest: KVLayout {
@@ -105,7 +113,7 @@ package struct KVLayout: Sendable, Hashable {
   }
 
   /// How bounds of keys are kept: as the keys, or where those are quantised in f16.
-  package var boundsElement: Element { element.codeBits == nil ? element : .f16 }
+  package var boundsElement: Element { element.hasCodes ? .f16 : element }
 
   /// Elements of the least, or of the largest, keys of one head in one page: whole vectors, which end
   /// in zeros where a head does not fill them.
@@ -113,7 +121,7 @@ package struct KVLayout: Sendable, Hashable {
 
   /// Bytes of the bounds of one page of one layer: for each kv head the least, then the largest.
   package var boundsBytes: Int {
-    headCount * 2 * boundsWidth * boundsElement.blockBytes / Self.blockLength
+    headCount * 2 * boundsWidth * boundsElement.keyBits / 8
   }
 
   /// Bytes of the key and the value of one token in one layer.

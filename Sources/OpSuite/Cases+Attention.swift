@@ -97,7 +97,7 @@ extension OpSuite {
       (.causal, 1, 9, 3, 64, 1100, false), (.gaps, 20, 9, 3, 64, 600, false),
       (.late, 3, 7, 1, 96, 1100, true),
     ]
-    guard element == .f16 || (element == .q4 && stage == .last) else { return [] }
+    guard element == .f16 || (element.keyBits < 8 && stage == .last) else { return [] }
     return shapes.map { sight, rows, heads, kvHeads, width, tokens, alone in
       attendCase(
         element, sight, rows: rows, heads: heads, kvHeads: kvHeads, width: width, tokens: tokens,
@@ -109,9 +109,9 @@ extension OpSuite {
     ]
   }
 
-  /// Keys and values of the latest tokens on their way to where they stay: codes of 4 bits, and halves to compare with.
+  /// Keys and values of the latest tokens on their way to where they stay: codes of few bits, and halves to compare with.
   static func copyCases() -> [OpCase] {
-    [KVLayout.Element.f16, .q4].flatMap { element in
+    [KVLayout.Element.f16, .q4, .k4v2].flatMap { element in
       [(1, 1, 32), (5, 3, 64), (0, 1, 32)].map { rows, heads, width in
         var data = CaseData(seed: rows + heads + width)
         let layout = KVLayout(headCount: heads, headWidth: width, element: element)

@@ -32,7 +32,7 @@ extension OpSuite {
   /// Forms that write small numbers or codes, or rotate before they write: what is written does not depend on the weights' type.
   private static func writtenCases() -> [OpCase] {
     let forms =
-      [KVLayout.Element.bf16, .q8, .q4].map { ($0, false) }
+      [KVLayout.Element.bf16, .q8, .q4, .k4v2].map { ($0, false) }
       + KVLayout.Element.allCases.map { ($0, true) }
     return forms.flatMap { element, isRotated in
       func form(
@@ -263,7 +263,7 @@ extension OpSuite {
     let constant = [parameters.count - 1]
     let pages = 3
     let kept = layout.boundsElement
-    let numbers = pages * layout.pageBytes * KVLayout.blockLength / kept.blockBytes
+    let numbers = pages * layout.pageBytes * 8 / kept.keyBits
     return OpCase(
       title: "rows \(rows), heads \(heads.query)/\(heads.kv) × \(heads.width), inputs \(inputs)",
       operation: .fused(.attentionInputs(whole)),

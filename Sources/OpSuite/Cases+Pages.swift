@@ -54,7 +54,7 @@ extension OpSuite {
     let slots = rows == 1 ? [47] : (0..<rows).map { $0 == 1 ? -1 : Int32((30 + $0) % 64) }
     let numbers = pages * heads * 2 * layout.halfBlock
     var keys = [UInt8](repeating: 0, count: pages * layout.pageBytes)
-    if element.codeBits == nil {
+    if !element.hasCodes {
       keys = stored(data.floats(numbers), element)
     } else {
       for slot in 0..<pages * KVLayout.pageTokens {
@@ -78,7 +78,7 @@ extension OpSuite {
 
   /// Numbers side by side, as an element keeps them that has no codes.
   static func stored(_ numbers: [Float], _ element: KVLayout.Element) -> [UInt8] {
-    let count = numbers.count * element.blockBytes / KVLayout.blockLength
+    let count = numbers.count * element.keyBits / 8
     var bytes = [UInt8](repeating: 0, count: count)
     bytes.withUnsafeMutableBytes {
       for (index, number) in numbers.enumerated() { element.store(number, $0, index) }

@@ -11,7 +11,7 @@ extension Format {
         return (0..<raw.count / 4).map { raw.load(fromByteOffset: $0 * 4, as: Float.self) }
       case .i32:
         return (0..<raw.count / 4).map { Float(raw.load(fromByteOffset: $0 * 4, as: Int32.self)) }
-      case .pages(let layout) where layout.element.codeBits != nil:
+      case .pages(let layout) where layout.element.hasCodes:
         let pages = raw.count / layout.pageBytes
         return (0..<pages * KVLayout.pageTokens).flatMap { slot in
           (0..<layout.headCount * layout.headWidth).flatMap { column in
@@ -24,7 +24,7 @@ extension Format {
         }
       case .pages(let layout), .pageBounds(let layout):
         let kept = layout.boundsElement
-        return (0..<raw.count * KVLayout.blockLength / kept.blockBytes).map { kept.load(raw, $0) }
+        return (0..<raw.count * 8 / kept.keyBits).map { kept.load(raw, $0) }
       case .int8Blocks:
         // q × scale of every element, then the block sums.
         let stride = rowBytes(width)

@@ -32,7 +32,7 @@ enum KernelSource {
       })
   }()
 
-  static let prelude = "common/prelude"
+  static let prelude = ["common/prelude", "common/arithmetic"]
 
   /// What the compiler gets: defines, the prelude, the texts that the file shares with others, the
   /// file. The line marks let a build log name the file.
@@ -40,7 +40,7 @@ enum KernelSource {
     _ name: String, shared: [String], defines: [(name: String, value: Int)]
   ) -> String {
     defines.map { "#define \($0.name) \($0.value)\n" }.joined()
-      + ([prelude] + shared + [name]).map(marked).joined()
+      + (prelude + shared + [name]).map(marked).joined()
   }
 
   private static func marked(_ name: String) -> String {

@@ -60,6 +60,7 @@ extension KVLayout.Element {
       case .f32: Int(ElementType.f32.rawValue)
       case .q8: 108
       case .q4: 104
+      case .k4v2: 142
       }
     return Define("ELEMENT", value)
   }

@@ -8,7 +8,7 @@ extension KVLayout.Element {
     case .f32: bytes.load(fromByteOffset: index * 4, as: Float.self)
     case .f16: Float(bytes.load(fromByteOffset: index * 2, as: Float16.self))
     case .bf16: BF16.number(bytes.load(fromByteOffset: index * 2, as: UInt16.self))
-    case .q8, .q4: preconditionFailure("codes are read with their scales")
+    case .q8, .q4, .k4v2: preconditionFailure("codes are read with their scales")
     }
   }
 
@@ -18,38 +18,38 @@ extension KVLayout.Element {
     case .f32: bytes.storeBytes(of: value, toByteOffset: index * 4, as: Float.self)
     case .f16: bytes.storeBytes(of: Float16(value), toByteOffset: index * 2, as: Float16.self)
     case .bf16: bytes.storeBytes(of: BF16.bits(value), toByteOffset: index * 2, as: UInt16.self)
-    case .q8, .q4: preconditionFailure("codes are written with their scales")
+    case .q8, .q4, .k4v2: preconditionFailure("codes are written with their scales")
     }
   }
 }
 
 extension KVLayout {
+  /// Where a code lies: a byte behind the scales, and the lowest of its bits.
+  private typealias Place = (byte: Int, shift: Int)
+
   /// Element `d` of the key of `slot` in a pool of `pages` pages.
   package func key(
     _ pool: UnsafeRawBufferPointer, slot: Int, head: Int, _ d: Int, pages: Int
   ) -> Float {
-    let half = UnsafeRawBufferPointer(
-      rebasing: pool[halfOffset(slot: slot, head: head, isValue: false, pages: pages)...])
+    let keys = UnsafeRawBufferPointer(
+      rebasing: pool[keysOffset(slot: slot, head: head, pages: pages)...])
     let token = slot % Self.pageTokens
-    guard let bits = element.codeBits else {
-      return element.load(half, d * Self.pageTokens + token)
-    }
-    let scale = scale(half, d / Self.blockLength * Self.pageTokens + token)
-    return scale * Float(code(half, keyCode(token: token, d), bits: bits, isHigh: d % 2 == 1))
+    guard element.hasCodes else { return element.load(keys, d * Self.pageTokens + token) }
+    let scale = Element.f16.load(keys, d / Self.blockLength * Self.pageTokens + token)
+    return scale * Float(code(keys, keyPlace(token: token, d), bits: element.keyBits))
   }
 
   /// Element `d` of the value of `slot` in a pool of `pages` pages.
   package func value(
     _ pool: UnsafeRawBufferPointer, slot: Int, head: Int, _ d: Int, pages: Int
   ) -> Float {
-    let half = UnsafeRawBufferPointer(
-      rebasing: pool[halfOffset(slot: slot, head: head, isValue: true, pages: pages)...])
+    let values = UnsafeRawBufferPointer(
+      rebasing: pool[(keysOffset(slot: slot, head: head, pages: pages) + keysBytes)...])
     let token = slot % Self.pageTokens
-    guard let bits = element.codeBits else { return element.load(half, token * headWidth + d) }
-    let scale = scale(half, token * (headWidth / Self.blockLength) + d / Self.blockLength)
-    return scale
-      * Float(
-        code(half, valueCode(token: token, d), bits: bits, isHigh: d % Self.blockLength >= 16))
+    guard element.hasCodes else { return element.load(values, token * headWidth + d) }
+    let scale = Element.f16.load(
+      values, token * (headWidth / Self.blockLength) + d / Self.blockLength)
+    return scale * Float(code(values, valuePlace(token: token, d), bits: element.valueBits))
   }
 
   /// Stores the key and the value of `slot`, of one head.
@@ -58,11 +58,10 @@ extension KVLayout {
     pages: Int
   ) {
     let token = slot % Self.pageTokens
-    let keys = UnsafeMutableRawBufferPointer(
-      rebasing: pool[halfOffset(slot: slot, head: head, isValue: false, pages: pages)...])
-    let values = UnsafeMutableRawBufferPointer(
-      rebasing: pool[halfOffset(slot: slot, head: head, isValue: true, pages: pages)...])
-    guard let bits = element.codeBits else {
+    let offset = keysOffset(slot: slot, head: head, pages: pages)
+    let keys = UnsafeMutableRawBufferPointer(rebasing: pool[offset...])
+    let values = UnsafeMutableRawBufferPointer(rebasing: pool[(offset + keysBytes)...])
+    guard element.hasCodes else {
       for d in 0..<headWidth {
         element.store(key[d], keys, d * Self.pageTokens + token)
         element.store(value[d], values, token * headWidth + d)
@@ -73,61 +72,56 @@ extension KVLayout {
     for index in 0..<blocks {
       let first = index * Self.blockLength
       let range = first..<first + Self.blockLength
-      let (ofKey, ofValue) = (
-        KVBlock(Array(key[range]), bits: bits), KVBlock(Array(value[range]), bits: bits)
-      )
-      KVLayout.Element.f16.store(Float(ofKey.scale), keys, index * Self.pageTokens + token)
-      KVLayout.Element.f16.store(Float(ofValue.scale), values, token * blocks + index)
+      let ofKey = KVBlock(Array(key[range]), bits: element.keyBits)
+      let ofValue = KVBlock(Array(value[range]), bits: element.valueBits)
+      Element.f16.store(Float(ofKey.scale), keys, index * Self.pageTokens + token)
+      Element.f16.store(Float(ofValue.scale), values, token * blocks + index)
       for i in 0..<Self.blockLength {
-        let d = first + i
+        store(ofKey.codes[i], keys, keyPlace(token: token, first + i), bits: element.keyBits)
         store(
-          ofKey.codes[i], keys, keyCode(token: token, d), bits: bits, isHigh: d % 2 == 1)
-        store(
-          ofValue.codes[i], values, valueCode(token: token, d), bits: bits, isHigh: i >= 16)
+          ofValue.codes[i], values, valuePlace(token: token, first + i), bits: element.valueBits)
       }
     }
   }
 
-  /// Byte offset of the keys, or of the values, of the page of `slot`.
-  private func halfOffset(slot: Int, head: Int, isValue: Bool, pages: Int) -> Int {
-    ((head * pages + slot / Self.pageTokens) * 2 + (isValue ? 1 : 0)) * halfBytes
+  /// Byte offset of the keys of the page of `slot`; its values lie behind them.
+  private func keysOffset(slot: Int, head: Int, pages: Int) -> Int {
+    (head * pages + slot / Self.pageTokens) * headBytes
   }
 
-  /// The byte, behind the scales, that has a code.
-  private func keyCode(token: Int, _ d: Int) -> Int {
-    (element == .q4 ? d / 2 : d) * Self.pageTokens + token
+  private func keyPlace(token: Int, _ d: Int) -> Place {
+    let parts = 8 / element.keyBits
+    return (d / parts * Self.pageTokens + token, d % parts * element.keyBits)
   }
 
-  private func valueCode(token: Int, _ d: Int) -> Int {
-    guard element == .q4 else { return token * headWidth + d }
-    return (token * headWidth + d / Self.blockLength * Self.blockLength) / 2 + d % 16
+  private func valuePlace(token: Int, _ d: Int) -> Place {
+    let (block, i) = d.quotientAndRemainder(dividingBy: Self.blockLength)
+    let bytes = Self.blockLength / 8 * element.valueBits
+    let first = (token * (headWidth / Self.blockLength) + block) * bytes
+    return (first + i % bytes, i / bytes * element.valueBits)
   }
 
-  /// Bytes of the scales of half a page.
-  private var scaleBytes: Int { halfBlock / Self.blockLength * 2 }
-
-  private func scale(_ half: UnsafeRawBufferPointer, _ index: Int) -> Float {
-    KVLayout.Element.f16.load(half, index)
-  }
-
-  private func code(
-    _ half: UnsafeRawBufferPointer, _ place: Int, bits: Int, isHigh: Bool
-  ) -> Int {
-    let byte = half[scaleBytes + place]
-    if bits == 8 { return Int(Int8(bitPattern: byte)) }
-    return Int(isHigh ? byte >> 4 : byte & 15) - 8
+  private func code(_ half: UnsafeRawBufferPointer, _ place: Place, bits: Int) -> Int {
+    let code = Int(half[scaleBytes + place.byte] >> place.shift) & (1 << bits - 1)
+    return switch bits {
+    case 8: Int(Int8(truncatingIfNeeded: code))
+    case 4: code - 8
+    default: 2 * code - 3
+    }
   }
 
   private func store(
-    _ code: Int, _ half: UnsafeMutableRawBufferPointer, _ place: Int, bits: Int, isHigh: Bool
+    _ code: Int, _ half: UnsafeMutableRawBufferPointer, _ place: Place, bits: Int
   ) {
-    let place = scaleBytes + place
-    if bits == 8 {
-      half[place] = UInt8(bitPattern: Int8(code))
-    } else {
-      let nibble = UInt8(code + 8)
-      half[place] = isHigh ? half[place] & 15 | nibble << 4 : half[place] & 0xF0 | nibble
-    }
+    let code =
+      switch bits {
+      case 8: code
+      case 4: code + 8
+      default: (code + 3) / 2
+      }
+    let mask = (1 << bits - 1) << place.shift
+    let byte = Int(half[scaleBytes + place.byte]) & ~mask | code << place.shift & mask
+    half[scaleBytes + place.byte] = UInt8(byte)
   }
 }
 

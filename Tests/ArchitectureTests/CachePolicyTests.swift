@@ -27,7 +27,7 @@ import Testing
     var activations = ActivationFormat.int8
     var element = KVLayout.Element.f16
     /// Whether rows read the tokens of their own window apart.
-    var keepsLatest: Bool { element == .q4 && activations == .int8 }
+    var keepsLatest: Bool { element.keyBits < 8 && activations == .int8 }
     var description: String { "\(method) \(budget ?? 0) \(activations) \(element)" }
   }
 
@@ -52,7 +52,7 @@ import Testing
         rows: setting.activations == .f32 ? 1 : 64, outputs: setting.activations == .f32 ? 1 : 64),
       pageCount: pages,
       element: setting.activations == .f32 ? .f32 : setting.element)
-    planner.rotates = setting.element == .q4
+    planner.rotates = setting.element.keyBits < 8
     planner.keepsLatest = setting.keepsLatest
     planner.reading = policy.pages.map {
       PageReading(
@@ -88,12 +88,12 @@ import Testing
 
   /// On every device but the interpreter: a budget of everything gives the logits of no policy, and what a
   /// smaller one gives is the same everywhere.
-  @Test(arguments: [KVLayout.Element.f16, .bf16, .q8, .q4])
+  @Test(arguments: [KVLayout.Element.f16, .bf16, .q8, .q4, .k4v2])
   func devicesAgree(element: KVLayout.Element) throws {
     let reference = ReferenceDevice()
     let full = try logits(Setting(method: .full, budget: nil, element: element), on: reference)
     // A window more, where a row reads its own in any case.
-    let few = element == .q4 ? 112 : 64
+    let few = element.keyBits < 8 ? 112 : 64
     #expect(full.count == Self.tokens.count - Self.prompt)
     let wanted = try Self.policies.map {
       try logits(Setting(method: $0, budget: few, element: element), on: reference)

@@ -49,12 +49,13 @@ import Testing
 
   /// The first window has nothing before it, so its rows are those of halves to the last bit; later ones are not, but
   /// nearer to them than where all is read as codes.
-  @Test func theFirstWindowIsHalves() throws {
+  @Test(arguments: [KVLayout.Element.q4, .k4v2])
+  func theFirstWindowIsHalves(element: KVLayout.Element) throws {
     for device in [ReferenceDevice(), CPUDevice(threads: 2)] as [any Device] {
       let length = device is ReferenceDevice ? 90 : 400
       let halves = try logits(length, .f16, on: device)
-      let kept = try logits(length, .q4, keepsLatest: true, on: device)
-      let codes = try logits(length, .q4, on: device)
+      let kept = try logits(length, element, keepsLatest: true, on: device)
+      let codes = try logits(length, element, on: device)
       #expect(Array(kept.prefix(64)) == Array(halves.prefix(64)))
       #expect(zip(kept, halves).dropFirst(64).allSatisfy { $0 != $1 })
       func distance(_ rows: [[Float]]) -> Double {
@@ -99,6 +100,8 @@ import Testing
         #expect(kept.need(on: 0).cache * 100 <= halves.need(on: 0).cache * 29)
       }
       #expect(kept.cacheBytesPerToken * 32 == halves.cacheBytesPerToken * 9)
+      let fewer = try plan(.k4v2, keepsLatest: true, context: context, on: CPUDevice()).plan
+      #expect(fewer.cacheBytesPerToken * 32 == halves.cacheBytesPerToken * 7)
     }
   }
 

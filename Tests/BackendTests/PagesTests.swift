@@ -183,7 +183,7 @@ import Testing
         #expect(Double(row[page]) >= most - 1e-4, "page \(page)")
         // Bounds of codes are halves, rounded outward.
         if page == 4 {
-          #expect(abs(Double(row[page]) - most) < (element.codeBits == nil ? 1e-4 : 0.05))
+          #expect(abs(Double(row[page]) - most) < (element.hasCodes ? 0.05 : 1e-4))
         }
       }
       // Besides the first page and the last two, which are read in any case.
@@ -234,7 +234,7 @@ import Testing
           }
           let (least, largest) = (own.min() ?? 0, own.max() ?? 0)
           let (low, high) = (bounds[head * 2 * side + d], bounds[head * 2 * side + side + d])
-          if element.codeBits == nil {
+          if !element.hasCodes {
             #expect(low == least && high == largest)
           } else {
             // The nearest halves beyond.

@@ -58,7 +58,9 @@ import Testing
       parts.count == 2 ? parts[1] : nil, "\(row.program) has no kernel \(row.entry)")
     let parameters = head.prefix { $0 != ")" }.split(separator: ",").count
     #expect(row.arguments.reduce(0) { $0 + $1.parameterCount } == parameters, "\(row.program)")
-    let before = try (["common/prelude"] + row.shared).map { try #require(Self.programs[$0]) }
+    let before = try (["common/prelude", "common/arithmetic"] + row.shared).map {
+      try #require(Self.programs[$0])
+    }
     for define in row.defines {
       #expect(
         (before.joined() + text).contains("#ifndef \(define.name)\n"),
@@ -104,7 +106,7 @@ import Testing
 
   @Test func everyProgramIsUsed() {
     let used = Set(KernelTable.rows.flatMap { [$0.program] + $0.shared })
-    let others: Set = ["common/prelude", "probe/roofline", "step/step"]
+    let others: Set = ["common/prelude", "common/arithmetic", "probe/roofline", "step/step"]
     #expect(used.union(others) == Set(Self.programs.keys))
   }
 

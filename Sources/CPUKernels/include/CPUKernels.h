@@ -221,11 +221,20 @@ void cpu_quantize(const cpu_kernels *kernels, cpu_pool *pool,
 // heads are whole blocks:
 //
 //   keys      scales [head_width / 32][16] | codes [head_width][16], of 4 bits [head_width / 2][16]
-//   values    scales [16][head_width / 32] | codes [16][head_width], of 4 bits [16][head_width / 2]
+//   values    scales [16][head_width / 32] | codes [16][head_width], of 4 bits [16][head_width / 2], of 2 bits
+//             [16][head_width / 4]
 //
-// Codes of 4 bits have 8 added. Of a key the elements 2 i and 2 i + 1 share a byte, of a block of a value the
-// elements i and i + 16; the first is in the low half.
-typedef enum { CPU_KV_F32, CPU_KV_F16, CPU_KV_BF16, CPU_KV_Q8, CPU_KV_Q4 } cpu_kv_type;
+// Codes of 4 bits have 8 added, those of 2 bits are -3, -1, 1, 3 as 0 … 3. Of a key the elements 2 i and 2 i + 1 share a
+// byte; of a block of a value the elements i and i + 16, of 2 bits i, i + 8, i + 16 and i + 24; the first is in the
+// lowest bits. With K4V2 keys have 4 bits and values 2.
+typedef enum {
+  CPU_KV_F32,
+  CPU_KV_F16,
+  CPU_KV_BF16,
+  CPU_KV_Q8,
+  CPU_KV_Q4,
+  CPU_KV_K4V2,
+} cpu_kv_type;
 
 typedef struct {
   void *pages;

@@ -51,7 +51,7 @@ typedef struct {
 // Part `step` of `width` of two pages, the first page first: pages that lie side by side are one stream,
 // which is what memory does best.
 INLINE void fetch(cpu_kv_type type, const uint8_t *const next[2], size_t step, size_t width) {
-  size_t bytes = 4 * half_bytes(type, 1), page = step >= width / 2;
+  size_t bytes = 2 * both_bytes(type, 1), page = step >= width / 2;
   const uint8_t *from = next[page] + (step - page * (width / 2)) * bytes;
   for (size_t n = 0; n < bytes; n += 64) __builtin_prefetch(from + n);
 }
@@ -67,7 +67,7 @@ INLINE void score_tile(cpu_kv_type type, int queries, int pages, gathering *s, s
   for (int j = 0; j < queries; j++)
     for (int c = 0; c < pages * PAGE_VECTORS; c++) sums[j][c] = (vf)0.0f;
   // Of codes `parts` elements share bytes, and KV_BLOCK a scale.
-  size_t parts = type == CPU_KV_Q4 ? 2 : 1, block = has_codes(type) ? KV_BLOCK : 1;
+  size_t bits = key_bits(type), parts = has_codes(type) ? 8 / bits : 1, block = has_codes(type) ? KV_BLOCK : 1;
   for (size_t first = 0; first < width; first += block) {
     vf scales[TILE_VECTORS];
     if (has_codes(type))
@@ -84,7 +84,7 @@ INLINE void score_tile(cpu_kv_type type, int queries, int pages, gathering *s, s
         for (int p = 0; p < pages; p++)
           for (int c = 0; c < PAGE_VECTORS; c++)
             key[p * PAGE_VECTORS + c] =
-                has_codes(type) ? whole_numbers(type, codes[p], part, c) * scales[p * PAGE_VECTORS + c]
+                has_codes(type) ? whole_numbers(bits, codes[p], part, c) * scales[p * PAGE_VECTORS + c]
                                 : kv_load(type, keys[p] + d * stride, (size_t)(c * LANES));
         for (int j = 0; j < queries; j++) {
           vf x = splat(q[(size_t)j * width + d + part]);
@@ -302,7 +302,7 @@ INLINE void find_pages(const cpu_attend_arguments *a, const int32_t *table, size
 
 // Widens the keys (element d of a window's tokens side by side) or the values of pages from ..< to.
 INLINE void widen_keys(cpu_kv_type type, gathering *s, const window *w, size_t from, size_t to) {
-  size_t width = s->width, step = half_bytes(type, 1);
+  size_t width = s->width, step = keys_bytes(type, 1);
   for (size_t d = 0; d < width; d++)
     for (size_t p = from; p < to; p++) {
       __builtin_prefetch(w->next[p] + d * step);
@@ -311,16 +311,16 @@ INLINE void widen_keys(cpu_kv_type type, gathering *s, const window *w, size_t f
     }
 }
 INLINE void widen_values(cpu_kv_type type, gathering *s, const window *w, size_t from, size_t to) {
-  size_t width = s->width, half = half_bytes(type, width);
+  size_t width = s->width, keys = keys_bytes(type, width), half = values_bytes(type, width);
   for (size_t p = from; p < to; p++)
     for (size_t i = 0; i < PAGE * width; i += 16) {
       vf v[PAGE_VECTORS];
-      __builtin_prefetch(w->next[p] + half + i * half / (PAGE * width));
+      __builtin_prefetch(w->next[p] + keys + i * half / (PAGE * width));
       if (has_codes(type))
-        value_numbers(type, w->here[p] + half, width, i / width, i % width, PAGE_VECTORS, v);
+        value_numbers(type, w->here[p] + keys, width, i / width, i % width, PAGE_VECTORS, v);
       else
         for (int c = 0; c < PAGE_VECTORS; c++)
-          v[c] = kv_load(type, w->here[p] + half, i + (size_t)(c * LANES));
+          v[c] = kv_load(type, w->here[p] + keys, i + (size_t)(c * LANES));
       for (int c = 0; c < PAGE_VECTORS; c++)
         store(s->copy + p * PAGE * width + i + (size_t)(c * LANES), v[c]);
     }
@@ -377,7 +377,7 @@ INLINE void attend_rows(cpu_kv_type type, const cpu_attend_arguments *a, gatheri
         widen_keys(type, s, &w, from, to);
         score(CPU_KV_F32, s, 0, queries, copy, WINDOW * 4, from, to, NULL);
       } else {
-        score(type, s, 0, queries, w.here, half_bytes(type, 1), from, to, w.next);
+        score(type, s, 0, queries, w.here, keys_bytes(type, 1), from, to, w.next);
       }
 
       bool alike = true; // whether all rows see all of the window's tokens that any sees
@@ -391,7 +391,7 @@ INLINE void attend_rows(cpu_kv_type type, const cpu_attend_arguments *a, gatheri
 
       for (size_t p = 0; p < WINDOW_PAGES; p++) {
         copy[p] = (const uint8_t *)(s->copy + p * PAGE * width);
-        values[p] = w.here[p] + half_bytes(type, width);
+        values[p] = w.here[p] + keys_bytes(type, width);
       }
       if (copies) widen_values(type, s, &w, from, to);
       for (size_t r = 0, some; r < rows; r += some) {
@@ -460,6 +460,7 @@ static void attend(const void *arguments, size_t first, size_t last) {
           case CPU_KV_BF16: ATTEND(CPU_KV_BF16); break;
           case CPU_KV_Q8: ATTEND(CPU_KV_Q8); break;
           case CPU_KV_Q4: ATTEND(CPU_KV_Q4); break;
+          case CPU_KV_K4V2: ATTEND(CPU_KV_K4V2); break;
         }
       }
     }

@@ -68,7 +68,7 @@ INLINE void weigh_tile(cpu_kv_type type, const cpu_observe_arguments *o, gatheri
       int32_t base = first / WINDOW * WINDOW;
       last = least(span_end, base + WINDOW);
       find_pages(a, table, kv_head, first, last, pages);
-      score(type, s, 0, queries, pages, half_bytes(type, 1), (size_t)(first - base) / PAGE,
+      score(type, s, 0, queries, pages, keys_bytes(type, 1), (size_t)(first - base) / PAGE,
             (size_t)(last - base - 1) / PAGE + 1, NULL);
       for (size_t r = 0; r < tile->count; r++) {
         int32_t row = o->observed[tile->place[r]];
@@ -114,7 +114,8 @@ static void weigh_rows(const void *arguments, size_t first, size_t last) {
           case CPU_KV_F16: WEIGH(CPU_KV_F16); break;
           case CPU_KV_BF16: WEIGH(CPU_KV_BF16); break;
           case CPU_KV_Q8: WEIGH(CPU_KV_Q8); break;
-          case CPU_KV_Q4: WEIGH(CPU_KV_Q4); break;
+          case CPU_KV_Q4:
+          case CPU_KV_K4V2: WEIGH(CPU_KV_Q4); break;
         }
       }
   }
@@ -131,7 +132,7 @@ INLINE void sum_tile(cpu_kv_type type, const cpu_observe_arguments *o, gathering
   for (int i = 0; i < LANES; i++) lane[i] = i;
   place_queries(o, s, tile, head, heads);
   find_pages(a, table, kv_head, tile->begin, tile->end, pages);
-  score(type, s, 0, tile->count * heads, pages, half_bytes(type, 1),
+  score(type, s, 0, tile->count * heads, pages, keys_bytes(type, 1),
         (size_t)(tile->begin - base) / PAGE, (size_t)(tile->end - base - 1) / PAGE + 1, NULL);
   for (size_t j = 0; j < tile->count * heads; j++) {
     size_t place = tile->place[j / heads];
@@ -167,7 +168,8 @@ static void sum_columns(const void *arguments, size_t first, size_t last) {
           case CPU_KV_F16: SUM(CPU_KV_F16); break;
           case CPU_KV_BF16: SUM(CPU_KV_BF16); break;
           case CPU_KV_Q8: SUM(CPU_KV_Q8); break;
-          case CPU_KV_Q4: SUM(CPU_KV_Q4); break;
+          case CPU_KV_Q4:
+          case CPU_KV_K4V2: SUM(CPU_KV_Q4); break;
         }
       }
     float *columns = o->columns + kv_head * o->tokens + (size_t)base;

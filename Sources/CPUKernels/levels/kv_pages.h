@@ -1,17 +1,30 @@
 // Numbers in pages of keys and values, and the write of a token's.
 //
-// A half page, its keys or its values, is floats, or scales and then codes: include/CPUKernels.h has the layout.
+// The keys of a page, and its values, are floats, or scales and then codes: include/CPUKernels.h has the layout.
 
 enum { KV_BLOCK = 32 }; // numbers that share a scale
 
-INLINE bool has_codes(cpu_kv_type type) { return type == CPU_KV_Q8 || type == CPU_KV_Q4; }
+INLINE bool has_codes(cpu_kv_type type) { return type >= CPU_KV_Q8; }
 
-INLINE size_t half_bytes(cpu_kv_type type, size_t width) {
-  return width * (type == CPU_KV_F32 ? 64 : type == CPU_KV_Q8 ? 17 : type == CPU_KV_Q4 ? 9 : 32);
+// Bits of a number, of codes beside its scale.
+INLINE size_t key_bits(cpu_kv_type type) {
+  return type == CPU_KV_F32 ? 32 : type == CPU_KV_Q8 ? 8 : has_codes(type) ? 4 : 16;
+}
+INLINE size_t value_bits(cpu_kv_type type) { return type == CPU_KV_K4V2 ? 2 : key_bits(type); }
+
+// Bytes of the keys of a head in a page, of its values, and of both.
+INLINE size_t keys_bytes(cpu_kv_type type, size_t width) {
+  return width * (PAGE / 8 * key_bits(type) + has_codes(type));
+}
+INLINE size_t values_bytes(cpu_kv_type type, size_t width) {
+  return width * (PAGE / 8 * value_bits(type) + has_codes(type));
+}
+INLINE size_t both_bytes(cpu_kv_type type, size_t width) {
+  return keys_bytes(type, width) + values_bytes(type, width);
 }
 
 INLINE size_t head_bytes(const cpu_kv_pool *pool) {
-  return 2 * half_bytes(pool->type, pool->head_width);
+  return both_bytes(pool->type, pool->head_width);
 }
 
 // ------------------------------------------------------------------------------------- floats
@@ -46,14 +59,14 @@ INLINE void kv_narrow(cpu_kv_type type, uint16_t lanes[LANES], vf v) {
 typedef VECTOR(int8_t, 16) c16;
 UNALIGNED(b16, b16_any);
 
-// Vector `index` of the bytes behind the scales of a half page.
+// Vector `index` of the bytes behind the scales of keys or values.
 INLINE b16 load_codes(const uint8_t *half, size_t width, size_t index) {
   return *(const b16_any *)(half + width + index * 16);
 }
 
-// The codes in one part of the bytes, 0 or 1: vector c of PAGE_VECTORS.
-INLINE vf whole_numbers(cpu_kv_type type, b16 bytes, size_t part, int c) {
-  c16 codes = type == CPU_KV_Q8 ? (c16)bytes : (c16)(part == 0 ? bytes & 15 : bytes >> 4) - 8;
+// The codes of 8 or 4 bits in one part of the bytes, 0 or 1: vector c of PAGE_VECTORS.
+INLINE vf whole_numbers(size_t bits, b16 bytes, size_t part, int c) {
+  c16 codes = bits == 8 ? (c16)bytes : (c16)(part == 0 ? bytes & 15 : bytes >> 4) - 8;
 #if LANES == 16
   (void)c;
   return __builtin_convertvector(codes, vf);
@@ -66,11 +79,28 @@ INLINE vf whole_numbers(cpu_kv_type type, b16 bytes, size_t part, int c) {
 #endif
 }
 
+// The codes of 2 bits of half a block, 0 or 1: vector c of PAGE_VECTORS.
+INLINE vf few_numbers(const uint8_t *block, size_t half, int c) {
+  typedef VECTOR(uint8_t, 8) b8;
+  UNALIGNED(b8, b8_any);
+  b8 bytes = *(const b8_any *)block;
+#if LANES == 16
+  (void)c;
+  vu wide = __builtin_convertvector(
+      __builtin_shufflevector(bytes, bytes, 0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7), vu);
+  vu parts = {0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 2, 2, 2, 2, 2, 2};
+  vu codes = wide >> (parts + (uint32_t)(4 * half)) & 3;
+#else
+  vu codes = __builtin_convertvector(bytes, vu) >> (uint32_t)(4 * half + 2 * (size_t)c) & 3;
+#endif
+  return __builtin_convertvector((vi)(codes << 1) - 3, vf);
+}
+
 // Element d of the keys of a page: vector c of its tokens.
 INLINE vf key_vector(cpu_kv_type type, const uint8_t *keys, size_t width, size_t d, int c) {
   if (!has_codes(type)) return kv_load(type, keys, d * PAGE + (size_t)(c * LANES));
-  size_t parts = type == CPU_KV_Q4 ? 2 : 1;
-  return whole_numbers(type, load_codes(keys, width, d / parts), d % parts, c) *
+  size_t bits = key_bits(type), parts = 8 / bits;
+  return whole_numbers(bits, load_codes(keys, width, d / parts), d % parts, c) *
          widen(keys + (d / KV_BLOCK * PAGE + (size_t)(c * LANES)) * 2);
 }
 
@@ -80,15 +110,19 @@ INLINE void value_numbers(cpu_kv_type type, const uint8_t *values, size_t width,
   for (int c = 0; c < vectors; c += PAGE_VECTORS) {
     size_t at = d + (size_t)(c * LANES), block = token * (width / KV_BLOCK) + at / KV_BLOCK;
     vf scale = splat(widen_one(values + block * 2)[0]);
-    b16 codes = type == CPU_KV_Q4 ? load_codes(values, width, block)
-                                  : load_codes(values, width, token * (width / 16) + at / 16);
-    for (int i = 0; i < PAGE_VECTORS; i++)
-      v[c + i] = whole_numbers(type, codes, at / 16 % 2, i) * scale;
+    size_t bits = value_bits(type), half = at / 16 % 2;
+    if (bits == 2) {
+      for (int i = 0; i < PAGE_VECTORS; i++)
+        v[c + i] = few_numbers(values + width + block * 8, half, i) * scale;
+      continue;
+    }
+    b16 codes = load_codes(values, width, bits == 4 ? block : 2 * block + half);
+    for (int i = 0; i < PAGE_VECTORS; i++) v[c + i] = whole_numbers(bits, codes, half, i) * scale;
   }
 }
 
-// A block of a key or a value: the steps of Sources/Tensors/KVBlock.swift.
-INLINE void store_block(cpu_kv_type type, uint8_t *half, bool is_key, size_t width, size_t token,
+// A block of a key or a value in codes of 8 or 4 bits: the steps of Sources/Tensors/KVBlock.swift.
+INLINE void store_block(size_t bits, uint8_t *half, bool is_key, size_t width, size_t token,
                         size_t block, const float *x) {
   vf above = (vf)0.0f, below = (vf)0.0f;
   for (size_t i = 0; i < KV_BLOCK; i += LANES) {
@@ -96,7 +130,7 @@ INLINE void store_block(cpu_kv_type type, uint8_t *half, bool is_key, size_t wid
     below = max_of(-load(x + i), below);
   }
   float most = largest_of(above)[0], least = largest_of(below)[0];
-  float limit = type == CPU_KV_Q8 ? 128.0f : 8.0f;
+  float limit = bits == 8 ? 128.0f : 8.0f;
   float wanted = (most > least ? most : -least) * (-1.0f / limit);
   wanted = wanted > 65504.0f ? 65504.0f : wanted < -65504.0f ? -65504.0f : wanted;
   uint16_t halves[LANES];
@@ -112,16 +146,52 @@ INLINE void store_block(cpu_kv_type type, uint8_t *half, bool is_key, size_t wid
     code = choose(code > limit - 1, splat(limit - 1), code);
     code = choose(code < -limit, splat(-limit), code);
     vi whole = ((vi)(code + ROUNDER) - 0x4b400000) & (code == code);
-    if (type == CPU_KV_Q4) whole += 8;
+    if (bits == 4) whole += 8;
     *(vo_any *)(codes + i) = __builtin_convertvector((vu)whole & 0xff, vo);
   }
-  size_t bytes = type == CPU_KV_Q8 ? KV_BLOCK : KV_BLOCK / 2, other = is_key ? 1 : KV_BLOCK / 2;
+  size_t bytes = KV_BLOCK / 8 * bits, other = is_key ? 1 : KV_BLOCK / 2;
   for (size_t i = 0; i < bytes; i++) {
-    size_t low = type == CPU_KV_Q8 || !is_key ? i : 2 * i;
-    uint8_t byte = type == CPU_KV_Q8 ? codes[low] : (uint8_t)(codes[low] | codes[low + other] << 4);
+    size_t low = bits == 8 || !is_key ? i : 2 * i;
+    uint8_t byte = bits == 8 ? codes[low] : (uint8_t)(codes[low] | codes[low + other] << 4);
     target[is_key ? (block * bytes + i) * PAGE + token
                   : (token * (width / KV_BLOCK) + block) * bytes + i] = byte;
   }
+}
+
+// A block of a value in codes of 2 bits: the steps of the same file.
+INLINE void store_few(uint8_t *half, size_t width, size_t token, size_t block, const float *x) {
+  enum { VECTORS_OF_BLOCK = KV_BLOCK / LANES };
+  vf sizes[VECTORS_OF_BLOCK], lanes[SUM_VECTORS];
+  for (int i = 0; i < VECTORS_OF_BLOCK; i++) {
+    vf size = magnitude(load(x + i * LANES));
+    size = choose(size > 65504.0f, splat(65504.0f), size);
+    sizes[i] = choose(size == size, size, (vf)0.0f);
+  }
+  for (int i = 0; i < SUM_VECTORS; i++) lanes[i] = sizes[i] + sizes[i + SUM_VECTORS];
+  vf border = splat(sum_of_lanes(lanes) * (1.25f / KV_BLOCK));
+  for (int round = 0; round < 2; round++) {
+    vf part[VECTORS_OF_BLOCK], squares[SUM_VECTORS];
+    for (int i = 0; i < VECTORS_OF_BLOCK; i++) part[i] = choose(sizes[i] >= border, splat(3), splat(1));
+    for (int i = 0; i < SUM_VECTORS; i++) {
+      lanes[i] = part[i] * sizes[i] + part[i + SUM_VECTORS] * sizes[i + SUM_VECTORS];
+      squares[i] = part[i] * part[i] + part[i + SUM_VECTORS] * part[i + SUM_VECTORS];
+    }
+    border = splat(sum_of_lanes(lanes)) * reciprocal(splat(sum_of_lanes(squares))) * 2.0f;
+  }
+  vf wanted = border * 0.5f;
+  wanted = choose(wanted > 65504.0f, splat(65504.0f), wanted);
+  uint16_t halves[LANES];
+  narrow(halves, wanted);
+  *(u16_any *)(half + (token * (width / KV_BLOCK) + block) * 2) = halves[0];
+  border = widen(halves) * 2.0f;
+  uint8_t codes[KV_BLOCK], *target = half + width + (token * (width / KV_BLOCK) + block) * 8;
+  for (int i = 0; i < VECTORS_OF_BLOCK; i++) {
+    vi is_below = load(x + i * LANES) < 0.0f, is_far = sizes[i] >= border;
+    vi code = (is_below & (1 + is_far)) | (~is_below & (2 - is_far));
+    *(vo_any *)(codes + i * LANES) = __builtin_convertvector((vu)code, vo);
+  }
+  for (size_t i = 0; i < 8; i++)
+    target[i] = (uint8_t)(codes[i] | codes[i + 8] << 2 | codes[i + 16] << 4 | codes[i + 24] << 6);
 }
 
 // -------------------------------------------------------------------------------------- write
@@ -135,16 +205,20 @@ INLINE uint8_t *page_of(const cpu_kv_pool *pool, size_t head, size_t slot) {
 INLINE void store_token(const cpu_kv_pool *pool, size_t head, size_t slot, const float *k,
                         const float *v) {
   size_t width = pool->head_width, token = slot % PAGE;
-  uint8_t *keys = page_of(pool, head, slot), *values = keys + head_bytes(pool) / 2;
+  uint8_t *keys = page_of(pool, head, slot), *values = keys + keys_bytes(pool->type, width);
   if (has_codes(pool->type)) {
-    for (size_t i = 0; i < width / KV_BLOCK; i++)
-      if (pool->type == CPU_KV_Q8) {
-        store_block(CPU_KV_Q8, keys, true, width, token, i, k + i * KV_BLOCK);
-        store_block(CPU_KV_Q8, values, false, width, token, i, v + i * KV_BLOCK);
-      } else {
-        store_block(CPU_KV_Q4, keys, true, width, token, i, k + i * KV_BLOCK);
-        store_block(CPU_KV_Q4, values, false, width, token, i, v + i * KV_BLOCK);
+    for (size_t i = 0; i < width / KV_BLOCK; i++) {
+      const float *key = k + i * KV_BLOCK, *value = v + i * KV_BLOCK;
+      if (pool->type == CPU_KV_Q8)
+        store_block(8, keys, true, width, token, i, key);
+      else
+        store_block(4, keys, true, width, token, i, key);
+      switch (pool->type) {
+        case CPU_KV_Q8: store_block(8, values, false, width, token, i, value); break;
+        case CPU_KV_Q4: store_block(4, values, false, width, token, i, value); break;
+        default: store_few(values, width, token, i, value);
       }
+    }
     return;
   }
   for (size_t i = 0; i < width; i += LANES) {
@@ -177,7 +251,7 @@ static void write_kv(const void *arguments, size_t first, size_t last) {
 
 static void copy_kv(const void *arguments, size_t first, size_t last) {
   const cpu_copy_kv_arguments *a = arguments;
-  size_t width = a->to.head_width, half = half_bytes(a->from.type, width);
+  size_t width = a->to.head_width, half = keys_bytes(a->from.type, width);
   for (size_t r = first; r < last; r++) {
     if (a->sources[r] < 0 || a->slots[r] < 0) continue;
     size_t source = (size_t)a->sources[r], token = source % PAGE;
