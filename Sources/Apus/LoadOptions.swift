@@ -87,6 +87,9 @@ public enum KVPolicy: String, Sendable, CaseIterable {
   case snapkv
   /// The same, more of them in the first layers than in the last (PyramidKV, Cai et al., 2024).
   case pyramid
+  /// Of the prompt, in each layer as few pages as have the same share of what some of its tokens attended to, the budget on
+  /// average and at most, and no more than have the share ``LoadOptions/tau`` (ZipVL, He et al., 2024).
+  case zipvl
   /// Pages by chance: what another policy must beat to be worth something.
   case random
 }
@@ -170,7 +173,7 @@ public struct LoadOptions: Sendable {
   /// Which of the tokens that they see the rows of a prompt attend to.
   public var prefillSparsity: PrefillSparsity = .none
   /// The share of attention that ``PrefillSparsity/zipvl`` keeps, above 0 and 1 at most, or nil for 0.975. With 1 it
-  /// keeps all tokens.
+  /// keeps all tokens. Of ``KVPolicy/zipvl`` the same, or nil for as many as the budget has.
   public var tau: Double?
   /// Whether keys and values of a prompt, and of the reply to it, stay for prompts that begin with the same tokens,
   /// until the cache needs their place: they are not computed again. Replies do not depend on it.

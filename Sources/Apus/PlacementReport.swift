@@ -40,7 +40,7 @@ extension LanguageModel {
         reads: ofPrompt
           ?? kept[placement.layer ?? -1].flatMap { tokens in
             placement.attention?.pages.map { _ in
-              "\(policy.rawValue), \(tokens) tokens of a prompt and all behind it"
+              "\(policy.rawValue), \(tokens) tokens of a prompt\(policy == .zipvl ? " on average" : "") and all behind it"
             }
           } ?? placement.reads(policy, isOther: chosen.contains(placement.layer ?? -1)),
         reason: placement.declined.isEmpty ? nil : placement.declined.joined(separator: "; "))

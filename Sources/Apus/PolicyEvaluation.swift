@@ -202,6 +202,7 @@ public struct PolicyEvaluation: Sendable {
     for setting in settings {
       var options = options
       (options.kvPolicy, options.kvBudget) = (setting.policy, setting.budget)
+      if setting.policy != .zipvl, options.prefillSparsity == .none { options.tau = nil }
       let model = try await LanguageModel.load(path, options: options)
       for text in model.notices where said.insert(text).inserted { notice(text) }
       var windows: [WindowScore] = []

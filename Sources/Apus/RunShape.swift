@@ -148,16 +148,21 @@ extension LoadOptions {
 
   /// The share of attention that a prompt's rows keep, or nil for all of it.
   fileprivate func keptShare() throws(ApusError) -> Int? {
-    guard prefillSparsity == .zipvl else {
-      guard let tau else { return nil }
-      throw ApusError(.request, "--tau \(tau) goes with --prefill-sparse zipvl")
+    try checkTau()
+    guard prefillSparsity == .zipvl else { return nil }
+    return Int(((tau ?? Self.usualTau) * Double(TokenChoice.whole)).rounded(.up))
+  }
+
+  private func checkTau() throws(ApusError) {
+    guard let tau else { return }
+    guard prefillSparsity == .zipvl || kvPolicy == .zipvl else {
+      throw ApusError(
+        .request, "--tau \(tau) goes with --prefill-sparse zipvl or --kv-policy zipvl")
     }
-    let tau = tau ?? Self.usualTau
     guard tau > 0, tau <= 1 else {
       throw ApusError(
         .request, "--tau is a share of attention: above 0 and 1 at most, not \(tau)")
     }
-    return Int((tau * Double(TokenChoice.whole)).rounded(.up))
   }
 }
 
@@ -204,12 +209,13 @@ extension CachePolicy {
       case .h2o: .h2o
       case .snapkv: .snapkv
       case .pyramid: .pyramid
+      case .zipvl: .zipvl
       case .random: .random
       }
     do throws(PolicyError) {
       try self.init(
         method, budget: options.kvBudget, pageTokens: KVLayout.pageTokens,
-        window: options.windowPages)
+        window: options.windowPages, share: options.tau ?? 1)
     } catch { throw ApusError(.request, "\(error)") }
   }
 }

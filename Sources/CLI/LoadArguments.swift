@@ -43,13 +43,14 @@ struct PolicyArguments: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "Which tokens of the cache a new token reads: full, sinks, sinks-turned, quest, h2o, snapkv, "
-        + "pyramid or random.",
+        + "pyramid, zipvl or random.",
       discussion: """
         full reads all. quest reads the first sixteen, the last ones of two pages, and those where the largest \
         products may be, for each head; sinks the first sixteen and the last ones, and sinks-turned \
         the same as if the first sixteen stood right before the last ones; random any, to compare with. h2o, \
-        snapkv and pyramid keep a part of the prompt, when it is computed, and all that comes behind it: pages that all of the prompt, or \
-        its end, attended to most, for each head; pyramid more of them in the first layers. Prompts are computed with all tokens. \
+        snapkv, pyramid and zipvl keep a part of the prompt, when it is computed, and all that comes behind it: pages that all of the prompt, or \
+        its end, attended to most, for each head; pyramid more of them in the first layers; zipvl for all heads of a layer \
+        alike, in each layer as many as it takes for the same share of attention. Prompts are computed with all tokens. \
         Few tokens are read in less time and make another text: the page on long contexts says what it costs.
         """))
   var kvPolicy: KVPolicy = .full
@@ -73,7 +74,8 @@ struct PolicyArguments: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "The share of attention that zipvl keeps: above 0, 1 at most (default: 0.975).",
+      "The share of attention that zipvl keeps: above 0, 1 at most (default: of a prompt's rows 0.975, of --kv-policy "
+        + "zipvl as much as the budget holds).",
       valueName: "share"))
   var tau: Double?
 

@@ -20,6 +20,9 @@ package struct CachePolicy: Sendable, Hashable {
     case snapkv
     /// The same, more of them in the first layers than in the last (PyramidKV, Cai et al., 2024).
     case pyramid
+    /// Of the prompt, in each layer the fewest pages that have the same share of attention in all (ZipVL, He et al., 2024,
+    /// where tokens that are left out are dropped).
+    case zipvl
     /// The last page and others by chance, anew for each token: what a choice must beat.
     case random
   }
@@ -29,26 +32,29 @@ package struct CachePolicy: Sendable, Hashable {
   package let pages: Int?
   /// Pages of the windows that a text is cut into, where a row reads those of its own in any case; else 1.
   package let window: Int
+  /// The share of attention beyond which a layer keeps no more pages: 1 for as many as the budget has. Of `zipvl` only.
+  package let share: Double
 
   /// All pages.
-  package static let full = CachePolicy(method: .full, pages: nil, window: 1)
+  package static let full = CachePolicy(method: .full, pages: nil, window: 1, share: 1)
 
   /// Fewer pages leave no room for a choice beside those that are always read.
   package var fewestPages: Int { Self.fewestPages(window: window) }
 
   private static func fewestPages(window: Int) -> Int { 1 + max(2, window) }
 
-  private init(method: Method, pages: Int?, window: Int) {
+  private init(method: Method, pages: Int?, window: Int, share: Double) {
     self.method = method
     self.pages = pages
     self.window = window
+    self.share = share
   }
 
   /// A policy that reads so many tokens at most, those of a row's own window of so many pages among them.
   ///
   /// - Throws: ``PolicyError`` where the budget does not go with the method.
   package init(
-    _ method: Method, budget: Int?, pageTokens: Int, window: Int = 1
+    _ method: Method, budget: Int?, pageTokens: Int, window: Int = 1, share: Double = 1
   ) throws(PolicyError) {
     let least = Self.fewestPages(window: window) * pageTokens
     guard method != .full else {
@@ -59,7 +65,7 @@ package struct CachePolicy: Sendable, Hashable {
     guard let budget else { throw .noBudget(method, least: least) }
     guard budget >= least else { throw .tooSmall(budget, least: least, pages: least / pageTokens) }
     guard budget % pageTokens == 0 else { throw .partOfPage(budget, pageTokens: pageTokens) }
-    self.init(method: method, pages: budget / pageTokens, window: window)
+    self.init(method: method, pages: budget / pageTokens, window: window, share: share)
   }
 
   /// Layers from the first on that read all: attention is spread over many tokens there.
@@ -80,7 +86,7 @@ package struct CachePolicy: Sendable, Hashable {
     case .random:
       return PageChoice.random(
         pages, of: held, latest: PageChoice.own(of: held, window: window), seed: position)
-    case .full, .quest, .h2o, .snapkv, .pyramid: return Array(0..<held)
+    case .full, .quest, .h2o, .snapkv, .pyramid, .zipvl: return Array(0..<held)
     }
   }
 }
@@ -163,7 +169,7 @@ package enum PolicyError: Error, Sendable, Hashable, CustomStringConvertible {
     switch self {
     case .budgetOfFull(let budget):
       "--kv-budget \(budget) goes with a --kv-policy that chooses (sinks, sinks-turned, quest, h2o, snapkv, pyramid, "
-        + "random); full reads all tokens"
+        + "zipvl, random); full reads all tokens"
     case .noBudget(let method, let least):
       "--kv-policy \(method.rawValue) needs --kv-budget, the tokens that are read for each new one: "
         + "\(least) or more"

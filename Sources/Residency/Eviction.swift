@@ -112,19 +112,30 @@ extension CachePolicy {
   /// Whether it keeps a part of a prompt's pages and drops the others for good.
   package var evicts: Bool {
     switch method {
-    case .h2o, .snapkv, .pyramid: true
+    case .h2o, .snapkv, .pyramid, .zipvl: true
     case .full, .sinks, .sinksTurned, .quest, .random: false
     }
   }
 
-  /// Rows at the end of a prompt whose attention is looked at; all rows of it where that is more.
-  package var observedRows: Int { method == .h2o ? .max : Self.lastRows }
+  /// Rows of a prompt whose attention is looked at.
+  package var probes: PromptProbes {
+    switch method {
+    case .h2o: .all
+    case .zipvl: .sampled(2 * Self.lastRows)
+    case .full, .sinks, .sinksTurned, .quest, .snapkv, .pyramid, .random: .last(Self.lastRows)
+    }
+  }
+
+  /// How many at most; all rows of a prompt where that is more.
+  package var observedRows: Int { probes.limit ?? .max }
 
   /// Two pages: just those that are kept in any case.
   package static let lastRows = 32
 
   /// How it scores pages.
-  package var scoring: PageScoring { PageScoring(neighbours: method == .h2o ? 1 : 7) }
+  package var scoring: PageScoring {
+    PageScoring(neighbours: method == .h2o || method == .zipvl ? 1 : 7)
+  }
 
   /// How many of the latest pages are kept whatever their scores, of so many of `held` ones. H2O's sums favour early tokens, to
   /// which more rows attend: without half of the budget for late ones it would have none of these.
@@ -132,7 +143,7 @@ extension CachePolicy {
     max(2, method == .h2o ? count / 2 : 0, PageChoice.own(of: held, window: window))
   }
 
-  /// Pages that each of so many layers keeps of a prompt that began `held`.
+  /// Pages that each of so many layers keeps of a prompt that began `held`; with `zipvl` on average, or at most.
   package func kept(of held: Int, layers: Int) -> [Int] {
     let mean = min(pages ?? held, held)
     return method == .pyramid
@@ -146,15 +157,10 @@ extension CachePolicy {
     _ tokens: Int, mass: PromptMass, heads: [Int], pageTokens: Int
   ) -> KeptPages {
     let held = (tokens + pageTokens - 1) / pageTokens
-    let counts = kept(of: held, layers: heads.count)
-    let scores = heads.indices.map { layer in
-      (0..<heads[layer]).map { head -> [Float] in
-        guard held > counts[layer],
-          let numbers = mass.numbers(layer: layer, head: head, of: heads[layer])
-        else { return [] }
-        return scoring.scores(numbers, tokens: tokens, pageTokens: pageTokens)
-      }
-    }
+    let (counts, scores) =
+      method == .zipvl
+      ? ofEqualShares(tokens, mass: mass, heads: heads, pageTokens: pageTokens)
+      : ofEachHead(tokens, mass: mass, heads: heads, pageTokens: pageTokens)
     let lists = zip(scores, counts).map { scores, count in
       scores.map {
         $0.isEmpty
@@ -171,5 +177,22 @@ extension CachePolicy {
       }
     }
     return KeptPages(held: held, lists: lists, scores: scores, shares: shares)
+  }
+
+  /// As many pages as the budget says, and scores for each kv head.
+  private func ofEachHead(
+    _ tokens: Int, mass: PromptMass, heads: [Int], pageTokens: Int
+  ) -> (counts: [Int], scores: [[[Float]]]) {
+    let held = (tokens + pageTokens - 1) / pageTokens
+    let counts = kept(of: held, layers: heads.count)
+    let scores = heads.indices.map { layer in
+      (0..<heads[layer]).map { head -> [Float] in
+        guard held > counts[layer],
+          let numbers = mass.numbers(layer: layer, head: head, of: heads[layer])
+        else { return [] }
+        return scoring.scores(numbers, tokens: tokens, pageTokens: pageTokens)
+      }
+    }
+    return (counts, scores)
   }
 }

@@ -88,7 +88,7 @@ package final class EngineLoop {
       rowBudget: plan.bounds.rows, outputBudget: plan.bounds.outputs,
       chosenRowBudget: plan.chosen?.bounds.rows,
       chosenFrom: policy.chosenFrom(pageTokens: KVLayout.pageTokens),
-      observedRows: policy.evicts && plan.chosen != nil ? policy.observedRows : nil,
+      probes: policy.evicts && plan.chosen != nil ? policy.probes : nil,
       sparse: plan.sparse == nil ? nil : sparse)
     let pageCount = plan.stepLayout.tableCapacity
     pool = PagePool(

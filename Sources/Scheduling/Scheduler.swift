@@ -11,20 +11,20 @@ package struct Scheduler: Sendable {
   /// Rows behind fewer tokens than that read all.
   package let chosenFrom: Int
   /// Rows at the end of a prompt that are looked at, or nil where none are.
-  package let observedRows: Int?
+  package let probes: PromptProbes?
   /// From when on rows of a prompt attend to a part of what they see, or nil where they never do.
   package let sparse: SparseSteps?
 
   package init(
     rowBudget: Int, outputBudget: Int, chosenRowBudget: Int? = nil, chosenFrom: Int = 0,
-    observedRows: Int? = nil, sparse: SparseSteps? = nil
+    probes: PromptProbes? = nil, sparse: SparseSteps? = nil
   ) {
     precondition(rowBudget > 0 && outputBudget > 0 && chosenRowBudget != 0)
     self.rowBudget = rowBudget
     self.outputBudget = outputBudget
     self.chosenRowBudget = chosenRowBudget
     self.chosenFrom = chosenFrom
-    self.observedRows = observedRows
+    self.probes = probes
     self.sparse = sparse
   }
 
@@ -61,7 +61,7 @@ package struct Scheduler: Sendable {
       if let chosenRowBudget {
         let isGenerated = first >= sequences[index].generatedFrom
         chooses = isGenerated && first >= chosenFrom
-        if plan.rowCount > 0, plan.chooses != chooses || observedRows != nil { continue }
+        if plan.rowCount > 0, plan.chooses != chooses || probes != nil { continue }
         last =
           isGenerated
           ? min(last, first + min(1, chosenRowBudget - plan.rowCount))
@@ -83,7 +83,7 @@ package struct Scheduler: Sendable {
       }
       sequences[index].table.need(first..<last, pool: &pool)
       plan.append(
-        sequences[index], first..<last, observedRows: chooses ? nil : observedRows,
+        sequences[index], first..<last, probes: chooses ? nil : probes,
         window: pool.window)
       if isSparse {
         plan.observed = ObservedRows.choose(of: last - first, position: first).map { Int32($0) }
@@ -96,7 +96,7 @@ package struct Scheduler: Sendable {
 
 extension StepPlan {
   fileprivate mutating func append(
-    _ sequence: Sequence, _ range: Range<Int>, observedRows: Int?, window: WindowPlaces?
+    _ sequence: Sequence, _ range: Range<Int>, probes: PromptProbes?, window: WindowPlaces?
   ) {
     if chooses, let pages = sequence.kept {
       let generated = sequence.table.pages.dropFirst(pages.held)
@@ -110,15 +110,13 @@ extension StepPlan {
     let places = window.map { window in sequence.table.pages.map { window.place(of: $0) ?? 0 } }
     windowTables += places ?? []
     let pageTokens = sequence.table.pageTokens
+    observed += (probes?.among(range, of: sequence.generatedFrom) ?? []).map {
+      Int32(rowCount + $0 - range.lowerBound)
+    }
     for token in range {
       if token >= sequence.wantedFrom {
         outputRows.append(Int32(rowCount))
         outputs.append(Output(sequence: sequence.id, token: token))
-      }
-      if let observedRows,
-        token >= sequence.generatedFrom - min(observedRows, sequence.generatedFrom)
-      {
-        observed.append(Int32(rowCount))
       }
       tokens.append(sequence.tokens[token])
       positions.append(Int32(token))

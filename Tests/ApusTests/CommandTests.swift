@@ -90,6 +90,8 @@ import Testing
       (["--kv-policy", "best", "--kv-budget", "64"], "--kv-policy"),
       (["--kv-policy", "quest", "--kv-budget", "many"], "--kv-budget"),
       (["--kv-policy", "snapkv"], "needs --kv-budget"),
+      (["--kv-policy", "zipvl", "--kv-budget", "48", "--tau", "2"], "above 0 and 1 at most"),
+      (["--kv-policy", "snapkv", "--kv-budget", "48", "--tau", "1"], "or --kv-policy zipvl"),
       (
         ["--kv-policy", "h2o", "--kv-budget", "48", "--session", disk.path + ".kv"],
         "--kv-policy h2o drops a part"
@@ -103,7 +105,7 @@ import Testing
     let quest = ["--kv-policy", "quest", "--kv-budget", "48"]
     #expect(try run(start + quest).status == 0)
     // More than there can be is all.
-    for policy in ["quest", "sinks", "pyramid"] {
+    for policy in ["quest", "sinks", "pyramid", "zipvl"] {
       let most = ["--kv-policy", policy, "--kv-budget", "\(Int.max / 16 * 16)"]
       let likeliest = start + ["--temperature", "0"]
       #expect(try run(likeliest + most).output == run(likeliest).output)
@@ -119,6 +121,8 @@ import Testing
     let pyramid = ["--kv-policy", "pyramid", "--kv-budget", "48", "--placement"]
     let kept = try run(start + pyramid).output
     #expect(kept.contains("pyramid, 48 tokens of a prompt and all behind it"), "\(kept)")
+    let zipvl = ["--kv-policy", "zipvl", "--kv-budget", "48", "--tau", "0.9", "--placement"]
+    #expect(try run(start + zipvl).output.contains("zipvl, 48 tokens of a prompt on average"))
     let full = try run(start + ["--placement"]).output
     #expect(full.contains("all tokens") && !full.contains("prompt"))
   }

@@ -89,4 +89,21 @@ import Testing
     let last = (observed.count + 1) / 2
     #expect(Array(observed.suffix(last)) == Array(rows - last..<rows) && observed.first ?? -1 >= 0)
   }
+
+  /// Steps find the rows of a prompt that are probes, however it is cut: all, the last ones, or as many again by chance.
+  @Test func probesDoNotDependOnSteps() {
+    for prompt in [0, 1, 2, 31, 32, 33, 64, 65, 500] {
+      for probes in [PromptProbes.all, .last(32), .sampled(64)] {
+        let whole = probes.among(0..<prompt, of: prompt)
+        #expect(whole.count == min(prompt, probes.limit ?? prompt) && whole == Set(whole).sorted())
+        #expect(whole.last ?? -1 == prompt - 1)
+        let parts = stride(from: 0, to: prompt, by: 7).flatMap {
+          probes.among($0..<min($0 + 7, prompt), of: prompt)
+        }
+        #expect(parts == whole)
+      }
+    }
+    let sampled = PromptProbes.sampled(64).among(0..<500, of: 500)
+    #expect(sampled.suffix(32) == ArraySlice(468..<500) && (sampled.first ?? 500) < 200)
+  }
 }

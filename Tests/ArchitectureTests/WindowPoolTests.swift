@@ -148,7 +148,7 @@ import Testing
   }
 
   /// Policies choose in the other layers.
-  @Test(arguments: [CachePolicy.Method.quest, .snapkv, .pyramid])
+  @Test(arguments: [CachePolicy.Method.quest, .snapkv, .pyramid, .zipvl])
   func policiesChooseAlike(method: CachePolicy.Method) throws {
     let policy = try CachePolicy(method, budget: 96, pageTokens: 16)
     let small = try loop(rows: 16, on: CPUDevice(), policy: policy)

@@ -94,6 +94,79 @@ import Testing
     #expect(short.dropped.isEmpty)
   }
 
+  /// No division of as many pages has a layer with the smallest share that has more, by trying all of them.
+  @Test(arguments: 0..<20) func sharesAreAsEqualAsTheyCanBe(seed: Int) {
+    var numbers = Numbers(state: UInt32(seed + 3))
+    let masses = (0..<3).map { layer in
+      numbers.next(7).map { Double($0 * $0) * (layer == 1 ? 1e-3 : 1) }
+    }
+    func share(_ layer: Int, _ pages: Int) -> Double {
+      let others = masses[layer][1..<5].sorted(by: >).prefix(pages - 3)
+      let always = masses[layer][0] + masses[layer][5] + masses[layer][6]
+      return (always + others.reduce(0, +)) / masses[layer].reduce(0, +)
+    }
+    for budget in 9...21 {
+      let pages = AdaptiveBudget.pages(masses, budget: budget, least: 3, latest: 2, share: 1)
+      #expect(pages.reduce(0, +) == budget && pages.allSatisfy { (3...7).contains($0) })
+      let smallest = (0..<3).map { share($0, pages[$0]) }.min() ?? 0
+      for first in 3...7 {
+        for second in 3...7 where (3...7).contains(budget - first - second) {
+          let other = [first, second, budget - first - second]
+          #expect((0..<3).map { share($0, other[$0]) }.min() ?? 0 <= smallest + 1e-12)
+        }
+      }
+    }
+    // A share that is enough: no layer has a page more than it takes, and all have it where the budget allows.
+    var before = [3, 3, 3]
+    for enough in [0.1, 0.5, 0.7, 0.9, 0.99] {
+      let pages = AdaptiveBudget.pages(masses, budget: 21, least: 3, latest: 2, share: enough)
+      for layer in 0..<3 {
+        #expect(share(layer, pages[layer]) >= enough - 1e-12 || pages[layer] == 7)
+        #expect(pages[layer] == 3 || share(layer, pages[layer] - 1) < enough)
+      }
+      #expect(zip(pages, before).allSatisfy { $0 >= $1 })
+      before = pages
+    }
+    // One page that has everything, and pages that are all alike.
+    let alike = [[0, 0, 1, 0, 0, 0, 0], [Double](repeating: 1, count: 7)]
+    #expect(AdaptiveBudget.pages(alike, budget: 14, least: 3, latest: 2, share: 0.9) == [4, 7])
+  }
+
+  /// All heads of a layer keep the same pages: the first, the last two, and those with the largest shares of rows that
+  /// see them.
+  @Test(arguments: 0..<6) func equalSharesKeepTheBest(seed: Int) throws {
+    var numbers = Numbers(state: UInt32(seed + 11))
+    let (layers, tokens, held) = (4, 16 * 14 + 3 + seed, 15)
+    for share in [1, 0.6] {
+      let policy = try CachePolicy(.zipvl, budget: 16 * 6, pageTokens: 16, share: share)
+      var mass = PromptMass()
+      let parts = (0..<layers).map { layer in
+        numbers.next(2 * 16 * 20).enumerated().map {
+          $0.offset % 320 / 16 % (2 + layer) == 0 ? $0.element * 40 : $0.element
+        }
+      }
+      mass.add(parts)
+      let kept = policy.keep(
+        tokens, mass: mass, heads: [Int](repeating: 2, count: layers), pageTokens: 16)
+      let counts = kept.lists.map { $0[0].count }
+      #expect(counts.reduce(0, +) <= layers * 6 && (share < 1 || counts.reduce(0, +) == layers * 6))
+      #expect(Set(counts).count > 1 || share < 1)
+      let probes = policy.probes.among(0..<tokens, of: tokens)
+      #expect(probes.count == 64)
+      for layer in 0..<layers {
+        #expect(kept.lists[layer][0] == kept.lists[layer][1])
+        let scores = (0..<held - 2).map { page in
+          (page * 16..<page * 16 + 16).reduce(0.0) { sum, token in
+            let rows = probes.filter { $0 >= token }.count
+            return sum + Double(parts[layer][token] + parts[layer][320 + token]) / Double(rows)
+          }
+        }
+        let ranked = (1..<held - 2).sorted { scores[$0] > scores[$1] }.prefix(counts[layer] - 3)
+        #expect(kept.lists[layer][0] == ([0, 13, 14] + ranked).sorted())
+      }
+    }
+  }
+
   @Test func droppedPagesGoBackOnce() {
     var pool = PagePool(pageCount: 8, pageTokens: 4)
     var table = PageTable(pageTokens: 4)
