@@ -13,8 +13,8 @@
 #if SPLITS_FMA
 // Of float operations, for drivers that build fma from whole numbers of 64 bits, with branches, for each
 // number of a vector: the product and its error (Dekker), two exact sums (Knuth), and what they leave
-// rounded to odd (Boldo and Melquiond, Emulation of a FMA, 2008). Small products are computed scaled, as
-// their errors would be subnormal; what overflows is rounded twice.
+// rounded to odd (Boldo and Melquiond, Emulation of a FMA, 2008). Small products are computed with the smaller
+// factor scaled, as their errors would be subnormal; sums from 2^126 on, and subnormal ones, are rounded twice.
 #define SUM_AND_ERROR(real, sum, error, x, y)                                                   \
   const real sum = x + y;                                                                       \
   const real error = (x - (sum - (sum - x))) + (y - (sum - x));
@@ -24,8 +24,11 @@
   {                                                                                             \
     const real plain = a * b + c;                                                               \
     const whole is_small = (fabs(a * b) < (real)(0x1p-60f)) & (fabs(c) < (real)(0x1p+40f));     \
-    a *= is_small ? (real)(0x1p+64f) : (real)(1.0f);                                            \
-    c *= is_small ? (real)(0x1p+64f) : (real)(1.0f);                                            \
+    const real up = is_small ? (real)(0x1p+64f) : (real)(1.0f);                                 \
+    const whole a_is_less = fabs(a) < fabs(b);                                                  \
+    a *= a_is_less ? up : (real)(1.0f);                                                         \
+    b *= a_is_less ? (real)(1.0f) : up;                                                         \
+    c *= up;                                                                                    \
     const real product = a * b;                                                                 \
     const real high_a = as_real(as_natural(a) & (natural)(0xFFFFF000u)), low_a = a - high_a;    \
     const real high_b = as_real(as_natural(b) & (natural)(0xFFFFF000u)), low_b = b - high_b;    \

@@ -191,7 +191,7 @@ static inline void ask_for(global const void *line)
 #define LEFT (LEAVES ? PART : HEAD_WIDTH)
 
 // Loops over what registers hold are unrolled where that helps. Elsewhere a driver may compile for minutes:
-// where there is no fused instruction, each one in the text is a hundred others.
+// where there is no fused instruction, each one in the text is dozens of others.
 #ifndef UNROLLED
 #define UNROLLED 1
 #endif

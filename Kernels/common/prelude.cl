@@ -19,8 +19,8 @@
 #define K4V2 142
 // Whether keys and values are, and their bits: what ELEMENT says in programs that read or write pages.
 #define HAS_CODES (ELEMENT == Q8 || ELEMENT == Q4 || ELEMENT == K4V2)
-#define KEY_BITS (ELEMENT == Q8 ? 8 : 4)
-#define VALUE_BITS (ELEMENT == Q8 ? 8 : ELEMENT == Q4 ? 4 : 2)
+#define KEY_BITS (ELEMENT == F32 ? 32 : ELEMENT == Q8 ? 8 : HAS_CODES ? 4 : 16)
+#define VALUE_BITS (ELEMENT == K4V2 ? 2 : KEY_BITS)
 // Elements of the keys of a head in a page, or bytes of their scales and codes, and the same of keys and values.
 #define CODE_BYTES(bits) (PAGE / 8 * (bits) + 1)
 #define KEYS_OF(width) ((HAS_CODES ? CODE_BYTES(KEY_BITS) : PAGE) * (width))

@@ -10,8 +10,8 @@ typedef struct {
   size_t length;     // bytes of the text, without the zero
 } kernel_program;
 
-// Every program and how many there are. The first, "common/prelude", is not a program of its own:
-// the host puts it before each of the others.
+// Every program and how many there are. The first two, "common/prelude" and "common/arithmetic", are no programs of their
+// own: the host puts them before each of the others. Other texts of "common" go before some.
 const kernel_program *kernel_programs(size_t *count);
 
 // What "apus tune" found on known devices: the files of Kernels/tuned, by their names.

@@ -1,4 +1,4 @@
-// y = activation(gate) × up; common/prelude.cl has the activations.
+// y = activation(gate) × up; common/arithmetic.cl has the activations.
 //
 //   gate, up, y   f32 [i], `count` numbers
 //                 ├── item 0: `each` numbers ──┼── item 1 ──┼ …

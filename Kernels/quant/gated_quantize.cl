@@ -1,5 +1,5 @@
 // activation(gate) × up → int8 blocks: pointwise/gated.cl and quant/quantize.cl in one pass;
-// common/prelude.cl has the activations, common/int8_blocks.cl the blocks.
+// common/arithmetic.cl has the activations, common/int8_blocks.cl the blocks.
 //
 //             width (whole blocks of 32)   width bytes   width/32 floats  width/32 floats
 //           ┌───────────────┐            ┌─────────────┬────────────────┬────────────────┐

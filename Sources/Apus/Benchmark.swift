@@ -4,6 +4,7 @@ import GGUF
 import ModelGraph
 import Models
 import Planning
+import Residency
 import Runtime
 import Tensors
 
@@ -100,7 +101,7 @@ public final class Benchmark: Sendable {
   public let kvPolicy: KVPolicy
   /// Nil where it reads all.
   public let kvBudget: Int?
-  private let reads: DecodeReads
+  private let reads: DecodeReads?
   private let started: StartedEngine
 
   private init(
@@ -120,9 +121,12 @@ public final class Benchmark: Sendable {
     notices = started.notices
     contextLength = shape.context
     batch = started.plan.bounds.rows
-    reads = DecodeReads(
-      model.graph, shape.planner.reading, element: shape.planner.element,
-      keepsLatest: started.plan.stepLayout.keepsLatest)
+    reads =
+      shape.policy.share < 1
+      ? nil
+      : DecodeReads(
+        model.graph, shape.planner.reading, element: shape.planner.element,
+        keepsLatest: started.plan.stepLayout.keepsLatest)
     self.started = started
   }
 
@@ -169,8 +173,9 @@ public final class Benchmark: Sendable {
 
   /// Bytes that one token reads: all matrices, and keys and values of the tokens that it sees.
   ///
-  /// Weights count as they are in the file; of the embedding only one row is read.
-  public func bytesRead(byTokenAt depth: Int) -> Int { reads.bytes(at: depth) }
+  /// Weights count as they are in the file; of the embedding only one row is read. Nil where a share of attention says how
+  /// many tokens are read (``KVPolicy/zipvl`` with ``LoadOptions/tau``), which depends on the text.
+  public func bytesRead(byTokenAt depth: Int) -> Int? { reads?.bytes(at: depth) }
 
   /// Times a test.
   ///

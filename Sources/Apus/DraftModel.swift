@@ -31,12 +31,11 @@ struct DraftModel: Sendable {
     do throws(ModelError) { trained = try Model.contextLength(of: file) } catch {
       throw ApusError(error)
     }
-    var options = options
+    var options = options.with(.full)
     options.draft = nil
     // It guesses behind one token at a time; where its context ends, nothing is guessed any more.
     options.outputRows = 1
     options.contextLength = min(context, trained)
-    (options.kvPolicy, options.kvBudget) = (.full, nil)
     let (model, shape) = try RunShape.read(file, options)
     return DraftModel(model: model, shape: shape, options: options, file: file)
   }

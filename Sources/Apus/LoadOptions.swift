@@ -87,8 +87,8 @@ public enum KVPolicy: String, Sendable, CaseIterable {
   case snapkv
   /// The same, more of them in the first layers than in the last (PyramidKV, Cai et al., 2024).
   case pyramid
-  /// Of the prompt, in each layer as few pages as have the same share of what some of its tokens attended to, the budget on
-  /// average and at most, and no more than have the share ``LoadOptions/tau`` (ZipVL, He et al., 2024).
+  /// Of the prompt, in each layer as few pages as have the same share of what some of its tokens attended to: on average the
+  /// budget, or less where layers have the share ``LoadOptions/tau`` with less (ZipVL, He et al., 2024).
   case zipvl
   /// Pages by chance: what another policy must beat to be worth something.
   case random
@@ -128,7 +128,8 @@ public enum KVType: String, Sendable, CaseIterable {
   /// Whole numbers of 4 bits, likewise: 28 % of the bytes of ``f16``. Tokens read those of their own 64 as ``f16``, where
   /// no layer looks back over a window.
   case q4
-  /// Keys as with ``q4``, values in 2 bits: 22 % of the bytes of ``f16``, and the same 64 tokens.
+  /// Keys as with ``q4``, values in 2 bits: 22 % of the bytes of ``f16``, and the same 64 tokens. To be used with
+  /// ``LoadOptions/kvRotated``: without it one large element spoils a block of a value.
   case k4v2
 }
 
@@ -191,4 +192,14 @@ public struct LoadOptions: Sendable {
 
   /// The defaults.
   public init() {}
+}
+
+extension LoadOptions {
+  /// The same with another policy. A share that nothing takes then is left out.
+  func with(_ policy: KVPolicy, budget: Int? = nil) -> LoadOptions {
+    var options = self
+    (options.kvPolicy, options.kvBudget) = (policy, budget)
+    if policy != .zipvl, prefillSparsity == .none { options.tau = nil }
+    return options
+  }
 }

@@ -40,7 +40,7 @@ extension LanguageModel {
         reads: ofPrompt
           ?? kept[placement.layer ?? -1].flatMap { tokens in
             placement.attention?.pages.map { _ in
-              "\(policy.rawValue), \(tokens) tokens of a prompt\(policy == .zipvl ? " on average" : "") and all behind it"
+              "\(policy.rawValue), \(inWords(tokens)) of a prompt and all behind it"
             }
           } ?? placement.reads(policy, isOther: chosen.contains(placement.layer ?? -1)),
         reason: placement.declined.isEmpty ? nil : placement.declined.joined(separator: "; "))
@@ -52,6 +52,14 @@ extension LanguageModel {
       lines[index].count += 1
     }
     return lines
+  }
+
+  /// So many tokens, in words.
+  private func inWords(_ tokens: Int) -> String {
+    guard policy == .zipvl else { return "\(tokens) tokens" }
+    return cachePolicy.share < 1
+      ? "at most \(tokens) tokens on average, tau \(cachePolicy.share),"
+      : "\(tokens) tokens on average"
   }
 
   /// For each layer that keeps a part of a prompt, how many tokens of one that fills the context.

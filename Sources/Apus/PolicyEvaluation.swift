@@ -141,6 +141,10 @@ public struct PolicyEvaluation: Sendable {
   ) throws(ApusError) {
     guard !settings.isEmpty else { throw ApusError(.request, "there is no policy to evaluate") }
     for setting in settings { try setting.check(options) }
+    // Of several policies one takes the share, and the others do without.
+    var sharing = options
+    if settings.contains(where: { $0.policy == .zipvl }) { sharing.kvPolicy = .zipvl }
+    try sharing.checkTau()
     let file = try GGUFFile.open(path)
     let trained: Int
     do throws(ModelError) { trained = try Model.contextLength(of: file) } catch {
@@ -200,9 +204,7 @@ public struct PolicyEvaluation: Sendable {
     var scores: [WindowScores] = []
     var said: Set<String> = []
     for setting in settings {
-      var options = options
-      (options.kvPolicy, options.kvBudget) = (setting.policy, setting.budget)
-      if setting.policy != .zipvl, options.prefillSparsity == .none { options.tau = nil }
+      let options = options.with(setting.policy, budget: setting.budget)
       let model = try await LanguageModel.load(path, options: options)
       for text in model.notices where said.insert(text).inserted { notice(text) }
       var windows: [WindowScore] = []

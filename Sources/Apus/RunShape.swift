@@ -143,7 +143,7 @@ extension LoadOptions {
 }
 
 extension LoadOptions {
-  /// The share where nobody says another: ZipVL's own.
+  /// The share of a prompt's rows where nobody says another: ZipVL's own.
   public static let usualTau = 0.975
 
   /// The share of attention that a prompt's rows keep, or nil for all of it.
@@ -153,7 +153,8 @@ extension LoadOptions {
     return Int(((tau ?? Self.usualTau) * Double(TokenChoice.whole)).rounded(.up))
   }
 
-  private func checkTau() throws(ApusError) {
+  /// Whether `tau` is a share, and something takes it.
+  func checkTau() throws(ApusError) {
     guard let tau else { return }
     guard prefillSparsity == .zipvl || kvPolicy == .zipvl else {
       throw ApusError(

@@ -67,7 +67,7 @@ struct PolicyCommand: AsyncParsableCommand {
     help: ArgumentHelp(
       "Let the cue be the end of the prompt.",
       discussion: """
-        Policies that decide behind the prompt what they keep (h2o, snapkv, pyramid) have seen the cue then.
+        Policies that decide behind the prompt what they keep (h2o, snapkv, pyramid, zipvl) have seen the cue then.
         """))
   var cueInPrompt = false
 

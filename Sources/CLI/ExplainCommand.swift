@@ -20,9 +20,9 @@ struct ExplainCommand: AsyncParsableCommand {
       discussion: """
         A line of JSON for each kv head of each layer of each token: 'pages' are those that it read, of 16 tokens, \
         counted from the beginning of the text, and 'scores' has one for each page but the last, where they were \
-        chosen by scores. h2o, snapkv and pyramid choose once, behind the prompt: the first token's lines have a score \
+        chosen by scores. h2o, snapkv, pyramid and zipvl choose once, behind the prompt: the first token's lines have a score \
         for each page of it. 'attention' is the share that these pages hold of what would go to all of them if all were \
-        read, from 0 to 1; with h2o, snapkv and pyramid, of what the prompt's rows that decide gave to its pages. \
+        read, from 0 to 1; with h2o, snapkv, pyramid and zipvl, of what the prompt's rows that decide gave to its pages. \
         Behind them a line for the token with a digest of its logits. The likeliest token is taken, and the prompt is \
         computed with all that it sees.
 

@@ -25,7 +25,8 @@ struct PolicyArguments: ParsableArguments {
       discussion: """
         f32 takes twice the memory of f16, and is read more slowly. bf16 has the range of f32 in the bytes of f16, with \
         less precision: for models whose keys or values are beyond 65,504. q8 and q4 are whole numbers of 8 and 4 bits, of \
-        which 32 share a scale: 53 and 28 % of the memory of f16; k4v2 has 4 bits for keys and 2 for values, 22 %. With \
+        which 32 share a scale: 53 and 28 % of the memory of f16; k4v2 has 4 bits for keys and 2 for values, 22 %, and \
+        wants --kv-rotate. With \
         q4 and k4v2 the text is cut into windows of 64 tokens, and a token reads those of its own as f16, where no layer of the model looks back over a window. \
         'apus plan' says how much a context takes.
         """))

@@ -98,7 +98,7 @@ extension Operation {
       let pages =
         sizes.fillsPages == false
         ? 0 : (sizes[inputs[0].rows] + KVLayout.pageTokens - 1) / KVLayout.pageTokens
-      work.bytesRead = inputs[0].bytes(sizes) + pages * layout.pageBytes / 2
+      work.bytesRead = inputs[0].bytes(sizes) + pages * layout.headCount * layout.keysBytes
       work.bytesWritten = pages * layout.boundsBytes
     case .scorePages(let attention, let layout):
       let scored = attention.scoredPages(sight)
@@ -119,7 +119,7 @@ extension Operation {
       work.bytesRead =
         observed * inputs[0].format.rowBytes(inputs[0].width)
         + inputs.dropFirst(6).reduce(0) { $0 + $1.bytes(sizes) }
-        + sight.tokens * layout.tokenBytes / 2
+        + sight.tokens * layout.headCount * layout.keysBytes / KVLayout.pageTokens
       work.flops = 2 * attention.headCount * attention.headWidth * pairs
     case .chooseTokens(let choice):
       work.bytesRead = inputs[0].bytes(sizes)

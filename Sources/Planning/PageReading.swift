@@ -7,7 +7,7 @@ package struct PageReading: Sendable, Hashable {
     case scores
     /// The host, which brings lists with each step.
     case step
-    /// The host, once, behind the last token of a prompt, by what so many of its last rows attended to (all rows, where
+    /// The host, once, behind the last token of a prompt, by what so many of its rows attended to (all rows, where
     /// it has no more); then it brings lists with each step, one for each kv head of each layer.
     case mass(rows: Int)
     /// The host, which brings lists for each kv head of each layer: what another run has chosen.

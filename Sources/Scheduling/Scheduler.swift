@@ -10,7 +10,7 @@ package struct Scheduler: Sendable {
   package let chosenRowBudget: Int?
   /// Rows behind fewer tokens than that read all.
   package let chosenFrom: Int
-  /// Rows at the end of a prompt that are looked at, or nil where none are.
+  /// Rows of a prompt that are looked at, or nil where none are.
   package let probes: PromptProbes?
   /// From when on rows of a prompt attend to a part of what they see, or nil where they never do.
   package let sparse: SparseSteps?

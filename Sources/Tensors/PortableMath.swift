@@ -3,7 +3,7 @@
 /// They use +, −, ×, fused multiply-add and integer operations only, which IEEE 754 and OpenCL
 /// define to the last bit. Division, square roots and exponentials of a driver or a C library are
 /// allowed to differ, and behind an int8 rounding the smallest difference grows until two devices
-/// give two texts. `Kernels/common/prelude.cl` and `CPUKernels/levels/lanes.h` hold the same steps.
+/// give two texts. `Kernels/common/arithmetic.cl` and `CPUKernels/levels/lanes.h` hold the same steps.
 package enum PortableMath {
   /// a × b + c, rounded once.
   @inlinable package static func fma(_ a: Float, _ b: Float, _ c: Float) -> Float {

@@ -91,6 +91,11 @@ extension CommandTests {
     notes.rewrite(Array(moving.output.utf8))
     let moved = try run(words + ["--replay", notes.path])
     #expect(moved.status == 0 && moved.notes.contains("to the last bit"), "\(moved.notes)")
+    // A share that is enough leaves out what a budget has room for.
+    let zipvl = words.dropLast(4) + ["--kv-policy", "zipvl", "--kv-budget", "96"]
+    let (whole, shared) = (try run(Array(zipvl)), try run(zipvl + ["--tau", "0.5"]))
+    #expect(whole.status == 0 && shared.status == 0, "\(shared.notes)")
+    #expect(shared.output.utf8.count < whole.output.utf8.count)
     // A policy that reads all has nothing to choose.
     let full = try run(start + ["-n", "2"])
     #expect(full.status == 0 && full.output.split(separator: "\n").count == 14)

@@ -121,8 +121,11 @@ import Testing
     let pyramid = ["--kv-policy", "pyramid", "--kv-budget", "48", "--placement"]
     let kept = try run(start + pyramid).output
     #expect(kept.contains("pyramid, 48 tokens of a prompt and all behind it"), "\(kept)")
-    let zipvl = ["--kv-policy", "zipvl", "--kv-budget", "48", "--tau", "0.9", "--placement"]
-    #expect(try run(start + zipvl).output.contains("zipvl, 48 tokens of a prompt on average"))
+    let zipvl = ["--kv-policy", "zipvl", "--kv-budget", "48", "--placement"]
+    #expect(try run(start + zipvl).output.contains("zipvl, 48 tokens on average of a prompt"))
+    #expect(
+      try run(start + zipvl + ["--tau", "0.9"]).output.contains(
+        "zipvl, at most 48 tokens on average, tau 0.9, of a prompt"))
     let full = try run(start + ["--placement"]).output
     #expect(full.contains("all tokens") && !full.contains("prompt"))
   }

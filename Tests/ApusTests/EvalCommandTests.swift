@@ -138,6 +138,20 @@ import Testing
     let wrong: [([String], Int32, String)] = [
       (["summary", model.path, "-f", text.path], 64, "'summary' is invalid"),
       (["copy", model.path, "-f", text.path, "--policies", "best"], 64, "--policies"),
+      (
+        [
+          "copy", model.path, "-f", text.path, "--policies", "full,quest", "--budgets", "48",
+          "--tau", "0.9",
+        ],
+        1, "or --kv-policy zipvl"
+      ),
+      (
+        [
+          "copy", model.path, "-f", text.path, "--policies", "full,zipvl", "--budgets", "48",
+          "--tau", "2",
+        ],
+        1, "above 0 and 1 at most"
+      ),
       (["copy", model.path, "-f", text.path, "--budgets", "many"], 64, "--budgets"),
       (["copy", model.path, "-f", text.path, "--windows", "1"], 64, "--windows takes numbers"),
       (["passkey", model.path, "-f", text.path, "--score", "9"], 64, "--score goes with"),

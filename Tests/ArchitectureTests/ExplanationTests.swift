@@ -179,7 +179,7 @@ import Testing
   }
 
   /// Those that choose once, behind the prompt, whose scores are told with the first token.
-  @Test(arguments: [CachePolicy.Method.h2o, .snapkv, .pyramid])
+  @Test(arguments: [CachePolicy.Method.h2o, .snapkv, .pyramid, .zipvl])
   func whatIsKeptOfAPromptIsTold(method: CachePolicy.Method) throws {
     let policy = try CachePolicy(method, budget: 64, pageTokens: 16)
     let held = (Self.prompt.count + 15) / 16
@@ -192,7 +192,11 @@ import Testing
       for (index, step) in steps.enumerated() {
         #expect(step.choices.map(\.layer) == [0, 1, 2, 3])
         for choice in step.choices {
-          let count = counts[choice.layer]
+          // Attention itself says how many pages zipvl keeps.
+          let first = steps[0].choices[choice.layer].pages[0]
+          let count =
+            method == .zipvl
+            ? first.count - (steps[0].position / 16 + 1 - held) : counts[choice.layer]
           let scores = steps[0].choices[choice.layer].scores
           #expect((choice.scores == nil) == (index > 0 || count == held))
           #expect((choice.shares == nil) == (choice.scores == nil))

@@ -49,7 +49,7 @@ import Testing
   }
 
   /// Codes of rotated heads have the same bits on every device, for prompts and token by token.
-  @Test(arguments: [KVLayout.Element.q8, .q4])
+  @Test(arguments: [KVLayout.Element.q8, .q4, .k4v2])
   func devicesAgree(element: KVLayout.Element) throws {
     let model = RandomModel(flavour: .llama, type: .q4_1)
     let found = OpenCLDevices.list().devices.filter {

@@ -16,24 +16,34 @@ private let absence: Comment = "no OpenCL device: \(listing.reason ?? "")"
   func roundsOnce(_ description: OpenCLDevices.Description) throws {
     let device = try OpenCLDevice(index: description.index)
     var random = SystemRandomNumberGenerator()
-    for exponents in [-8...8, -45...(-35), 30...50, -3...0] {
-      let factors = (0..<60).map { _ in number(exponents, using: &random) }
-      let rows = (0..<2000).map { index in
-        let (a, b) = (number(exponents, using: &random), factors[index % factors.count])
+    // Of the last, products are small though one of their factors is not.
+    let ranges = [
+      (-8...8, -8...8), (-45...(-35), -45...(-35)), (30...50, 30...50), (-3...0, -3...0),
+      (64...66, -126...(-125)),
+    ]
+    for (ofRows, ofFactors) in ranges {
+      let factors = [0] + (0..<59).map { _ in number(ofFactors, using: &random) }
+      let rows = (0..<1000).map { index in
+        let (a, b) = (number(ofRows, using: &random), factors[index % factors.count])
         return (a: a, c: addend(to: a * b, using: &random))
       }
-      let sums = try sums(rows, factors, on: device)
-      var wrong: [String] = []
-      for (index, row) in rows.enumerated() {
-        for (column, b) in factors.enumerated() {
-          let expected = Foundation.fma(row.a, b, row.c)
-          let sum = sums[index * factors.count + column]
-          if sum != expected {
-            wrong.append("\(row.a) × \(b) + \(row.c) = \(expected), not \(sum)")
+      // One number after the other, and sixteen at once.
+      for width in [2, 32] {
+        let sums = try sums(rows, factors, width: width, on: device)
+        var wrong: [String] = []
+        for (index, row) in rows.enumerated() {
+          for (column, b) in factors.enumerated() {
+            let expected = Foundation.fma(row.a, b, row.c)
+            let sum = sums[index * factors.count + column]
+            if sum != expected {
+              wrong.append("\(row.a) × \(b) + \(row.c) = \(expected), not \(sum)")
+            }
           }
         }
+        #expect(
+          wrong.isEmpty,
+          "\(wrong.count) of width \(width) on \(description.name): \(wrong.first ?? "")")
       }
-      #expect(wrong.isEmpty, "\(wrong.count) on \(description.name): \(wrong.first ?? "")")
     }
   }
 
@@ -53,6 +63,7 @@ private let absence: Comment = "no OpenCL device: \(listing.reason ?? "")"
   private func addend(
     to product: Float, using random: inout SystemRandomNumberGenerator
   ) -> Float {
+    if product == 0 { return number(-8...8, using: &random) }
     if Bool.random(using: &random) {
       return [-product, -product.nextUp, product / 2, 0].randomElement(using: &random) ?? 0
     }
@@ -60,24 +71,30 @@ private let absence: Comment = "no OpenCL device: \(listing.reason ?? "")"
     return number(exponent - 50...exponent + 50, using: &random)
   }
 
-  /// a × b + c for all rows and factors: layers of two inputs, 1 × c and then a × b.
+  /// a × b + c for all rows and factors: layers that add 1 × c and then a × b, in a lane of sixteen where they have more
+  /// than two inputs.
   private func sums(
-    _ rows: [(a: Float, c: Float)], _ factors: [Float], on device: OpenCLDevice
+    _ rows: [(a: Float, c: Float)], _ factors: [Float], width: Int, on device: OpenCLDevice
   ) throws -> [Float] {
-    let weight = try #require(Weight(name: "w", type: .f32, rows: factors.count, width: 2))
-    let operands = [(2, rows.count), (factors.count, rows.count)].enumerated().map {
+    let weight = try #require(Weight(name: "w", type: .f32, rows: factors.count, width: width))
+    let operands = [(width, rows.count), (factors.count, rows.count)].enumerated().map {
       Operand(
         region: Region(buffer: BufferID(index: $0)), rows: .symbol(.rows), width: $1.0, format: .f32
       )
     }
     let held = Region(buffer: BufferID(index: 2))
-    try device.allocate(operands[0].region.buffer, bytes: rows.count * 8, label: "x")
+    try device.allocate(operands[0].region.buffer, bytes: rows.count * width * 4, label: "x")
     try device.allocate(
       operands[1].region.buffer, bytes: rows.count * factors.count * 4, label: "y")
     try device.allocate(held.buffer, bytes: device.residentBytes(weight), label: "w")
     defer { for index in 0..<3 { device.release(BufferID(index: index)) } }
-    let inputs = rows.flatMap { (row) -> [Float] in [row.c, row.a] }
-    let weights = factors.flatMap { (factor) -> [Float] in [1, factor] }
+    func spread(_ first: Float, _ second: Float) -> [Float] {
+      var numbers = [Float](repeating: 0, count: width)
+      (numbers[0], numbers[width / 2]) = (first, second)
+      return numbers
+    }
+    let inputs = rows.flatMap { spread($0.c, $0.a) }
+    let weights = factors.flatMap { spread(1, $0) }
     try inputs.withUnsafeBytes { try device.write($0, to: operands[0].region) }
     try weights.withUnsafeBytes { try device.load(weight, $0, to: held) }
     try device.run(

@@ -79,6 +79,20 @@ import Testing
     #expect(ours / all < 0.115)
   }
 
+  /// Whoever reads keys only reads their part of a page.
+  @Test(arguments: [(KVLayout.Element.f16, 32), (.q4, 9), (.k4v2, 9)])
+  func keysAreCountedAlone(element: KVLayout.Element, bytes: Int) {
+    let layout = KVLayout(headCount: 3, headWidth: 64, element: element)
+    let buffer = Region(buffer: BufferID(index: 0))
+    let slots = Operand(region: buffer, rows: .symbol(.rows), width: 1, format: .i32)
+    let pool = Operand(region: buffer, rows: .fixed(4), width: 1, format: .pages(layout))
+    let bounds = Operand(region: buffer, rows: .fixed(4), width: 1, format: .pageBounds(layout))
+    let instruction = Instruction(
+      .boundPages(layout), inputs: [slots, pool], output: bounds, label: "bounds")
+    let work = instruction.work(sizes: SymbolSizes(rows: 16, outputs: 0))
+    #expect(work.bytesRead == 16 * 4 + 3 * 64 * bytes)
+  }
+
   /// Zeros, what is too small or too large for a scale, what is no number, equals of both signs.
   private static let odd: [[Float]] = [
     [Float](repeating: 0, count: 32), [Float](repeating: -0.0, count: 32),
