@@ -141,10 +141,7 @@ public struct PolicyEvaluation: Sendable {
   ) throws(ApusError) {
     guard !settings.isEmpty else { throw ApusError(.request, "there is no policy to evaluate") }
     for setting in settings { try setting.check(options) }
-    // Of several policies one takes the share, and the others do without.
-    var sharing = options
-    if settings.contains(where: { $0.policy == .zipvl }) { sharing.kvPolicy = .zipvl }
-    try sharing.checkTau()
+    try options.checkTau(for: settings.map(\.policy))
     let file = try GGUFFile.open(path)
     let trained: Int
     do throws(ModelError) { trained = try Model.contextLength(of: file) } catch {

@@ -148,15 +148,15 @@ extension LoadOptions {
 
   /// The share of attention that a prompt's rows keep, or nil for all of it.
   fileprivate func keptShare() throws(ApusError) -> Int? {
-    try checkTau()
+    try checkTau(for: [kvPolicy])
     guard prefillSparsity == .zipvl else { return nil }
     return Int(((tau ?? Self.usualTau) * Double(TokenChoice.whole)).rounded(.up))
   }
 
-  /// Whether `tau` is a share, and something takes it.
-  func checkTau() throws(ApusError) {
+  /// Whether `tau` is a share, and something takes it: the prompt's rows or one of these policies.
+  func checkTau(for policies: [KVPolicy]) throws(ApusError) {
     guard let tau else { return }
-    guard prefillSparsity == .zipvl || kvPolicy == .zipvl else {
+    guard prefillSparsity == .zipvl || policies.contains(.zipvl) else {
       throw ApusError(
         .request, "--tau \(tau) goes with --prefill-sparse zipvl or --kv-policy zipvl")
     }

@@ -26,8 +26,8 @@ struct PolicyArguments: ParsableArguments {
         f32 takes twice the memory of f16, and is read more slowly. bf16 has the range of f32 in the bytes of f16, with \
         less precision: for models whose keys or values are beyond 65,504. q8 and q4 are whole numbers of 8 and 4 bits, of \
         which 32 share a scale: 53 and 28 % of the memory of f16; k4v2 has 4 bits for keys and 2 for values, 22 %, and \
-        wants --kv-rotate. With \
-        q4 and k4v2 the text is cut into windows of 64 tokens, and a token reads those of its own as f16, where no layer of the model looks back over a window. \
+        wants --kv-rotate. With q4 and k4v2 the text is cut into windows of 64 tokens, and a token reads those of its own as \
+        f16, where no layer of the model looks back over a window. \
         'apus plan' says how much a context takes.
         """))
   var kvType: KVType?
@@ -49,8 +49,8 @@ struct PolicyArguments: ParsableArguments {
         full reads all. quest reads the first sixteen, the last ones of two pages, and those where the largest \
         products may be, for each head; sinks the first sixteen and the last ones, and sinks-turned \
         the same as if the first sixteen stood right before the last ones; random any, to compare with. h2o, \
-        snapkv, pyramid and zipvl keep a part of the prompt, when it is computed, and all that comes behind it: pages that all of the prompt, or \
-        its end, attended to most, for each head; pyramid more of them in the first layers; zipvl for all heads of a layer \
+        snapkv, pyramid and zipvl keep a part of the prompt, when it is computed, and all that comes behind it: pages that \
+        all of the prompt, or its end, attended to most, for each head; pyramid more of them in the first layers; zipvl for all heads of a layer \
         alike, in each layer as many as it takes for the same share of attention. Prompts are computed with all tokens. \
         Few tokens are read in less time and make another text: the page on long contexts says what it costs.
         """))
