@@ -17,11 +17,13 @@ typedef struct {
   float rest[HEADS][REST + 1];
 } gathering;
 
-// Gathers what a row sees of one span: the tokens first ..< last. The row sees those up to `row_end`.
+// Gathers what a row sees of one span: the tokens first ..< last. The row sees row_begin ..< row_end. Behind them
+// comes the next kv head.
 static inline void gather_span(
-    gathering *g, const float *q, global const element *pool, global const int *table, uint pool_pages,
-    uint kv_head, int first, int last, int row_end)
+    gathering *g, const float *q, global const element *pool, global const int *table, uint head_stride,
+    uint pool_pages, uint kv_head, uint kv_heads, int first, int last, int row_begin, int row_end)
 {
+  table += kv_head * head_stride;
   global const element *keys[PAGES];
   global const element *next[PAGES];
   float weights[TOGETHER][WINDOW], shrink[TOGETHER];
@@ -34,22 +36,24 @@ static inline void gather_span(
   find_pages(pool, table, pool_pages, kv_head, first, min(last, first / WINDOW * WINDOW + WINDOW), keys);
   for (int w = first / WINDOW * WINDOW; w < last; w += WINDOW) {
     const int begin = max(first - w, 0), end = min(last - w, WINDOW);
-    // Of the next window half is fetched with the keys and half with the values.
+    // The next window's keys are fetched along with the keys, its values with the values.
     if (w + WINDOW < row_end)
       find_pages(pool, table, pool_pages, kv_head, w + WINDOW, min(row_end, w + 2 * WINDOW), next);
+    else if (kv_head + 1 < kv_heads)
+      find_pages(
+          pool, table + head_stride, pool_pages, kv_head + 1, row_begin,
+          min(row_end, row_begin / WINDOW * WINDOW + WINDOW), next);
     else
       for (int p = 0; p < PAGES; p++) next[p] = keys[p];
-// Part `step` of HEAD_WIDTH of two pages, the first page first: pages side by side are one stream.
-#define STEP_BYTES (2 * PAGE_OF(1) * sizeof(element))
-#define ASK(first_page, step)                                                                    \
-  do {                                                                                           \
-    const uint second = (step) >= HEAD_WIDTH / 2;                                                \
-    global const uchar *from = (global const uchar *)next[first_page + second]                   \
-        + ((step) - second * (HEAD_WIDTH / 2)) * STEP_BYTES;                                     \
-    for (uint n = 0; n < STEP_BYTES; n += 64) ask_for(from + n);                                 \
-  } while (0)
-#define WITH_KEYS(step) ASK(0, step)
-#define WITH_VALUES(step) ASK(2, step)
+// Asks for the lines that begin in part `step` of the keys or values of its pages, of HEAD_WIDTH parts. The pages go
+// together: one alone ends before the hardware has found its way through it.
+#define ASK(offset, part_bytes, step)                                                            \
+  for (uint n = ((step) * (part_bytes) + 63) / 64 * 64; n < ((step) + 1) * (part_bytes); n += 64) \
+    UNROLL for (int p = 0; p < PAGES; p++)                                                       \
+        ask_for((global const uchar *)(next[p] + (offset)) + n);
+#define WITH_KEYS(step) ASK(0, (uint)(KEYS_OF(1) * sizeof(element)), step)
+#define WITH_VALUES(step)                                                                        \
+  ASK(KEYS_OF(HEAD_WIDTH), (uint)((PAGE_OF(1) - KEYS_OF(1)) * sizeof(element)), step)
 #define HEAD(h) min(turn + (h), (uint)(HEADS - 1))
 #define KEY(p, d) KEY_AT(keys[p], d)
 #define QUERY(h, d) q[HEAD(h) * HEAD_WIDTH + (d)]
@@ -182,7 +186,8 @@ kernel void attend_rows(
     for (int span = begin / SPAN; span * SPAN < end; span++) {
       const int first = max(begin, span * SPAN), last = min(end, span * SPAN + SPAN);
       if (first >= last) break;
-      gather_span(&g, q, pool, table + kv_head * head_stride, pool_pages, kv_head, first, last, end);
+      gather_span(
+          &g, q, pool, table, head_stride, pool_pages, kv_head, kv_heads, first, last, begin, end);
       for (uint h = 0; h < HEADS; h++) {
         float *sums = y + h * HEAD_WIDTH;
         if (total[h] == 0.0f) {
@@ -233,7 +238,8 @@ kernel void attend_parts(
     float q[HEADS * HEAD_WIDTH];
     scale_queries((global const float *)(q_buffer + q_offset) + place * HEAD_WIDTH, scale, q);
     gathering g;
-    gather_span(&g, q, pool, table + kv_head * head_stride, pool_pages, kv_head, first, last, end);
+    gather_span(
+        &g, q, pool, table, head_stride, pool_pages, kv_head, kv_heads, first, last, begin, end);
     for (uint h = 0; h < HEADS; h++) {
       global float *part =
           (global float *)(parts_buffer + parts_offset) + ((place + h) * spans + span) * PART;

@@ -24,6 +24,7 @@
     apply_to = function)
 
 #define HAS_PAIRS 0
+#define KEEP_APART(v) __asm__("" : "+v"(v))
 
 #include "levels/lanes.h"
 

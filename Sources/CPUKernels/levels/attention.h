@@ -42,22 +42,21 @@ typedef struct {
 } gathering;
 
 // Pages of a kv head as they are worked on: where each starts, and the same of the next window, which is
-// fetched line by line meanwhile, so that memory is never idle.
+// fetched line by line meanwhile, so that memory is never idle. Behind the last one comes the next kv head's first.
 typedef struct {
   const uint8_t *here[WINDOW_PAGES];
   const uint8_t *next[WINDOW_PAGES];
 } window;
 
-// Part `step` of `width` of two pages, the first page first: pages that lie side by side are one stream,
-// which is what memory does best.
-INLINE void fetch(cpu_kv_type type, const uint8_t *const next[2], size_t step, size_t width) {
-  size_t bytes = 2 * both_bytes(type, 1), page = step >= width / 2;
-  const uint8_t *from = next[page] + (step - page * (width / 2)) * bytes;
-  for (size_t n = 0; n < bytes; n += 64) __builtin_prefetch(from + n);
+// Fetches the lines that begin in part `step` of the keys or values of a window's pages, in parts of so many bytes. The
+// pages go together: one alone ends before the hardware has found its way through it.
+INLINE void fetch(size_t bytes, const uint8_t *const next[WINDOW_PAGES], size_t step) {
+  for (size_t n = (step * bytes + 63) / 64 * 64; n < (step + 1) * bytes; n += 64)
+    for (int p = 0; p < WINDOW_PAGES; p++) __builtin_prefetch(next[p] + n);
 }
 
 // The scores of `queries` queries against `pages` pages (both constants); element d + 1 of a page is
-// `stride` bytes behind element d. Fetches two pages of the next window, where there is one.
+// `stride` bytes behind element d. Fetches the keys of the next window, where there is one.
 INLINE void score_tile(cpu_kv_type type, int queries, int pages, gathering *s, size_t query,
                        const uint8_t *const *keys, size_t stride, size_t column,
                        const uint8_t *const *next) {
@@ -80,7 +79,7 @@ INLINE void score_tile(cpu_kv_type type, int queries, int pages, gathering *s, s
         for (int p = 0; p < pages; p++) codes[p] = load_codes(keys[p], width, d / parts);
       for (size_t part = 0; part < parts; part++) {
         vf key[TILE_VECTORS];
-        if (next) fetch(type, next, d + part, width);
+        if (next) fetch(keys_bytes(type, 1), next, d + part);
         for (int p = 0; p < pages; p++)
           for (int c = 0; c < PAGE_VECTORS; c++)
             key[p * PAGE_VECTORS + c] =
@@ -99,7 +98,7 @@ INLINE void score_tile(cpu_kv_type type, int queries, int pages, gathering *s, s
 }
 
 // Adds the weighted values of the tokens first ..< last of a window to `queries` queries: `vectors`
-// vectors (both constants) from element d on. Fetches two pages of the next window, where there is one.
+// vectors (both constants) from element d on. Fetches the values of the next window, where there is one.
 INLINE void gather_tile(cpu_kv_type type, int queries, int vectors, gathering *s, size_t query,
                         const uint8_t *const *values, size_t d, size_t first, size_t last,
                         const uint8_t *const *next) {
@@ -113,7 +112,7 @@ INLINE void gather_tile(cpu_kv_type type, int queries, int vectors, gathering *s
     size_t end = (page + 1) * PAGE < last ? (page + 1) * PAGE : last;
     for (; t < end; t++) {
       vf v[MOST_VECTORS];
-      if (next) fetch(type, next, d + t * (size_t)vectors * LANES / WINDOW, width);
+      if (next) fetch(values_bytes(type, 1), next, d + t * (size_t)vectors * LANES / WINDOW);
       if (has_codes(type))
         value_numbers(type, values[page], width, t % PAGE, d, vectors, v);
       else
@@ -368,10 +367,13 @@ INLINE void attend_rows(cpu_kv_type type, const cpu_attend_arguments *a, gatheri
       last = least(span_end, base + WINDOW);
       if (last < end)
         find_pages(a, table, kv_head, last, least(end, last + WINDOW), w.next);
+      else if (kv_head + 1 < a->pool.heads)
+        find_pages(a, table + a->head_stride, kv_head + 1, begin, least(end, (begin / WINDOW + 1) * WINDOW),
+                   w.next);
       else
         __builtin_memcpy(w.next, w.here, sizeof w.here);
       size_t from = (size_t)(first - base) / PAGE, to = (size_t)(last - base - 1) / PAGE + 1;
-      const uint8_t *copy[WINDOW_PAGES], *values[WINDOW_PAGES];
+      const uint8_t *copy[WINDOW_PAGES], *values[WINDOW_PAGES], *next_values[WINDOW_PAGES];
       if (copies) {
         for (size_t p = 0; p < WINDOW_PAGES; p++) copy[p] = (const uint8_t *)(s->copy + p * PAGE);
         widen_keys(type, s, &w, from, to);
@@ -392,6 +394,7 @@ INLINE void attend_rows(cpu_kv_type type, const cpu_attend_arguments *a, gatheri
       for (size_t p = 0; p < WINDOW_PAGES; p++) {
         copy[p] = (const uint8_t *)(s->copy + p * PAGE * width);
         values[p] = w.here[p] + keys_bytes(type, width);
+        next_values[p] = w.next[p] + keys_bytes(type, width);
       }
       if (copies) widen_values(type, s, &w, from, to);
       for (size_t r = 0, some; r < rows; r += some) {
@@ -403,7 +406,7 @@ INLINE void attend_rows(cpu_kv_type type, const cpu_attend_arguments *a, gatheri
           gather(CPU_KV_F32, s, j, k, copy, (size_t)(sees - base), (size_t)(until - base), NULL);
         else
           gather(type, s, j, k, values, (size_t)(sees - base), (size_t)(until - base),
-                 w.next + WINDOW_PAGES / 2);
+                 next_values);
       }
       __builtin_memcpy(w.here, w.next, sizeof w.here);
     }

@@ -66,6 +66,11 @@ INLINE void store_up_to(float *p, size_t i, size_t last, vf v) {
     store_some(p + i, v, last - i);
 }
 
+// Keeps the compiler from choosing among halves, and then widening what was chosen once more for each choice.
+#ifndef KEEP_APART
+#define KEEP_APART(v)
+#endif
+
 INLINE vf choose(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (vi)b)); }
 INLINE vf max_of(vf a, vf b) { return choose(a > b, a, b); }
 INLINE vf magnitude(vf a) { return (vf)((vu)a & 0x7fffffffu); }

@@ -78,6 +78,8 @@ INLINE quad score_four(cpu_kv_type type, int queries, const float *q, size_t sid
       for (int j = 0; j < queries; j++) x[j] = load(q + (size_t)j * side + place);
       for (int i = 0; i < 4; i++) {
         vf low = kv_load(type, at[i], place), high = kv_load(type, at[i], side + place);
+        KEEP_APART(low);
+        KEEP_APART(high);
         for (int j = 0; j < queries; j++)
           lanes[j][i][c] = fused(x[j], choose(x[j] > 0.0f, high, low), lanes[j][i][c]);
       }
@@ -108,7 +110,8 @@ INLINE void score_lot(cpu_kv_type type, const cpu_score_pages_arguments *a, size
     size_t queries = group - h < QUERIES_AT_ONCE ? group - h : QUERIES_AT_ONCE;
     for (size_t j = 0; j < queries; j++) {
       const float *x = a->q + (row * a->heads + kv_head * group + h + j) * width;
-      for (size_t d = 0; d < side; d++) q[j * side + d] = d < width ? x[d] * a->scale : 0.0f;
+      for (size_t d = 0; d < width; d++) q[j * side + d] = x[d] * a->scale;
+      for (size_t d = width; d < side; d++) q[j * side + d] = 0;
     }
     for (size_t four = page; four < end; four += 4) {
       const uint8_t *at[4];
