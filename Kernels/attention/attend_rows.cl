@@ -47,6 +47,7 @@ static inline void gather_span(
       for (int p = 0; p < PAGES; p++) next[p] = keys[p];
 // Asks for the lines that begin in part `step` of the keys or values of its pages, of HEAD_WIDTH parts. The pages go
 // together: one alone ends before the hardware has found its way through it.
+#if VNNI || AVX2
 #define ASK(offset, part_bytes, step)                                                            \
   for (uint n = ((step) * (part_bytes) + 63) / 64 * 64; n < ((step) + 1) * (part_bytes); n += 64) \
     UNROLL for (int p = 0; p < PAGES; p++)                                                       \
@@ -54,6 +55,10 @@ static inline void gather_span(
 #define WITH_KEYS(step) ASK(0, (uint)(KEYS_OF(1) * sizeof(element)), step)
 #define WITH_VALUES(step)                                                                        \
   ASK(KEYS_OF(HEAD_WIDTH), (uint)((PAGE_OF(1) - KEYS_OF(1)) * sizeof(element)), step)
+#else
+#define WITH_KEYS NOTHING_AHEAD
+#define WITH_VALUES NOTHING_AHEAD
+#endif
 #define HEAD(h) min(turn + (h), (uint)(HEADS - 1))
 #define KEY(p, d) KEY_AT(keys[p], d)
 #define QUERY(h, d) q[HEAD(h) * HEAD_WIDTH + (d)]
