@@ -11,6 +11,9 @@ static const char arithmetic[] = {
 static const char tile_dot[] = {
 #embed "common/tile_dot.cl" suffix(, 0)
 };
+static const char kv_numbers[] = {
+#embed "common/kv_numbers.cl" suffix(, 0)
+};
 static const char attention[] = {
 #embed "common/attention.cl" suffix(, 0)
 };
@@ -128,6 +131,7 @@ static const kernel_program programs[] = {
     PROGRAM(fused, attention_inputs),
     PROGRAM(fused, gated_unit),
     PROGRAM(common, tile_dot),
+    PROGRAM(common, kv_numbers),
     PROGRAM(common, attention),
     PROGRAM(common, page_writes),
     PROGRAM(common, rotation),

@@ -43,8 +43,9 @@ kernel void bound_pages(
       float least = 0.0f, largest = 0.0f;
       if (d < HEAD_WIDTH) {
         const float16 k = KEY_AT(keys, d);
-        largest = max16(k);
-        least = -max16(-k);
+        // A zero has no sign: which of two comes out would depend on the order.
+        largest = max16(k) + 0.0f;
+        least = -max16(-k) + 0.0f;
       }
       STORE_LEAST(least, d, bounds);
       STORE_LARGEST(largest, SIDE + d, bounds);

@@ -24,7 +24,16 @@ kernel void copy_kv(
   global const half *v = k + (size_t)PAGE * width + (size_t)seen * width;
   global element *keys = page_of(to_buffer + to_offset, to_pages, head, slot, width);
   global element *values = keys + KEYS_OF((size_t)width);
-#if HAS_CODES
+#if HAS_RANGES
+  for (uint block = 0; block < width / BLOCK; block++)
+    store_value_range(
+        vload_half16(2 * block, v), vload_half16(2 * block + 1, v), values, width, token, block);
+  // Keys that share ranges are made by the last row of a step that has a token of their page.
+  global const int *next_source = (global const int *)(sources_buffer + sources_offset) + t + 1;
+  global const int *next_slot = (global const int *)(slots_buffer + slots_offset) + t + 1;
+  if (token + 1 < PAGE && t + 1 < get_global_size(1) && *next_source >= 0 && *next_slot == slot + 1) return;
+  store_keys_by_element(k, keys, width, seen + 1);
+#elif HAS_CODES
   for (uint block = 0; block < width / BLOCK; block++) {
     float lanes[BLOCK];
     for (uint i = 0; i < BLOCK; i++) lanes[i] = vload_half((block * BLOCK + i) * PAGE + seen, k);

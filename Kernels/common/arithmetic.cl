@@ -167,3 +167,16 @@ static inline float activation1(float g)
   const float e = exponential1(-fabs(z));
   return (z >= 0.0f ? g : g * e) * reciprocal1(1.0f + e);
 }
+
+// A float in a byte, and back: KVRange.Byte of Sources/Tensors.
+static inline float byte_float(uint bits)
+{
+  const uint size = bits & 0x7Fu;
+  return size == 0 ? 0.0f : as_float((bits & 0x80u) << 24 | ((size << 21) + (448u << 21)));
+}
+static inline uint float_byte(float number)
+{
+  const uint bits = as_uint(number);
+  const int size = (int)(((bits & 0x7FFFFFFFu) + (1u << 20)) >> 21) - 448;
+  return size <= 0 ? 0u : (bits >> 24 & 0x80u) | (uint)min(size, 127);
+}

@@ -5,13 +5,6 @@
 //   kv head   page 0 | page 1 | …                                    (pool_pages of them)
 //   page      keys [width][16 tokens] | values [16 tokens][width]
 //
-//   of codes, a number being code × scale, which is exact; heads are whole blocks of 32
-//   keys      scales f16 [width / 32][16 tokens] | codes [width][16 tokens]
-//   values    scales f16 [16 tokens][width / 32] | codes [16 tokens][width]
-//   codes     8 bits: signed bytes. 4 bits: 8 is added; of keys elements 2 i and 2 i + 1 share a byte, of a block of
-//             values elements i and i + 16. 2 bits: -3, -1, 1, 3 as 0 … 3; of a block of values elements i, i + 8,
-//             i + 16 and i + 24 share a byte. The first is in the lowest bits
-//
 //   q, y   f32 [t * heads * width + head * width + d]
 //   row t sees the tokens [begin[t], end[t]) of its sequence; token p lies in page
 //   tables[table[t] + p / 16], or for kv head h in tables[table[t] + h * head_stride + p / 16]:
@@ -32,122 +25,15 @@
 // What lies in a page outside the interval may be NaN: keys there are masked by select, values there
 // are not used. A row that sees nothing yields zeros.
 //
+// common/kv_numbers.cl says how numbers lie in a page, and comes before this.
+//
 // VNNI 0 and AVX2 0 are plain OpenCL C. VNNI 1 is for a CPU that has AVX-512, AVX2 1 for one that has AVX2, under
 // a driver that takes inline assembly: halves are widened by an instruction, and the next window is fetched
 // meanwhile.
 
-#ifndef VNNI
-#define VNNI 0
-#endif
-#ifndef AVX2
-#define AVX2 0
-#endif
-#ifndef ELEMENT
-#define ELEMENT F16
-#endif
-#ifndef HEAD_WIDTH
-#define HEAD_WIDTH 64
-#endif
 // Query heads that share a kv head, or as many of them as a work-item takes.
 #ifndef HEADS
 #define HEADS 3
-#endif
-
-#if ELEMENT == F16
-typedef half element;
-#define LOAD(i, source) vload_half(i, source)
-#elif ELEMENT == BF16
-typedef ushort element;
-#define LOAD(i, source) OF_UPPER_HALF((source)[i])
-#elif ELEMENT == F32
-typedef float element;
-#define LOAD(i, source) (source)[i]
-#else
-typedef uchar element;
-// Never reached: heads are whole vectors.
-#define LOAD(i, source) 0.0f
-#endif
-
-// Sixteen halves as floats.
-static inline float16 widened(global const half *source)
-{
-#if VNNI
-  float16 v;
-  __asm__("vcvtph2ps %1, %0" : "=v"(v) : "v"(vload16(0, (global const ushort *)source)));
-  return v;
-#elif AVX2
-  float8 low, high;
-  __asm__("vcvtph2ps %1, %0" : "=x"(low) : "x"(vload8(0, (global const ushort *)source)));
-  __asm__("vcvtph2ps %1, %0" : "=x"(high) : "x"(vload8(1, (global const ushort *)source)));
-  return (float16)(low, high);
-#else
-  return vload_half16(0, source);
-#endif
-}
-
-#if !HAS_CODES
-static inline float16 load_elements(global const element *source)
-{
-#if ELEMENT == F32
-  return vload16(0, source);
-#elif ELEMENT == BF16
-  return OF_UPPER_HALF16(vload16(0, source));
-#else
-  return widened(source);
-#endif
-}
-
-// Element d of the keys of a page's tokens, vector j of the value of one of them; and where its value begins.
-#define KEY_AT(page, d) load_elements((page) + (d) * PAGE)
-#define VALUE_AT(page, token, j) load_elements(VALUE_OF(page, token) + 16 * (j))
-#define VALUE_OF(page, token) ((page) + KEYS_OF(HEAD_WIDTH) + (token) * HEAD_WIDTH)
-
-#else
-
-// Behind HEAD_WIDTH bytes of scales come the codes: of keys vectors of 16 bytes with CODES of them in each byte.
-#define CODES (8 / KEY_BITS)
-static inline uchar16 load_codes(global const element *half_page, uint vector)
-{
-  return vload16(vector, half_page + HEAD_WIDTH);
-}
-
-// The codes of 8 or 4 bits in one part of the bytes, 0 or 1.
-static inline float16 whole_numbers(uchar16 bytes, uint part)
-{
-#if KEY_BITS == 8
-  return convert_float16(as_char16(bytes));
-#else
-  const uchar16 codes = part == 0 ? bytes & (uchar)15 : bytes >> (uchar)4;
-  return convert_float16(as_char16(codes - (uchar)8));
-#endif
-}
-
-static inline float16 key_scales(global const element *page, uint block)
-{
-  return widened((global const half *)page + 16 * block);
-}
-
-static inline float16 KEY_AT(global const element *page, uint d)
-{
-  return whole_numbers(load_codes(page, d / CODES), d % CODES) * key_scales(page, d / BLOCK);
-}
-
-static inline float16 VALUE_AT(global const element *page, uint token, uint j)
-{
-  global const element *values = page + KEYS_OF(HEAD_WIDTH);
-  const uint block = token * (HEAD_WIDTH / BLOCK) + j / 2;
-  const float scale = vload_half(block, (global const half *)values);
-#if VALUE_BITS == 2
-  const uchar8 bytes = vload8(block, values + HEAD_WIDTH) >> (uchar)(j % 2 * 4);
-  const uchar16 codes = (uchar16)(bytes & (uchar)3, bytes >> (uchar)2 & (uchar)3);
-  return convert_float16(as_char16(codes * (uchar)2 - (uchar)3)) * scale;
-#else
-  const uint vector = token * (HEAD_WIDTH / 16) + j;
-  return whole_numbers(load_codes(values, vector / CODES), vector % CODES) * scale;
-#endif
-}
-#define VALUE_OF(page, token) (page)
-
 #endif
 
 // Asks memory for a line that will be read soon. Elsewhere the hardware may do as well, and one driver's
@@ -244,17 +130,18 @@ UNROLL
         UNROLL for (int p = 0; p < PAGES; p++) score[h][p] = (float16)(0.0f);         \
     for (uint block = 0; block < HEAD_WIDTH / BLOCK; block++) {                                  \
       float16 scale_of[PAGES];                                                                   \
-      UNROLL for (int p = 0; p < PAGES; p++) scale_of[p] = key_scales(pages[p], block); \
+      UNROLL for (int p = 0; p < PAGES; p++) scale_of[p] =                                \
+          KEY_SCALES_OF(pages[p], block);                                                        \
       for (uint i = 0; i < BLOCK / CODES; i++) {                                                 \
         uchar16 bytes[PAGES];                                                                    \
         UNROLL for (int p = 0; p < PAGES; p++) bytes[p] =                             \
-            load_codes(pages[p], block * (BLOCK / CODES) + i);                                   \
+            load_key_codes(pages[p], block * (BLOCK / CODES) + i);                               \
         UNROLL for (uint part = 0; part < CODES; part++) {                            \
           const uint d = block * BLOCK + i * CODES + part;                                       \
           float16 k[PAGES];                                                                      \
           AHEAD(d);                                                                              \
           UNROLL for (int p = 0; p < PAGES; p++) k[p] =                               \
-              whole_numbers(bytes[p], part) * scale_of[p];                                       \
+              KEY_NUMBERS(pages[p], d, whole_numbers(bytes[p], part), scale_of[p]);              \
           UNROLL for (uint h = 0; h < count; h++) {                                   \
             const float16 q_d = (float16)(QUERY(h, d));                                          \
             UNROLL for (int p = 0; p < PAGES; p++)                                    \

@@ -45,7 +45,7 @@ static inline int16 code_of(float16 x)
   return select((int16)(0), as_int16(x + ROUNDER) - 0x4B400000, x == x);
 }
 
-#if VALUE_BITS == 2
+#if VALUE_BITS == 2 && !HAS_RANGES
 // Block `block` of the value of a token.
 static inline void store_few(
     float16 low, float16 high, global element *values, uint width, uint token, uint block)
@@ -72,6 +72,66 @@ static inline void store_few(
   vstore8(convert_uchar8(bytes), place, values + width);
 }
 #endif
+
+#if HAS_RANGES
+// Numbers within the limit, the others as they are; the largest of those that are numbers, and of the others' -limit.
+static inline float16 within(float16 x)
+{
+  const float16 limit = (float16)(49152.0f);
+  return x > limit ? limit : x < -limit ? -limit : x;
+}
+static inline float16 counted(float16 x) { return select((float16)(-49152.0f), x, x == x); }
+
+// The range of numbers, 16 at a time: the steps of Sources/Tensors/KVRange.swift.
+static inline void store_range(float above, float below, global uchar *pair)
+{
+  // Where there is no number, both are the limit.
+  const bool is_empty = above < -below;
+  pair[0] = float_byte(is_empty ? 0.0f : -below);
+  pair[1] = float_byte(((is_empty ? 0.0f : above) - byte_float(pair[0])) * (1.0f / 3.0f));
+}
+static inline uchar16 codes_in(float16 x, global const uchar *pair)
+{
+  const float inverse = pair[1] == 0 ? 0.0f : reciprocal1(byte_float(pair[1]));
+  float16 code = (x - byte_float(pair[0])) * inverse;
+  code = code > (float16)(3.0f) ? (float16)(3.0f) : code;
+  code = code < (float16)(0.0f) ? (float16)(0.0f) : code;
+  return convert_uchar16(select((int16)(0), as_int16(code + ROUNDER) - 0x4B400000, code == code));
+}
+
+// The keys of the first tokens of a page, from one of halves.
+static inline void store_keys_by_element(
+    global const half *from, global uchar *keys, uint width, uint tokens)
+{
+  const int16 lanes = (int16)(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  for (uint four = 0; four < width / 4; four++) {
+    uchar16 bytes = (uchar16)(0);
+    for (uint i = 0; i < 4; i++) {
+      const uint d = four * 4 + i;
+      const float16 x = select((float16)(NAN), within(vload_half16(d, from)), lanes < (int)tokens);
+      store_range(max16(counted(x)), max16(counted(-x)), keys + 2 * d);
+      bytes |= codes_in(x, keys + 2 * d) << (uchar)(2 * i);
+    }
+    vstore16(bytes, four, keys + 2 * width);
+  }
+}
+
+// Block `block` of the value of a token.
+static inline void store_value_range(
+    float16 low, float16 high, global uchar *values, uint width, uint token, uint block)
+{
+  const float16 a = within(low), b = within(high);
+  const uint place = token * (width / BLOCK) + block;
+  global uchar *pair = values + 2 * place;
+  store_range(
+      max16(LARGER(counted(a), counted(b))), max16(LARGER(counted(-a), counted(-b))), pair);
+  const uchar16 first = codes_in(a, pair), second = codes_in(b, pair);
+  vstore8(
+      first.lo | first.hi << (uchar)2 | second.lo << (uchar)4 | second.hi << (uchar)6, place,
+      values + width);
+}
+
+#else
 
 // Block `block` of the key or the value of a token: 32 numbers to a scale and codes.
 static inline void store_block(
@@ -116,4 +176,5 @@ static inline void store_block(
     for (uint i = 0; i < count; i++) codes[(token * (width / BLOCK) + block) * count + i] = bytes[i];
 }
 
+#endif
 #endif

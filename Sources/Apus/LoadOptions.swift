@@ -131,6 +131,9 @@ public enum KVType: String, Sendable, CaseIterable {
   /// Keys as with ``q4``, values in 2 bits: 22 % of the bytes of ``f16``, and the same 64 tokens. To be used with
   /// ``LoadOptions/kvRotated``: without it one large element spoils a block of a value.
   case k4v2
+  /// Keys and values in 2 bits, each element of keys over the tokens of a page (KIVI, Liu et al., 2024): 17 % of the bytes of
+  /// ``f16``, and the same 64 tokens. Not to be rotated, and not for models with layers that look back over a window.
+  case k2v2
 }
 
 /// How a model is loaded.

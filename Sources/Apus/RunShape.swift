@@ -62,6 +62,11 @@ struct RunShape {
         "--prefill-sparse zipvl does not go with --kv-policy \(policy.method.rawValue) yet: leave one out"
       )
     }
+    guard !rotates || !element.keysByElement else {
+      throw ApusError(
+        .request,
+        "--kv-rotate mixes the elements of keys, which --kv-type k2v2 keeps apart: leave one out")
+    }
     guard share == nil || !element.hasCodes else {
       throw ApusError(
         .request,
@@ -176,6 +181,7 @@ extension KVLayout.Element {
     case .q8: self = .q8
     case .q4: self = .q4
     case .k4v2: self = .k4v2
+    case .k2v2: self = .k2v2
     }
   }
 }

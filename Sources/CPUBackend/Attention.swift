@@ -73,6 +73,7 @@ extension KVLayout.Element {
     case .q8: CPU_KV_Q8
     case .q4: CPU_KV_Q4
     case .k4v2: CPU_KV_K4V2
+    case .k2v2: CPU_KV_K2V2
     }
   }
 }

@@ -23,6 +23,8 @@ extension CPUDevice {
         reason: "heads are \(attention.headWidth) wide; the kernel takes \(CPU_MAX_HEAD_WIDTH)")
     case .gatherTokens(let layout) where layout.element.hasCodes:
       return .declined(reason: "tokens are gathered from pages of floats")
+    case .writeKV(let layout) where layout.element.keysByElement:
+      return .declined(reason: "keys of a page are quantised together, from the latest tokens")
     case .copyKV(let layout) where layout.headWidth > Int(CPU_MAX_HEAD_WIDTH):
       return .declined(
         reason: "heads are \(layout.headWidth) wide; the kernel takes \(CPU_MAX_HEAD_WIDTH)")

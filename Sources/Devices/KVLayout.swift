@@ -11,7 +11,8 @@
 ///
 /// Quantised numbers share a scale, an f16, in blocks of 32 elements of a token's key or value. A number is scale
 /// times code, which is exact in f32: attention over such pages is attention over f32 pages of the same numbers,
-/// to the last bit.
+/// to the last bit. With `k2v2` a number is least + step × code, and of keys one element of a page's tokens shares
+/// both (`KVRange`).
 ///
 /// ```
 /// q8   keys     scales [headWidth / 32][16 tokens] | codes [headWidth][16 tokens], signed bytes
@@ -23,6 +24,9 @@
 /// k4v2 keys     as q4
 ///      values   scales as above | codes [16 tokens][headWidth / 4]: of each block 8 bytes, elements i, i + 8, i + 16 and
 ///               i + 24 in byte i from its lowest bits on; -3, -1, 1 and 3 as 0 … 3
+/// k2v2 keys     [headWidth] of an element's least number and step, a byte each | codes [headWidth / 4][16 tokens]:
+///               elements 4 i … 4 i + 3 of a token in a byte from its lowest bits on
+///      values   as k4v2, with a least number and a step in a byte each in place of a scale, and codes 0 … 3
 /// ```
 package struct KVLayout: Sendable, Hashable {
   /// The element type of keys and values.
@@ -36,6 +40,8 @@ package struct KVLayout: Sendable, Hashable {
     case q4
     /// Codes of 4 bits for keys and of 2 bits for values.
     case k4v2
+    /// Codes of 2 bits; of keys each element is quantised over the tokens of a page.
+    case k2v2
 
     /// Those that keep numbers as floats.
     package static let floats = allCases.filter { !$0.hasCodes }
@@ -50,8 +56,13 @@ package struct KVLayout: Sendable, Hashable {
       case .f16, .bf16: 16
       case .q8: 8
       case .q4, .k4v2: 4
+      case .k2v2: 2
       }
     }
+
+    /// Whether each element of keys is quantised over the tokens of a page: from the latest tokens, as they come
+    /// (`Operation.copyKV`), since a token alone has no codes.
+    package var keysByElement: Bool { self == .k2v2 }
 
     /// Bits of an element of a value.
     package var valueBits: Int { self == .k4v2 ? 2 : keyBits }
@@ -95,11 +106,12 @@ package struct KVLayout: Sendable, Hashable {
   /// Elements of the keys, or of the values, of one head in one page.
   package var halfBlock: Int { Self.pageTokens * headWidth }
 
-  /// Bytes of the scales of the keys, or of the values, of one head in one page.
+  /// Bytes of what codes of one head in one page are multiplied by and added to: of values, and of keys.
   package var scaleBytes: Int { element.hasCodes ? halfBlock / Self.blockLength * 2 : 0 }
+  package var keyScaleBytes: Int { element.keysByElement ? 2 * headWidth : scaleBytes }
 
   /// Bytes of the keys of one head in one page.
-  package var keysBytes: Int { scaleBytes + halfBlock * element.keyBits / 8 }
+  package var keysBytes: Int { keyScaleBytes + halfBlock * element.keyBits / 8 }
 
   /// Bytes of the keys and the values of one head in one page.
   package var headBytes: Int { keysBytes + scaleBytes + halfBlock * element.valueBits / 8 }

@@ -5,7 +5,7 @@ import Tensors
 
 extension OpSuite {
   static func writeCases() -> [OpCase] {
-    KVLayout.Element.allCases.flatMap { element in
+    KVLayout.Element.allCases.filter { !$0.keysByElement }.flatMap { element in
       [(1, 1, 32), (5, 3, 64), (33, 2, 80), (0, 1, 4), (3, 1, 96)].filter {
         KVLayout.holds(headWidth: $0.2, as: element)
       }.map { rows, heads, width in
@@ -111,21 +111,26 @@ extension OpSuite {
 
   /// Keys and values of the latest tokens on their way to where they stay: codes of few bits, and halves to compare with.
   static func copyCases() -> [OpCase] {
-    [KVLayout.Element.f16, .q4, .k4v2].flatMap { element in
-      [(1, 1, 32), (5, 3, 64), (0, 1, 32)].map { rows, heads, width in
+    [KVLayout.Element.f16, .q4, .k4v2, .k2v2].flatMap { element in
+      [(1, 1, 32), (5, 3, 64), (21, 2, 96), (0, 1, 32)].map { rows, heads, width in
         var data = CaseData(seed: rows + heads + width)
         let layout = KVLayout(headCount: heads, headWidth: width, element: element)
         let (few, pages) = (3, 5)
         let latest = pool(
           layout.latest, pages: few, table: [2, 0, 1], tokens: few * KVLayout.pageTokens, &data)
         var slots = Array(data.permutation(pages * KVLayout.pageTokens).prefix(rows))
+        var sources = Array(data.permutation(few * KVLayout.pageTokens).prefix(rows))
+        if element.keysByElement {
+          // A run from the end of one page into others, as a step has it, with one row of another text behind it.
+          slots = (0..<rows).map { Int32($0 + 1 < rows ? 28 + $0 : 5) }
+          sources = (0..<rows).map { Int32($0 + 1 < rows ? 12 + $0 : 37) }
+        }
         // Rows without a slot are skipped.
         if rows > 2 { slots[1] = -1 }
         return OpCase(
           title: "rows \(rows), heads \(heads) × \(width)", operation: .copyKV(layout),
           inputs: [
-            integers(data.permutation(few * KVLayout.pageTokens).prefix(rows).map { $0 }),
-            integers(slots),
+            integers(sources), integers(slots),
             OpCase.Input(
               rows: .fixed(few), width: 1, format: .pages(layout.latest), bytes: latest),
           ],
@@ -228,13 +233,15 @@ extension OpSuite {
     // Numbers, or where they are quantised scales and codes.
     let filler = stored([.nan, 30_000], layout.boundsElement)
     var bytes = (0..<pages * layout.pageBytes).map { filler[$0 % filler.count] }
-    for token in 0..<tokens {
-      let slot =
-        Int(table[token / KVLayout.pageTokens]) * KVLayout.pageTokens + token % KVLayout.pageTokens
+    for first in stride(from: 0, to: tokens, by: KVLayout.pageTokens) {
+      let held = first..<min(first + KVLayout.pageTokens, tokens)
       for head in 0..<layout.headCount {
-        let (key, value) = (data.floats(layout.headWidth), data.floats(layout.headWidth))
+        let keys = held.map { _ in data.floats(layout.headWidth) }
+        let values = held.map { _ in data.floats(layout.headWidth) }
         bytes.withUnsafeMutableBytes {
-          layout.store(key: key, value: value, $0, slot: slot, head: head, pages: pages)
+          layout.store(
+            keys: keys, values: values, $0, page: Int(table[first / KVLayout.pageTokens]),
+            head: head, pages: pages)
         }
       }
     }

@@ -57,11 +57,11 @@ extension OpSuite {
     if !element.hasCodes {
       keys = stored(data.floats(numbers), element)
     } else {
-      for slot in 0..<pages * KVLayout.pageTokens {
+      for page in 0..<pages {
         for head in 0..<heads {
-          let key = data.floats(width)
+          let tokens = (0..<KVLayout.pageTokens).map { _ in data.floats(width) }
           keys.withUnsafeMutableBytes {
-            layout.store(key: key, value: key, $0, slot: slot, head: head, pages: pages)
+            layout.store(keys: tokens, values: tokens, $0, page: page, head: head, pages: pages)
           }
         }
       }

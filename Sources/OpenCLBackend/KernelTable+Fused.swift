@@ -62,13 +62,14 @@ extension KernelTable {
     var isBiased: Bool
     var norms: Bool
 
-    static let all: [Inputs] = KVLayout.Element.allCases.flatMap { element in
-      (0..<8).map { bits in
-        Inputs(
-          element: element, adjacent: bits & 1 != 0, isBiased: bits & 2 != 0,
-          norms: bits & 4 != 0)
+    static let all: [Inputs] = KVLayout.Element.allCases.filter { !$0.keysByElement }
+      .flatMap { element in
+        (0..<8).map { bits in
+          Inputs(
+            element: element, adjacent: bits & 1 != 0, isBiased: bits & 2 != 0,
+            norms: bits & 4 != 0)
+        }
       }
-    }
   }
 
   private static func attentionInputs(_ type: ElementType, _ layout: ResidentLayout) -> [KernelRow]

@@ -12,7 +12,8 @@ extension KernelTable {
     } + [
       KernelRow(
         kind: .choosePages, variant: "row", program: "attention/choose_pages",
-        entry: "choose_pages", shared: ["common/attention"], defines: [Define("UNROLLED", 0)],
+        entry: "choose_pages", shared: ["common/kv_numbers", "common/attention"],
+        defines: [Define("UNROLLED", 0)],
         arguments: [
           .input(0), .input(1), .input(2), .input(3), .output, .count(.kvHeads),
           .count(.chosenPages), .count(.chosenWindow), .count(.scoreStride), .each,
@@ -23,7 +24,7 @@ extension KernelTable {
   private static func bound(_ element: KVLayout.Element, _ type: Define) -> KernelRow {
     KernelRow(
       kind: .boundPages(element), variant: "row", program: "attention/bound_pages",
-      entry: "bound_pages", shared: ["common/attention"],
+      entry: "bound_pages", shared: ["common/kv_numbers", "common/attention"],
       defines: [type, Define("HEAD_WIDTH", .headWidth), Define("UNROLLED", 0)],
       arguments: [
         .input(0), .input(1), .output, .count(.kvHeads), .count(.poolPages), .each,
@@ -37,7 +38,7 @@ extension KernelTable {
     KernelRow(
       kind: .scorePages(element), variant: needs.prefix + "lots",
       program: "attention/choose_pages", entry: "score_pages", needs: needs,
-      shared: ["common/attention"],
+      shared: ["common/kv_numbers", "common/attention"],
       defines: [
         type, Define("HEAD_WIDTH", .headWidth), Define("HEADS", .headsShared),
         Define("UNROLLED", needs == nil ? 0 : 1),
@@ -61,6 +62,7 @@ extension KVLayout.Element {
       case .q8: 108
       case .q4: 104
       case .k4v2: 142
+      case .k2v2: 122
       }
     return Define("ELEMENT", value)
   }

@@ -184,11 +184,11 @@ package enum KernelTable {
       ],
       x: Extent(.kvHeads), y: Extent(.rows))
     // The instruction is about halves.
-    return (element == .f16 ? [writeOnCPU] : []) + [write, copy]
+    return (element == .f16 ? [writeOnCPU] : []) + (element.keysByElement ? [] : [write]) + [copy]
       + [Feature.vnni, .avx2, .tiles].flatMap { attendOnCPU(element, type, needs: $0) } + [
         KernelRow(
           kind: .attend(element), variant: "row", program: "attention/attend", entry: "attend",
-          shared: ["common/attention"],
+          shared: ["common/kv_numbers", "common/attention"],
           defines: [
             type, Define("HEAD_WIDTH", .headWidth), Define("HEADS", 1), Define("UNROLLED", 0),
             Define("STAGE", .stage),
@@ -220,7 +220,10 @@ package enum KernelTable {
       KernelRow(
         kind: kind, variant: Optional(needs).prefix + variant, program: "attention/" + program,
         entry: entry,
-        needs: needs, shared: ["common/int8_blocks", "common/rotation", "common/attention"],
+        needs: needs,
+        shared: [
+          "common/int8_blocks", "common/rotation", "common/kv_numbers", "common/attention",
+        ],
         defines: defines,
         arguments: arguments,
         x: x, y: Extent(y))

@@ -24,6 +24,8 @@ package enum PlanningError: Error, Sendable, Hashable, CustomStringConvertible {
   case tooLarge(what: String, bytes: Int, device: String, largest: Int, advice: String)
   /// Heads of the model are no whole blocks of the type that keys and values shall have.
   case headWidth(Int, element: KVLayout.Element)
+  /// Keys are quantised from the latest tokens, which layers that look back over a window do not keep.
+  case latestTokens(element: KVLayout.Element)
 
   package var description: String {
     switch self {
@@ -34,6 +36,9 @@ package enum PlanningError: Error, Sendable, Hashable, CustomStringConvertible {
     case .headWidth(let width, let element):
       "heads of this model are \(width) numbers wide, and \(element) keeps keys and values in blocks of "
         + "\(KVLayout.blockLength): use --kv-type f16"
+    case .latestTokens(let element):
+      "layers of this model look back over a window, and \(element) quantises keys from the latest tokens, which such "
+        + "models do not keep apart: use --kv-type q4 or q8"
     }
   }
 }

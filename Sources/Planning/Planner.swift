@@ -54,6 +54,9 @@ package struct Planner {
       guard KVLayout.holds(headWidth: attention.headWidth, as: element) else {
         throw .headWidth(attention.headWidth, element: element)
       }
+      guard !element.keysByElement || keepsLatest(of: graph) else {
+        throw .latestTokens(element: element)
+      }
     }
     guard let window = windowPool(of: graph) ?? (keepsLatest(of: graph) ? latestPool : nil) else {
       return try plan(graph, on: devices, window: nil)

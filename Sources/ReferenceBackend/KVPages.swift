@@ -8,7 +8,7 @@ extension KVLayout.Element {
     case .f32: bytes.load(fromByteOffset: index * 4, as: Float.self)
     case .f16: Float(bytes.load(fromByteOffset: index * 2, as: Float16.self))
     case .bf16: BF16.number(bytes.load(fromByteOffset: index * 2, as: UInt16.self))
-    case .q8, .q4, .k4v2: preconditionFailure("codes are read with their scales")
+    case .q8, .q4, .k4v2, .k2v2: preconditionFailure("codes are read with their scales")
     }
   }
 
@@ -18,13 +18,13 @@ extension KVLayout.Element {
     case .f32: bytes.storeBytes(of: value, toByteOffset: index * 4, as: Float.self)
     case .f16: bytes.storeBytes(of: Float16(value), toByteOffset: index * 2, as: Float16.self)
     case .bf16: bytes.storeBytes(of: BF16.bits(value), toByteOffset: index * 2, as: UInt16.self)
-    case .q8, .q4, .k4v2: preconditionFailure("codes are written with their scales")
+    case .q8, .q4, .k4v2, .k2v2: preconditionFailure("codes are written with their scales")
     }
   }
 }
 
 extension KVLayout {
-  /// Where a code lies: a byte behind the scales, and the lowest of its bits.
+  /// Where a code lies: a byte, and the lowest of its bits.
   private typealias Place = (byte: Int, shift: Int)
 
   /// Element `d` of the key of `slot` in a pool of `pages` pages.
@@ -35,8 +35,10 @@ extension KVLayout {
       rebasing: pool[keysOffset(slot: slot, head: head, pages: pages)...])
     let token = slot % Self.pageTokens
     guard element.hasCodes else { return element.load(keys, d * Self.pageTokens + token) }
+    let place = keyPlace(token: token, d)
+    guard !element.keysByElement else { return number(keys, range: d, place) }
     let scale = Element.f16.load(keys, d / Self.blockLength * Self.pageTokens + token)
-    return scale * Float(code(keys, keyPlace(token: token, d), bits: element.keyBits))
+    return scale * Float(code(keys, place, bits: element.keyBits))
   }
 
   /// Element `d` of the value of `slot` in a pool of `pages` pages.
@@ -47,16 +49,84 @@ extension KVLayout {
       rebasing: pool[(keysOffset(slot: slot, head: head, pages: pages) + keysBytes)...])
     let token = slot % Self.pageTokens
     guard element.hasCodes else { return element.load(values, token * headWidth + d) }
-    let scale = Element.f16.load(
-      values, token * (headWidth / Self.blockLength) + d / Self.blockLength)
-    return scale * Float(code(values, valuePlace(token: token, d), bits: element.valueBits))
+    let block = token * (headWidth / Self.blockLength) + d / Self.blockLength
+    let place = valuePlace(token: token, d)
+    guard !element.keysByElement else { return number(values, range: block, place) }
+    return Element.f16.load(values, block)
+      * Float(code(values, place, bits: element.valueBits))
   }
 
-  /// Stores the key and the value of `slot`, of one head.
+  /// What a code stands for beside a least number and a step.
+  private func number(_ half: UnsafeRawBufferPointer, range: Int, _ place: Place) -> Float {
+    let least = KVRange.Byte(bits: half[range * 2]).number
+    let step = KVRange.Byte(bits: half[range * 2 + 1]).number
+    return least + step * Float(half[place.byte] >> place.shift & 3)
+  }
+
+  /// Stores keys and values of the first tokens of a page, of one head.
+  package func store(
+    keys: [[Float]], values: [[Float]], _ pool: UnsafeMutableRawBufferPointer, page: Int,
+    head: Int, pages: Int
+  ) {
+    let slot = page * Self.pageTokens
+    guard element.keysByElement else {
+      for (token, (key, value)) in zip(keys, values).enumerated() {
+        store(key: key, value: value, pool, slot: slot + token, head: head, pages: pages)
+      }
+      return
+    }
+    for (token, value) in values.enumerated() {
+      store(value: value, pool, slot: slot + token, head: head, pages: pages)
+    }
+    store(keys: keys, pool, page: page, head: head, pages: pages)
+  }
+
+  /// Stores keys of the first tokens of a page as a range for each element.
+  fileprivate func store(
+    keys: [[Float]], _ pool: UnsafeMutableRawBufferPointer, page: Int, head: Int, pages: Int
+  ) {
+    let offset = keysOffset(slot: page * Self.pageTokens, head: head, pages: pages)
+    let half = UnsafeMutableRawBufferPointer(rebasing: pool[offset...])
+    for d in 0..<headWidth {
+      let range = KVRange(keys.map { $0[d] })
+      (half[d * 2], half[d * 2 + 1]) = (range.least.bits, range.step.bits)
+      for token in 0..<Self.pageTokens {
+        store(
+          few: token < keys.count ? range.codes[token] : 0, half, keyPlace(token: token, d))
+      }
+    }
+  }
+
+  /// Stores the value of `slot` as a range for each block.
+  fileprivate func store(
+    value: [Float], _ pool: UnsafeMutableRawBufferPointer, slot: Int, head: Int, pages: Int
+  ) {
+    let offset = keysOffset(slot: slot, head: head, pages: pages) + keysBytes
+    let half = UnsafeMutableRawBufferPointer(rebasing: pool[offset...])
+    let token = slot % Self.pageTokens
+    let blocks = headWidth / Self.blockLength
+    for index in 0..<blocks {
+      let first = index * Self.blockLength
+      let range = KVRange(Array(value[first..<first + Self.blockLength]))
+      let place = token * blocks + index
+      (half[place * 2], half[place * 2 + 1]) = (range.least.bits, range.step.bits)
+      for (i, code) in range.codes.enumerated() {
+        store(few: code, half, valuePlace(token: token, first + i))
+      }
+    }
+  }
+
+  private func store(few code: Int, _ half: UnsafeMutableRawBufferPointer, _ place: Place) {
+    let byte = Int(half[place.byte]) & ~(3 << place.shift) | code << place.shift
+    half[place.byte] = UInt8(byte)
+  }
+
+  /// Stores the key and the value of `slot`, of one head, where a token alone has codes.
   package func store(
     key: [Float], value: [Float], _ pool: UnsafeMutableRawBufferPointer, slot: Int, head: Int,
     pages: Int
   ) {
+    precondition(!element.keysByElement, "a token alone has no codes")
     let token = slot % Self.pageTokens
     let offset = keysOffset(slot: slot, head: head, pages: pages)
     let keys = UnsafeMutableRawBufferPointer(rebasing: pool[offset...])
@@ -91,18 +161,18 @@ extension KVLayout {
 
   private func keyPlace(token: Int, _ d: Int) -> Place {
     let parts = 8 / element.keyBits
-    return (d / parts * Self.pageTokens + token, d % parts * element.keyBits)
+    return (keyScaleBytes + d / parts * Self.pageTokens + token, d % parts * element.keyBits)
   }
 
   private func valuePlace(token: Int, _ d: Int) -> Place {
     let (block, i) = d.quotientAndRemainder(dividingBy: Self.blockLength)
     let bytes = Self.blockLength / 8 * element.valueBits
-    let first = (token * (headWidth / Self.blockLength) + block) * bytes
+    let first = scaleBytes + (token * (headWidth / Self.blockLength) + block) * bytes
     return (first + i % bytes, i / bytes * element.valueBits)
   }
 
   private func code(_ half: UnsafeRawBufferPointer, _ place: Place, bits: Int) -> Int {
-    let code = Int(half[scaleBytes + place.byte] >> place.shift) & (1 << bits - 1)
+    let code = Int(half[place.byte] >> place.shift) & (1 << bits - 1)
     return switch bits {
     case 8: Int(Int8(truncatingIfNeeded: code))
     case 4: code - 8
@@ -120,8 +190,8 @@ extension KVLayout {
       default: (code + 3) / 2
       }
     let mask = (1 << bits - 1) << place.shift
-    let byte = Int(half[scaleBytes + place.byte]) & ~mask | code << place.shift & mask
-    half[scaleBytes + place.byte] = UInt8(byte)
+    let byte = Int(half[place.byte]) & ~mask | code << place.shift & mask
+    half[place.byte] = UInt8(byte)
   }
 }
 
@@ -142,7 +212,8 @@ func writeKV(
   }
 }
 
-/// Stores the key and the value that each row finds in the pool of the latest tokens.
+/// Stores the key and the value that each row finds in the pool of the latest tokens; where those of a page are
+/// quantised together, by the last row of a step that has a token of it.
 func copyKV(
   _ layout: KVLayout, sources: Matrix<Int32>, slots: Matrix<Int32>,
   pool: UnsafeRawBufferPointer, pages: Int, into copies: UnsafeMutableRawBufferPointer,
@@ -152,12 +223,24 @@ func copyKV(
   for row in 0..<slots.rows {
     let (from, slot) = (Int(sources[row][0]), Int(slots[row][0]))
     guard from >= 0, slot >= 0 else { continue }
+    let next = row + 1 < slots.rows && sources[row + 1][0] >= 0 ? Int(slots[row + 1][0]) : -1
+    let isLast = next != slot + 1 || next % KVLayout.pageTokens == 0
+    let elements = 0..<layout.headWidth
     for head in 0..<layout.headCount {
-      let elements = 0..<layout.headWidth
+      func key(_ token: Int) -> [Float] {
+        elements.map { source.key(pool, slot: token, head: head, $0, pages: pages) }
+      }
+      let value = elements.map { source.value(pool, slot: from, head: head, $0, pages: pages) }
+      guard layout.element.keysByElement else {
+        layout.store(
+          key: key(from), value: value, copies, slot: slot, head: head, pages: targetPages)
+        continue
+      }
+      layout.store(value: value, copies, slot: slot, head: head, pages: targetPages)
+      guard isLast else { continue }
       layout.store(
-        key: elements.map { source.key(pool, slot: from, head: head, $0, pages: pages) },
-        value: elements.map { source.value(pool, slot: from, head: head, $0, pages: pages) },
-        copies, slot: slot, head: head, pages: targetPages)
+        keys: (from - from % KVLayout.pageTokens...from).map { key($0) }, copies,
+        page: slot / KVLayout.pageTokens, head: head, pages: targetPages)
     }
   }
 }

@@ -49,7 +49,8 @@ func boundPages(
             return layout.key(pool, slot: slot, head: head, d, pages: pages)
           } : [0]
         for (largest, bound) in [(false, keys.min()), (true, keys.max())] {
-          layout.storeBound(bound ?? 0, bounds, page: page, head: head, largest: largest, d)
+          // A zero has no sign: which of two comes out would depend on the order.
+          layout.storeBound((bound ?? 0) + 0, bounds, page: page, head: head, largest: largest, d)
         }
       }
     }

@@ -105,7 +105,7 @@ import Testing
     #expect(float == [int8[2], int8[1], int8[2]])
   }
 
-  /// Codes take 34 and 18 bytes where halves take 64, 18 and 10 of keys and values 14, and those of few bits a window of halves beside, which is as long as
+  /// Codes take 34 and 18 bytes where halves take 64, 18 and 10 of keys and values 14, 12 and 10 of them 11, and those of few bits a window of halves beside, which is as long as
   /// this context; heads that are no whole blocks are refused.
   @Test func codesTakeTheirShare() throws {
     var wide = tiny
@@ -116,10 +116,14 @@ import Testing
       options.kvType = type
       return try MemoryPlan(path: path, options: options)
     }
-    let plans = try [KVType.f16, .q8, .q4, .bf16, .k4v2].map { try plan(disk.path, $0) }
+    let plans = try [KVType.f16, .q8, .q4, .bf16, .k4v2, .k2v2].map { try plan(disk.path, $0) }
     let caches = try plans.map { try #require($0.choices.first?.devices.first?.cache) }
     #expect(caches[1] * 64 == caches[0] * 34 && caches[2] * 64 == caches[0] * (18 + 64))
     #expect(caches[3] == caches[0] && caches[4] * 64 == caches[0] * (14 + 64))
+    #expect(caches[5] * 64 == caches[0] * (11 + 64))
+    var turned = options(.cpu, context: 64)
+    (turned.kvType, turned.kvRotated) = (.k2v2, true)
+    #expect(throws: ApusError.self) { try MemoryPlan(path: disk.path, options: turned) }
     #expect(plans[2].cacheBytesPerToken * 64 == caches[2] - caches[0])
     // A context of two windows, of which a step takes one.
     var longer = options(.cpu, context: 128)

@@ -32,6 +32,8 @@ import Testing
     let device = ReferenceDevice()
     let layout: KVLayout
     private let pool: Operand
+    /// Halves of all tokens, from which codes of keys are made.
+    private let latest: Operand
     private let bounds: Operand
     private var next = 0
     var width: Int { layout.headWidth }
@@ -46,6 +48,11 @@ import Testing
       try device.allocate(poolRegion.buffer, bytes: pageCount * layout.pageBytes, label: "pool")
       try device.allocate(
         boundsRegion.buffer, bytes: pageCount * layout.boundsBytes, label: "bounds")
+      let latestRegion = Region(buffer: BufferID(index: 1002))
+      try device.allocate(
+        latestRegion.buffer, bytes: pageCount * layout.latest.pageBytes, label: "latest")
+      latest = Operand(
+        region: latestRegion, rows: .fixed(pageCount), width: 1, format: .pages(layout.latest))
       pool = Operand(
         region: poolRegion, rows: .fixed(pageCount), width: 1, format: .pages(layout))
       bounds = Operand(
@@ -85,9 +92,13 @@ import Testing
     /// Writes a token's key and value, as one step does.
     func write(_ keys: [Float], _ values: [Float], slot: Int) throws {
       let slots = try integers([slot])
-      try run(
-        .writeKV(layout),
-        [try place(keys, rows: 1, .f32), try place(values, rows: 1, .f32), slots], into: pool)
+      let written = [try place(keys, rows: 1, .f32), try place(values, rows: 1, .f32), slots]
+      if layout.element.keysByElement {
+        try run(.writeKV(layout.latest), written, into: latest)
+        try run(.copyKV(layout), [slots, slots, latest], into: pool)
+      } else {
+        try run(.writeKV(layout), written, into: pool)
+      }
       try run(.boundPages(layout), [slots, pool], into: bounds)
     }
 
@@ -216,22 +227,19 @@ import Testing
   func boundsAreThoseOfTheKeysThatAreThere(element: KVLayout.Element) throws {
     var numbers = Numbers(state: 9)
     let cache = try Cache(element)
-    var keys = [[Float]](repeating: [], count: Self.pageCount * 16)
     func write(_ slots: Range<Int>, scale: Float) throws {
       for slot in slots {
         let key = numbers.next(Self.kvHeads * cache.width).map { $0 * scale }
         try cache.write(key, key, slot: slot)
-        keys[slot] = try cache.kept(slot: slot)
       }
     }
     func expectFresh(_ page: Int) throws {
       let bounds = try cache.bounds(of: page)
       let side = cache.layout.boundsWidth
+      let keys = try (page * 16..<page * 16 + 16).map { try cache.kept(slot: $0) }
       for head in 0..<Self.kvHeads {
         for d in 0..<side {
-          let own = (page * 16..<page * 16 + 16).map {
-            d < cache.width ? keys[$0][head * cache.width + d] : 0
-          }
+          let own = keys.map { d < cache.width ? $0[head * cache.width + d] : 0 }
           let (least, largest) = (own.min() ?? 0, own.max() ?? 0)
           let (low, high) = (bounds[head * 2 * side + d], bounds[head * 2 * side + side + d])
           if !element.hasCodes {

@@ -8,7 +8,7 @@ import Testing
 
 /// Keys and values in fewer bits than computed with: the rule for codes, odd cases on every device, and attention over them.
 @Suite struct QuantizedPagesTests {
-  private static let rounded: [KVLayout.Element] = [.bf16, .q8, .q4, .k4v2]
+  private static let rounded: [KVLayout.Element] = [.bf16, .q8, .q4, .k4v2, .k2v2]
 
   private struct Numbers {
     var state: UInt32
@@ -80,7 +80,7 @@ import Testing
   }
 
   /// Whoever reads keys only reads their part of a page.
-  @Test(arguments: [(KVLayout.Element.f16, 32), (.q4, 9), (.k4v2, 9)])
+  @Test(arguments: [(KVLayout.Element.f16, 32), (.q4, 9), (.k4v2, 9), (.k2v2, 6)])
   func keysAreCountedAlone(element: KVLayout.Element, bytes: Int) {
     let layout = KVLayout(headCount: 3, headWidth: 64, element: element)
     let buffer = Region(buffer: BufferID(index: 0))
@@ -152,7 +152,8 @@ import Testing
     return result
   }
 
-  @Test(arguments: rounded) func oddBlocksAreTheSameOnEveryDevice(element: KVLayout.Element)
+  @Test(arguments: rounded.filter { !$0.keysByElement })
+  func oddBlocksAreTheSameOnEveryDevice(element: KVLayout.Element)
     throws
   {
     let layout = KVLayout(headCount: 1, headWidth: 32, element: element)
@@ -174,6 +175,78 @@ import Testing
     }
   }
 
+  /// Keys of one page, element by element, from halves that are odd: the page as it grows token by token, and all at once.
+  @Test func oddKeysAreTheSameOnEveryDevice() throws {
+    let layout = KVLayout(headCount: 1, headWidth: 32, element: .k2v2)
+    let latest = layout.latest
+    let odd = Self.odd + Self.odd.prefix(3)
+    var halves = [UInt8](repeating: 0, count: latest.pageBytes)
+    halves.withUnsafeMutableBytes {
+      // Blocks lie along tokens, so that one element has a block's numbers.
+      let keys = (0..<16).map { token in (0..<32).map { odd[$0 % 16][token] } }
+      latest.store(keys: keys, values: odd, $0, page: 0, head: 0, pages: 1)
+    }
+    func copied(_ tokens: ClosedRange<Int>, on device: any Device) throws -> [UInt8] {
+      let places = bytes(tokens.map { Int32($0) })
+      return try run(
+        .copyKV(layout),
+        [
+          (places, tokens.count, 1, .i32), (places, tokens.count, 1, .i32),
+          (halves, 1, 1, .pages(latest)),
+        ],
+        output: ([UInt8](repeating: 0x5A, count: layout.pageBytes), 1, 1, .pages(layout)),
+        rows: tokens.count, on: device)
+    }
+    let reference = ReferenceDevice()
+    for token in 0..<16 {
+      let wanted = try copied(0...token, on: reference)
+      let numbers = wanted.withUnsafeBytes { raw in
+        (0...token).flatMap { slot in
+          (0..<32).flatMap {
+            [
+              layout.key(raw, slot: slot, head: 0, $0, pages: 1),
+              layout.value(raw, slot: slot, head: 0, $0, pages: 1),
+            ]
+          }
+        }
+      }
+      #expect(numbers.allSatisfy { abs($0) <= 65_504 })
+      // Keys depend on the tokens that are there, not on the step that brought them.
+      let keys = try copied(token...token, on: reference).prefix(layout.keysBytes)
+      #expect(keys == wanted.prefix(layout.keysBytes))
+      for device in try devices() {
+        #expect(try copied(0...token, on: device) == wanted, "\(device.traits.name), \(token)")
+      }
+    }
+  }
+
+  /// Numbers are within half a step of what their code stands for, but for those beyond where the range begins: that is
+  /// rounded by an eighth of it at most.
+  @Test func rangesAreNear() {
+    var numbers = Numbers(state: 7)
+    for round in 0..<200 {
+      let (spread, base) = (Float(1 << (round % 20)) * 1e-3, Float(round % 7) * 10)
+      let block = numbers.next(16).map { ($0 + base) * spread }
+      let range = KVRange(block)
+      let (least, step) = (range.least.number, range.step.number)
+      for (number, code) in zip(block, range.codes) {
+        #expect((0...3).contains(code))
+        let error = abs(number - (least + step * Float(code)))
+        #expect(error <= max(0.51 * abs(step), abs(block.min() ?? 0) * 0.126) + 4e-5)
+      }
+    }
+    // Biases that are large beside what differs: the step reaches the numbers from where the range begins.
+    let biased = (0..<16).map { 100 + Float($0) / 15 }
+    let range = KVRange(biased)
+    for (number, code) in zip(biased, range.codes) {
+      #expect(abs(number - (range.least.number + range.step.number * Float(code))) < 1.5)
+    }
+    #expect(KVRange([Float](repeating: .nan, count: 16)).codes == [Int](repeating: 0, count: 16))
+    for bits in UInt8.min...UInt8.max where bits & 0x7F != 0 {
+      #expect(KVRange.Byte(KVRange.Byte(bits: bits).number).bits == bits)
+    }
+  }
+
   /// Attention over such pages is attention over pages of single precision that hold what they stand for, to the last
   /// bit: a code times its scale is exact, and so is bf16.
   @Test(arguments: rounded, [1, 3, 20])
@@ -185,12 +258,19 @@ import Testing
     let single = KVLayout(headCount: kvHeads, headWidth: width, element: .f32)
     var codes = [UInt8](repeating: 0, count: pages * layout.pageBytes)
     var floats = [UInt8](repeating: 0, count: pages * single.pageBytes)
+    for page in 0..<pages {
+      for head in 0..<kvHeads {
+        let (keys, values) = (
+          (0..<KVLayout.pageTokens).map { _ in numbers.next(width) },
+          (0..<KVLayout.pageTokens).map { _ in numbers.next(width) }
+        )
+        codes.withUnsafeMutableBytes {
+          layout.store(keys: keys, values: values, $0, page: page, head: head, pages: pages)
+        }
+      }
+    }
     for slot in 0..<pages * KVLayout.pageTokens {
       for head in 0..<kvHeads {
-        let (key, value) = (numbers.next(width), numbers.next(width))
-        codes.withUnsafeMutableBytes {
-          layout.store(key: key, value: value, $0, slot: slot, head: head, pages: pages)
-        }
         let kept = codes.withUnsafeBytes { raw in
           (0..<width).map {
             (

@@ -227,6 +227,12 @@ void cpu_quantize(const cpu_kernels *kernels, cpu_pool *pool,
 // Codes of 4 bits have 8 added, those of 2 bits are -3, -1, 1, 3 as 0 … 3. Of a key the elements 2 i and 2 i + 1 share a
 // byte; of a block of a value the elements i and i + 16, of 2 bits i, i + 8, i + 16 and i + 24; the first is in the
 // lowest bits. With K4V2 keys have 4 bits and values 2.
+//
+// With K2V2 both have 2 bits, 0 … 3, and a number is least + step * code, with both in a byte each: of each element of
+// the keys of a page, and of each block of a value.
+//
+//   keys      pairs [head_width] | codes [head_width / 4][16], neighbours in a byte
+//   values    pairs [16][head_width / 32] | codes as K4V2
 typedef enum {
   CPU_KV_F32,
   CPU_KV_F16,
@@ -234,6 +240,7 @@ typedef enum {
   CPU_KV_Q8,
   CPU_KV_Q4,
   CPU_KV_K4V2,
+  CPU_KV_K2V2, // only by cpu_copy_kv, from halves
 } cpu_kv_type;
 
 typedef struct {

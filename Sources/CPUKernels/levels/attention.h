@@ -69,22 +69,35 @@ INLINE void score_tile(cpu_kv_type type, int queries, int pages, gathering *s, s
   size_t bits = key_bits(type), parts = has_codes(type) ? 8 / bits : 1, block = has_codes(type) ? KV_BLOCK : 1;
   for (size_t first = 0; first < width; first += block) {
     vf scales[TILE_VECTORS];
-    if (has_codes(type))
+    if (has_codes(type) && !has_ranges(type))
       for (int p = 0; p < pages; p++)
         for (int c = 0; c < PAGE_VECTORS; c++)
           scales[p * PAGE_VECTORS + c] = widen(keys[p] + (first / KV_BLOCK * PAGE + (size_t)(c * LANES)) * 2);
+    // Least numbers and steps of the elements.
+    float least[TILE_PAGES][KV_BLOCK], step[TILE_PAGES][KV_BLOCK];
+    if (has_ranges(type))
+      for (int p = 0; p < pages; p++)
+        for (size_t i = 0; i < KV_BLOCK; i += LANES) {
+          ranges of = load_ranges(keys[p], first + i);
+          store(&least[p][i], of.least);
+          store(&step[p][i], of.step);
+        }
     for (size_t d = first; d < first + block; d += parts) {
       b16 codes[TILE_PAGES];
       if (has_codes(type))
-        for (int p = 0; p < pages; p++) codes[p] = load_codes(keys[p], width, d / parts);
+        for (int p = 0; p < pages; p++) codes[p] = load_codes(key_codes(type, keys[p], width), d / parts);
       for (size_t part = 0; part < parts; part++) {
         vf key[TILE_VECTORS];
         if (next) fetch(keys_bytes(type, 1), next, d + part);
         for (int p = 0; p < pages; p++)
-          for (int c = 0; c < PAGE_VECTORS; c++)
+          for (int c = 0; c < PAGE_VECTORS; c++) {
+            size_t at = d + part - first;
             key[p * PAGE_VECTORS + c] =
-                has_codes(type) ? whole_numbers(bits, codes[p], part, c) * scales[p * PAGE_VECTORS + c]
-                                : kv_load(type, keys[p] + d * stride, (size_t)(c * LANES));
+                has_ranges(type)  ? splat(step[p][at]) * whole_numbers(bits, codes[p], part, c) +
+                                        splat(least[p][at])
+                : has_codes(type) ? whole_numbers(bits, codes[p], part, c) * scales[p * PAGE_VECTORS + c]
+                                  : kv_load(type, keys[p] + d * stride, (size_t)(c * LANES));
+          }
         for (int j = 0; j < queries; j++) {
           vf x = splat(q[(size_t)j * width + d + part]);
           for (int c = 0; c < pages * PAGE_VECTORS; c++) sums[j][c] = fused(key[c], x, sums[j][c]);
@@ -464,6 +477,7 @@ static void attend(const void *arguments, size_t first, size_t last) {
           case CPU_KV_Q8: ATTEND(CPU_KV_Q8); break;
           case CPU_KV_Q4: ATTEND(CPU_KV_Q4); break;
           case CPU_KV_K4V2: ATTEND(CPU_KV_K4V2); break;
+          case CPU_KV_K2V2: ATTEND(CPU_KV_K2V2); break;
         }
       }
     }

@@ -116,6 +116,7 @@ static void weigh_rows(const void *arguments, size_t first, size_t last) {
           case CPU_KV_Q8: WEIGH(CPU_KV_Q8); break;
           case CPU_KV_Q4:
           case CPU_KV_K4V2: WEIGH(CPU_KV_Q4); break;
+          case CPU_KV_K2V2: WEIGH(CPU_KV_K2V2); break;
         }
       }
   }
@@ -170,6 +171,7 @@ static void sum_columns(const void *arguments, size_t first, size_t last) {
           case CPU_KV_Q8: SUM(CPU_KV_Q8); break;
           case CPU_KV_Q4:
           case CPU_KV_K4V2: SUM(CPU_KV_Q4); break;
+          case CPU_KV_K2V2: SUM(CPU_KV_K2V2); break;
         }
       }
     float *columns = o->columns + kv_head * o->tokens + (size_t)base;

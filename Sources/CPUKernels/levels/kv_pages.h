@@ -6,15 +6,26 @@ enum { KV_BLOCK = 32 }; // numbers that share a scale
 
 INLINE bool has_codes(cpu_kv_type type) { return type >= CPU_KV_Q8; }
 
+// Whether a number is least + step * code, and an element of a page's keys has a range of its own.
+INLINE bool has_ranges(cpu_kv_type type) { return type == CPU_KV_K2V2; }
+
 // Bits of a number, of codes beside its scale.
 INLINE size_t key_bits(cpu_kv_type type) {
-  return type == CPU_KV_F32 ? 32 : type == CPU_KV_Q8 ? 8 : has_codes(type) ? 4 : 16;
+  switch (type) {
+    case CPU_KV_F32: return 32;
+    case CPU_KV_F16:
+    case CPU_KV_BF16: return 16;
+    case CPU_KV_Q8: return 8;
+    case CPU_KV_Q4:
+    case CPU_KV_K4V2: return 4;
+    case CPU_KV_K2V2: return 2;
+  }
 }
 INLINE size_t value_bits(cpu_kv_type type) { return type == CPU_KV_K4V2 ? 2 : key_bits(type); }
 
 // Bytes of the keys of a head in a page, of its values, and of both.
 INLINE size_t keys_bytes(cpu_kv_type type, size_t width) {
-  return width * (PAGE / 8 * key_bits(type) + has_codes(type));
+  return width * (PAGE / 8 * key_bits(type) + has_codes(type) + has_ranges(type));
 }
 INLINE size_t values_bytes(cpu_kv_type type, size_t width) {
   return width * (PAGE / 8 * value_bits(type) + has_codes(type));
@@ -59,14 +70,16 @@ INLINE void kv_narrow(cpu_kv_type type, uint16_t lanes[LANES], vf v) {
 typedef VECTOR(int8_t, 16) c16;
 UNALIGNED(b16, b16_any);
 
-// Vector `index` of the bytes behind the scales of keys or values.
-INLINE b16 load_codes(const uint8_t *half, size_t width, size_t index) {
-  return *(const b16_any *)(half + width + index * 16);
+// Vector `index` of codes.
+INLINE b16 load_codes(const uint8_t *codes, size_t index) {
+  return *(const b16_any *)(codes + index * 16);
 }
 
-// The codes of 8 or 4 bits in one part of the bytes, 0 or 1: vector c of PAGE_VECTORS.
+// The codes in one part of the bytes, of which there are 8 / bits: vector c of PAGE_VECTORS. Those of 2 bits are 0 … 3.
 INLINE vf whole_numbers(size_t bits, b16 bytes, size_t part, int c) {
-  c16 codes = bits == 8 ? (c16)bytes : (c16)(part == 0 ? bytes & 15 : bytes >> 4) - 8;
+  c16 codes = bits == 8   ? (c16)bytes
+              : bits == 4 ? (c16)(part == 0 ? bytes & 15 : bytes >> 4) - 8
+                          : (c16)(bytes >> (uint8_t)(2 * part) & 3);
 #if LANES == 16
   (void)c;
   return __builtin_convertvector(codes, vf);
@@ -79,8 +92,8 @@ INLINE vf whole_numbers(size_t bits, b16 bytes, size_t part, int c) {
 #endif
 }
 
-// The codes of 2 bits of half a block, 0 or 1: vector c of PAGE_VECTORS.
-INLINE vf few_numbers(const uint8_t *block, size_t half, int c) {
+// The codes 0 … 3 of half a block of a value, 0 or 1: vector c of PAGE_VECTORS.
+INLINE vu few_codes(const uint8_t *block, size_t half, int c) {
   typedef VECTOR(uint8_t, 8) b8;
   UNALIGNED(b8, b8_any);
   b8 bytes = *(const b8_any *)block;
@@ -89,19 +102,51 @@ INLINE vf few_numbers(const uint8_t *block, size_t half, int c) {
   vu wide = __builtin_convertvector(
       __builtin_shufflevector(bytes, bytes, 0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7), vu);
   vu parts = {0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 2, 2, 2, 2, 2, 2};
-  vu codes = wide >> (parts + (uint32_t)(4 * half)) & 3;
+  return wide >> (parts + (uint32_t)(4 * half)) & 3;
 #else
-  vu codes = __builtin_convertvector(bytes, vu) >> (uint32_t)(4 * half + 2 * (size_t)c) & 3;
+  return __builtin_convertvector(bytes, vu) >> (uint32_t)(4 * half + 2 * (size_t)c) & 3;
 #endif
-  return __builtin_convertvector((vi)(codes << 1) - 3, vf);
+}
+
+// Floats in a byte each, of those in the lowest bits: KVRange.Byte of Sources/Tensors.
+INLINE vf byte_floats(vu bits) {
+  vu size = bits & 0x7f, sign = (bits & 0x80) << 24;
+  return (vf)((vu)(size != 0) & (sign | ((size << 21) + (448u << 21))));
+}
+INLINE uint32_t float_byte(float number) {
+  uint32_t bits = (uint32_t)((vi)splat(number))[0];
+  int32_t size = (int32_t)(((bits & 0x7fffffff) + (1u << 20)) >> 21) - 448;
+  return size <= 0 ? 0 : (bits >> 24 & 0x80) | (uint32_t)(size < 127 ? size : 127);
+}
+
+// The ranges of LANES elements or blocks: their least numbers and steps.
+typedef struct {
+  vf least, step;
+} ranges;
+INLINE ranges load_ranges(const uint8_t *half, size_t index) {
+  vu pairs = __builtin_convertvector(*(const vh_any *)(half + index * 2), vu);
+  return (ranges){byte_floats(pairs & 0xff), byte_floats(pairs >> 8)};
+}
+INLINE ranges load_range(const uint8_t *half, size_t index) {
+  vu pair = (vu)(uint32_t)*(const u16_any *)(half + index * 2);
+  return (ranges){byte_floats(pair & 0xff), byte_floats(pair >> 8)};
+}
+
+// Where the codes of keys begin.
+INLINE const uint8_t *key_codes(cpu_kv_type type, const uint8_t *keys, size_t width) {
+  return keys + width * (1 + has_ranges(type));
 }
 
 // Element d of the keys of a page: vector c of its tokens.
 INLINE vf key_vector(cpu_kv_type type, const uint8_t *keys, size_t width, size_t d, int c) {
   if (!has_codes(type)) return kv_load(type, keys, d * PAGE + (size_t)(c * LANES));
   size_t bits = key_bits(type), parts = 8 / bits;
-  return whole_numbers(bits, load_codes(keys, width, d / parts), d % parts, c) *
-         widen(keys + (d / KV_BLOCK * PAGE + (size_t)(c * LANES)) * 2);
+  vf codes = whole_numbers(bits, load_codes(key_codes(type, keys, width), d / parts), d % parts, c);
+  if (has_ranges(type)) {
+    ranges range = load_range(keys, d);
+    return range.step * codes + range.least;
+  }
+  return codes * widen(keys + (d / KV_BLOCK * PAGE + (size_t)(c * LANES)) * 2);
 }
 
 // The elements from d on, a multiple of 16, of the value of a token: whole sixteens.
@@ -109,14 +154,24 @@ INLINE void value_numbers(cpu_kv_type type, const uint8_t *values, size_t width,
                           size_t d, int vectors, vf *v) {
   for (int c = 0; c < vectors; c += PAGE_VECTORS) {
     size_t at = d + (size_t)(c * LANES), block = token * (width / KV_BLOCK) + at / KV_BLOCK;
-    vf scale = splat(widen_one(values + block * 2)[0]);
     size_t bits = value_bits(type), half = at / 16 % 2;
-    if (bits == 2) {
+    if (has_ranges(type)) {
+      ranges range = load_range(values, block);
       for (int i = 0; i < PAGE_VECTORS; i++)
-        v[c + i] = few_numbers(values + width + block * 8, half, i) * scale;
+        v[c + i] =
+            range.step * __builtin_convertvector(few_codes(values + width + block * 8, half, i), vf) +
+            range.least;
       continue;
     }
-    b16 codes = load_codes(values, width, bits == 4 ? block : 2 * block + half);
+    vf scale = splat(widen_one(values + block * 2)[0]);
+    if (bits == 2) {
+      for (int i = 0; i < PAGE_VECTORS; i++) {
+        vi codes = (vi)few_codes(values + width + block * 8, half, i);
+        v[c + i] = __builtin_convertvector(2 * codes - 3, vf) * scale;
+      }
+      continue;
+    }
+    b16 codes = load_codes(values + width, bits == 4 ? block : 2 * block + half);
     for (int i = 0; i < PAGE_VECTORS; i++) v[c + i] = whole_numbers(bits, codes, half, i) * scale;
   }
 }
@@ -158,6 +213,11 @@ INLINE void store_block(size_t bits, uint8_t *half, bool is_key, size_t width, s
   }
 }
 
+// Four codes of 2 bits, `stride` apart, in a byte.
+INLINE uint8_t four_codes(const uint8_t *codes, size_t stride) {
+  return (uint8_t)(codes[0] | codes[stride] << 2 | codes[2 * stride] << 4 | codes[3 * stride] << 6);
+}
+
 // A block of a value in codes of 2 bits: the steps of the same file.
 INLINE void store_few(uint8_t *half, size_t width, size_t token, size_t block, const float *x) {
   enum { VECTORS_OF_BLOCK = KV_BLOCK / LANES };
@@ -190,8 +250,64 @@ INLINE void store_few(uint8_t *half, size_t width, size_t token, size_t block, c
     vi code = (is_below & (1 + is_far)) | (~is_below & (2 - is_far));
     *(vo_any *)(codes + i * LANES) = __builtin_convertvector((vu)code, vo);
   }
-  for (size_t i = 0; i < 8; i++)
-    target[i] = (uint8_t)(codes[i] | codes[i + 8] << 2 | codes[i + 16] << 4 | codes[i + 24] << 6);
+  for (size_t i = 0; i < KV_BLOCK / 4; i++) target[i] = four_codes(codes + i, KV_BLOCK / 4);
+}
+
+// Some numbers in codes 0 … 3 and their range, of whole vectors that end in NaN: the steps of
+// Sources/Tensors/KVRange.swift.
+INLINE void store_range(uint8_t *pair, uint8_t *codes, const vf *x, size_t vectors) {
+  vf limit = splat(49152.0f), seen[KV_BLOCK / LANES], above = -limit, below = -limit;
+  vi any = (vi){0};
+  for (size_t i = 0; i < vectors; i++) {
+    seen[i] = choose(x[i] > limit, limit, choose(x[i] < -limit, -limit, x[i]));
+    vi is_number = seen[i] == seen[i];
+    any |= is_number;
+    above = max_of(choose(is_number, seen[i], -limit), above);
+    below = max_of(choose(is_number, -seen[i], -limit), below);
+  }
+  bool is_empty = total_of(any) == 0;
+  float most = is_empty ? 0.0f : largest_of(above)[0], least = is_empty ? 0.0f : -largest_of(below)[0];
+  uint32_t first = float_byte(least);
+  vf base = byte_floats((vu)first);
+  uint32_t second = float_byte((most - base[0]) * (1.0f / 3));
+  pair[0] = (uint8_t)first;
+  pair[1] = (uint8_t)second;
+  vf inverse = second == 0 ? (vf)0.0f : reciprocal(byte_floats((vu)second));
+  for (size_t i = 0; i < vectors; i++) {
+    vf code = (seen[i] - base) * inverse;
+    code = choose(code > 3.0f, splat(3.0f), choose(code < 0.0f, (vf)0.0f, code));
+    vi whole = ((vi)(code + ROUNDER) - 0x4b400000) & (code == code);
+    *(vo_any *)(codes + i * LANES) = __builtin_convertvector((vu)whole & 0xff, vo);
+  }
+}
+
+// The keys of the first tokens of a page of halves, as a page of codes.
+INLINE void store_keys_by_element(uint8_t *keys, const uint8_t *halves, size_t width, size_t tokens) {
+  uint8_t *target = (uint8_t *)key_codes(CPU_KV_K2V2, keys, width), codes[4 * PAGE];
+  vi lane;
+  for (int i = 0; i < LANES; i++) lane[i] = i;
+  for (size_t d = 0; d < width; d++) {
+    vf x[PAGE_VECTORS];
+    for (int c = 0; c < PAGE_VECTORS; c++)
+      x[c] = choose(lane + c * LANES < (int32_t)tokens,
+                    kv_load(CPU_KV_F16, halves, d * PAGE + (size_t)(c * LANES)),
+                    splat(__builtin_nanf("")));
+    store_range(keys + 2 * d, codes + d % 4 * PAGE, x, PAGE_VECTORS);
+    if (d % 4 == 3)
+      for (size_t t = 0; t < PAGE; t++) target[d / 4 * PAGE + t] = four_codes(codes + t, PAGE);
+  }
+}
+
+// A block of a value in codes 0 … 3.
+INLINE void store_value_range(uint8_t *values, size_t width, size_t token, size_t block,
+                              const float *v) {
+  size_t place = token * (width / KV_BLOCK) + block;
+  uint8_t codes[KV_BLOCK];
+  vf x[KV_BLOCK / LANES];
+  for (size_t i = 0; i < KV_BLOCK / LANES; i++) x[i] = load(v + i * LANES);
+  store_range(values + place * 2, codes, x, KV_BLOCK / LANES);
+  for (size_t i = 0; i < KV_BLOCK / 4; i++)
+    values[width + place * (KV_BLOCK / 4) + i] = four_codes(codes + i, KV_BLOCK / 4);
 }
 
 // -------------------------------------------------------------------------------------- write
@@ -254,15 +370,23 @@ static void copy_kv(const void *arguments, size_t first, size_t last) {
   size_t width = a->to.head_width, half = keys_bytes(a->from.type, width);
   for (size_t r = first; r < last; r++) {
     if (a->sources[r] < 0 || a->slots[r] < 0) continue;
-    size_t source = (size_t)a->sources[r], token = source % PAGE;
+    size_t source = (size_t)a->sources[r], token = source % PAGE, slot = (size_t)a->slots[r];
+    // Keys that share ranges are made by the last row of a step that has a token of their page.
+    bool is_last = r + 1 == a->rows || a->sources[r + 1] < 0 ||
+                   a->slots[r + 1] != a->slots[r] + 1 || token + 1 == PAGE;
     for (size_t h = 0; h < a->to.heads; h++) {
       const uint8_t *keys = page_of(&a->from, h, source);
       float k[CPU_MAX_HEAD_WIDTH], v[CPU_MAX_HEAD_WIDTH];
-      for (size_t d = 0; d < width; d++) {
-        k[d] = kv_one(a->from.type, keys, d * PAGE + token);
-        v[d] = kv_one(a->from.type, keys + half, token * width + d);
+      for (size_t d = 0; d < width; d++) v[d] = kv_one(a->from.type, keys + half, token * width + d);
+      if (has_ranges(a->to.type)) {
+        uint8_t *target = page_of(&a->to, h, slot), *values = target + keys_bytes(a->to.type, width);
+        for (size_t i = 0; i < width / KV_BLOCK; i++)
+          store_value_range(values, width, slot % PAGE, i, v + i * KV_BLOCK);
+        if (is_last) store_keys_by_element(target, keys, width, token + 1);
+        continue;
       }
-      store_token(&a->to, h, (size_t)a->slots[r], k, v);
+      for (size_t d = 0; d < width; d++) k[d] = kv_one(a->from.type, keys, d * PAGE + token);
+      store_token(&a->to, h, slot, k, v);
     }
   }
 }

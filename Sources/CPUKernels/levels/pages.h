@@ -56,8 +56,9 @@ static void bound_pages(const void *arguments, size_t first, size_t last) {
           high = largest_of(most)[0];
           low = -largest_of(-fewest)[0];
         }
-        store_bound(kept, least_of, d, low, false);
-        store_bound(kept, least_of, side + d, high, true);
+        // A zero has no sign: which of two comes out would depend on the order.
+        store_bound(kept, least_of, d, low + 0.0f, false);
+        store_bound(kept, least_of, side + d, high + 0.0f, true);
       }
     }
   }
