@@ -2,7 +2,8 @@
 //
 //   from, to   pools as attention/write_kv.cl has them, of from_pages and to_pages
 //   sources, slots   i32 [t]: row t's token in the one and in the other, token % 16 of page token / 16; a row where
-//   one of them is negative is not copied
+//   one of them is negative is not copied. Rows of one page follow one another: where keys of a page are quantised
+//   together, the last of them makes these for all
 //
 // A work-item takes one head of one row. Global ids: (head, row).
 

@@ -16,7 +16,8 @@ package enum Operation: Sendable, Hashable {
   /// slot is skipped.
   case writeKV(KVLayout)
   /// source slots, target slots (i32, rows × 1 each), page pool of `KVLayout.latest` → page pool: each row's key and
-  /// value, as `writeKV` would store what the first pool gives. A row with a negative slot is skipped.
+  /// value, as `writeKV` would store what the first pool gives. A row with a negative slot is skipped. Rows of one page
+  /// follow one another; where an element of its keys is quantised over them, the last makes these for all (`KVRange`).
   case copyKV(KVLayout)
   /// slots (i32, rows × 1), page pool → bounds of each page whose last token is among the rows: the
   /// least and the largest of each element of its keys.

@@ -125,8 +125,8 @@ extension OpSuite {
           slots = (0..<rows).map { Int32($0 + 1 < rows ? 28 + $0 : 5) }
           sources = (0..<rows).map { Int32($0 + 1 < rows ? 12 + $0 : 37) }
         }
-        // Rows without a slot are skipped.
-        if rows > 2 { slots[1] = -1 }
+        // Rows without a slot are skipped, but not inside of a page: rows of one follow one another.
+        if rows > 2 { slots[element.keysByElement ? rows - 2 : 1] = -1 }
         return OpCase(
           title: "rows \(rows), heads \(heads) × \(width)", operation: .copyKV(layout),
           inputs: [

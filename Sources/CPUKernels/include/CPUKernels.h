@@ -267,7 +267,8 @@ void cpu_write_kv(const cpu_kernels *kernels, cpu_pool *pool,
                   const cpu_write_kv_arguments *arguments);
 
 // Token sources[r] of a pool of floats goes to token slots[r] of another pool of as many heads as wide; a negative
-// one is skipped.
+// one is skipped. Rows of one page follow one another: with K2V2 the last of them makes its keys for all, from a page
+// where they have the same places.
 typedef struct {
   const int32_t *sources;
   const int32_t *slots;
