@@ -8,7 +8,7 @@
 //   slot / 16. A row with a negative slot is not kept.
 //
 // Keys are transposed inside a page, so that one vector holds one element of 16 tokens; codes lie as
-// common/attention.cl has it. One work-item takes one head of one row; global ids: (head, row). With VNNI 1 an
+// common/kv_numbers.cl has it. One work-item takes one head of one row; global ids: (head, row). With VNNI 1 an
 // instruction of the CPU rounds 16 numbers at once.
 
 #ifndef VNNI

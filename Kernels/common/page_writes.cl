@@ -1,5 +1,5 @@
 // How keys and values get into pages: what kernels that write them share. The host puts this text after the
-// prelude where a program asks for it; common/attention.cl has the layout.
+// prelude where a program asks for it; common/kv_numbers.cl has the layout.
 
 #ifndef ELEMENT
 #define ELEMENT F16
@@ -74,21 +74,23 @@ static inline void store_few(
 #endif
 
 #if HAS_RANGES
-// Numbers within the limit, the others as they are; the largest of those that are numbers, and of the others' -limit.
+// Numbers, brought within the limit; what is not a number stays so.
 static inline float16 within(float16 x)
 {
   const float16 limit = (float16)(49152.0f);
   return x > limit ? limit : x < -limit ? -limit : x;
 }
+// The same where what is not a number is never the largest.
 static inline float16 counted(float16 x) { return select((float16)(-49152.0f), x, x == x); }
 
-// The range of numbers, 16 at a time: the steps of Sources/Tensors/KVRange.swift.
+// The range of numbers whose largest is `above`, and whose negatives' is `below`: the steps of
+// Sources/Tensors/KVRange.swift.
 static inline void store_range(float above, float below, global uchar *pair)
 {
-  // Where there is no number, both are the limit.
+  // Where there is no number, both are minus the limit.
   const bool is_empty = above < -below;
   pair[0] = float_byte(is_empty ? 0.0f : -below);
-  pair[1] = float_byte(((is_empty ? 0.0f : above) - byte_float(pair[0])) * (1.0f / 3.0f));
+  pair[1] = float_byte(((is_empty ? 0.0f : above) - byte_float(pair[0])) * 0x1.555556p-2f);
 }
 static inline uchar16 codes_in(float16 x, global const uchar *pair)
 {

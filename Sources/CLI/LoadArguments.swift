@@ -28,7 +28,7 @@ struct PolicyArguments: ParsableArguments {
         which 32 share a scale: 53 and 28 % of the memory of f16; k4v2 has 4 bits for keys and 2 for values, 22 %, and \
         wants --kv-rotate; k2v2 has 2 bits for both, 17 %, with each element of keys apart, which suits models whose keys \
         have biases (Qwen 2.5). With q4, k4v2 and k2v2 the text is cut into windows of 64 tokens, and a token reads those of its own as \
-        f16, where no layer of the model looks back over a window. \
+        f16, where no layer of the model looks back over a window; such models cannot have k2v2. \
         'apus plan' says how much a context takes.
         """))
   var kvType: KVType?
@@ -38,7 +38,7 @@ struct PolicyArguments: ParsableArguments {
       "Rotate keys and values before they are kept, and what is made of them back.",
       discussion: """
         The elements of each head are mixed, so that none sticks out and few bits lose less. It costs little time and \
-        changes nothing but rounding.
+        changes nothing but rounding. k2v2 keeps the elements apart, and refuses it.
         """))
   var kvRotate = false
 

@@ -6,7 +6,7 @@
 ///
 /// - numbers are within ±49,152; what is not a number counts for nothing;
 /// - least = the least one as ``Byte``, 0 where there is none;
-/// - step = (the largest one - least) × ⅓ as ``Byte``;
+/// - step = (the largest one - least) × ⅓ as ``Byte``: negative where `least` was rounded above it;
 /// - code = (number - least) × 1 / step, with the reciprocal of `PortableMath`, within 0 … 3, rounded to nearest even; 0
 ///   where the step is zero, and for what is not a number.
 package struct KVRange {
@@ -15,7 +15,7 @@ package struct KVRange {
   package var codes: [Int]
 
   /// A float in a byte: a sign, five bits of an exponent and two of a fraction, without numbers below 1.25 × 2⁻¹⁵, infinities
-  /// or NaN. Rounded to nearest, halves away from zero.
+  /// or NaN. Rounded to nearest, halves away from zero; below 1.125 × 2⁻¹⁵ it is zero.
   package struct Byte: Sendable {
     package var bits: UInt8
 
