@@ -26,6 +26,13 @@ typedef half bound;
 
 #define SIDE ((HEAD_WIDTH + 15) / 16 * 16)
 
+// A zero has no sign: which of two comes out would depend on the order. Said in integers, as compilers leave out sums
+// with zero.
+static inline float unsigned_zero(float number)
+{
+  return as_uint(number) == 0x80000000u ? 0.0f : number;
+}
+
 kernel void bound_pages(
     global const uchar *slots_buffer, ulong slots_offset,
     global const uchar *pool_buffer, ulong pool_offset,
@@ -43,9 +50,8 @@ kernel void bound_pages(
       float least = 0.0f, largest = 0.0f;
       if (d < HEAD_WIDTH) {
         const float16 k = KEY_AT(keys, d);
-        // A zero has no sign: which of two comes out would depend on the order.
-        largest = max16(k) + 0.0f;
-        least = -max16(-k) + 0.0f;
+        largest = unsigned_zero(max16(k));
+        least = unsigned_zero(-max16(-k));
       }
       STORE_LEAST(least, d, bounds);
       STORE_LARGEST(largest, SIDE + d, bounds);
