@@ -8,10 +8,10 @@
 //             values elements i and i + 16. 2 bits: -3, -1, 1, 3 as 0 … 3; of a block of values elements i, i + 8,
 //             i + 16 and i + 24 share a byte. The first is in the lowest bits.
 //
-// With K2V2 a number is least + step × code, where codes of 2 bits are 0 … 3; both are floats in a byte:
+// With K2V2 a number is base + step × code, where codes of 2 bits are 0 … 3; both are floats in a byte:
 //
-//   keys      (least, step) [width] | codes [width / 4][16 tokens], of elements 4 i … 4 i + 3 in a byte
-//   values    (least, step) [16 tokens][width / 32] | codes as above
+//   keys      (base, step) [width] | codes [width / 4][16 tokens], of elements 4 i … 4 i + 3 in a byte
+//   values    (base, step) [16 tokens][width / 32] | codes as above
 //
 // VNNI and AVX2 say whether halves are widened by an instruction.
 

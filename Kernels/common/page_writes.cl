@@ -89,8 +89,12 @@ static inline void store_range(float above, float below, global uchar *pair)
 {
   // Where there is no number, both are minus the limit.
   const bool is_empty = above < -below;
-  pair[0] = float_byte(is_empty ? 0.0f : -below);
-  pair[1] = float_byte(((is_empty ? 0.0f : above) - byte_float(pair[0])) * 0x1.555556p-2f);
+  const float least = is_empty ? 0.0f : -below, most = is_empty ? 0.0f : above;
+  const bool rises = fabs(least) <= fabs(most);
+  pair[0] = float_byte(rises ? least : most);
+  const float near = (rises ? least : most) - byte_float(pair[0]);
+  const float far = (rises ? most : least) - byte_float(pair[0]);
+  pair[1] = float_byte((fabs(far) >= fabs(near) ? far : near) * 0x1.555556p-2f);
 }
 static inline uchar16 codes_in(float16 x, global const uchar *pair)
 {

@@ -11,7 +11,7 @@
 ///
 /// Quantised numbers share a scale, an f16, in blocks of 32 elements of a token's key or value. A number is scale
 /// times code, which is exact in f32: attention over such pages is attention over f32 pages of the same numbers,
-/// to the last bit. With `k2v2` a number is least + step × code, and of keys one element of a page's tokens shares
+/// to the last bit. With `k2v2` a number is base + step × code, and of keys one element of a page's tokens shares
 /// both (`KVRange`).
 ///
 /// ```
@@ -24,9 +24,9 @@
 /// k4v2 keys     as q4
 ///      values   scales as above | codes [16 tokens][headWidth / 4]: of each block 8 bytes, elements i, i + 8, i + 16 and
 ///               i + 24 in byte i from its lowest bits on; -3, -1, 1 and 3 as 0 … 3
-/// k2v2 keys     [headWidth] of an element's least number and step, a byte each | codes [headWidth / 4][16 tokens]:
+/// k2v2 keys     [headWidth] of an element's base and step, a byte each | codes [headWidth / 4][16 tokens]:
 ///               elements 4 i … 4 i + 3 of a token in a byte from its lowest bits on
-///      values   as k4v2, with a least number and a step in a byte each in place of a scale, and codes 0 … 3
+///      values   as k4v2, with a base and a step in a byte each in place of a scale, and codes 0 … 3
 /// ```
 package struct KVLayout: Sendable, Hashable {
   /// The element type of keys and values.

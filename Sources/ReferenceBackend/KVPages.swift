@@ -56,11 +56,11 @@ extension KVLayout {
       * Float(code(values, place, bits: element.valueBits))
   }
 
-  /// What a code stands for beside a least number and a step.
+  /// What a code stands for beside a base and a step.
   private func number(_ half: UnsafeRawBufferPointer, range: Int, _ place: Place) -> Float {
-    let least = KVRange.Byte(bits: half[range * 2]).number
+    let base = KVRange.Byte(bits: half[range * 2]).number
     let step = KVRange.Byte(bits: half[range * 2 + 1]).number
-    return least + step * Float(half[place.byte] >> place.shift & 3)
+    return base + step * Float(half[place.byte] >> place.shift & 3)
   }
 
   /// Stores keys and values of the first tokens of a page, of one head.
@@ -89,7 +89,7 @@ extension KVLayout {
     let half = UnsafeMutableRawBufferPointer(rebasing: pool[offset...])
     for d in 0..<headWidth {
       let range = KVRange(keys.map { $0[d] })
-      (half[d * 2], half[d * 2 + 1]) = (range.least.bits, range.step.bits)
+      (half[d * 2], half[d * 2 + 1]) = (range.base.bits, range.step.bits)
       for token in 0..<Self.pageTokens {
         store(
           few: token < keys.count ? range.codes[token] : 0, half, keyPlace(token: token, d))
@@ -109,7 +109,7 @@ extension KVLayout {
       let first = index * Self.blockLength
       let range = KVRange(Array(value[first..<first + Self.blockLength]))
       let place = token * blocks + index
-      (half[place * 2], half[place * 2 + 1]) = (range.least.bits, range.step.bits)
+      (half[place * 2], half[place * 2 + 1]) = (range.base.bits, range.step.bits)
       for (i, code) in range.codes.enumerated() {
         store(few: code, half, valuePlace(token: token, first + i))
       }

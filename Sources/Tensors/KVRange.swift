@@ -1,16 +1,17 @@
 /// The one rule by which some numbers of keys or values become whole numbers 0 … 3, on every device. A number is
-/// least + step × code, rounded once: the product is exact.
+/// base + step × code, rounded once: the product is exact.
 ///
 /// Numbers of keys are one element of the tokens of a page, since elements of keys differ more from one another than
 /// tokens do; those of values are 32 elements of a token (KIVI, Liu et al., 2024). In single precision:
 ///
 /// - numbers are within ±49,152; what is not a number counts for nothing;
-/// - least = the least one as ``Byte``, 0 where there is none;
-/// - step = (the largest one - least) × ⅓ as ``Byte``: negative where `least` was rounded above it;
-/// - code = (number - least) × 1 / step, with the reciprocal of `PortableMath`, within 0 … 3, rounded to nearest even; 0
+/// - base = the least or the largest one, whichever is nearer to zero, as ``Byte``; of two as near the least, and 0 where there
+///   is none. Near zero a byte is finer;
+/// - step = (the one that is farther from `base` - base) × ⅓ as ``Byte``, of two as far the one that `base` is not of;
+/// - code = (number - base) × 1 / step, with the reciprocal of `PortableMath`, within 0 … 3, rounded to nearest even; 0
 ///   where the step is zero, and for what is not a number.
 package struct KVRange {
-  package var least: Byte
+  package var base: Byte
   package var step: Byte
   package var codes: [Int]
 
@@ -40,9 +41,12 @@ package struct KVRange {
   package init(_ numbers: [Float]) {
     let seen = numbers.map { $0.isNaN ? .nan : max(min($0, Self.limit), -Self.limit) }
     let counted = seen.filter { !$0.isNaN }
-    least = Byte(counted.min() ?? 0)
-    let first = least.number
-    step = Byte(((counted.max() ?? 0) - first) * (1 / 3))
+    let (least, most) = (counted.min() ?? 0, counted.max() ?? 0)
+    let (near, far) = abs(least) <= abs(most) ? (least, most) : (most, least)
+    base = Byte(near)
+    let first = base.number
+    let (short, long) = (near - first, far - first)
+    step = Byte((abs(long) >= abs(short) ? long : short) * (1 / 3))
     let inverse = step.bits == 0 ? 0 : PortableMath.reciprocal(step.number)
     codes = seen.map { number in
       let code = (number - first) * inverse

@@ -74,12 +74,14 @@ import Testing
   }
 
   /// However a text is cut into steps, the numbers are the same.
-  @Test func stepsMayBeginAnywhere() throws {
+  @Test(arguments: [KVLayout.Element.q4, .k2v2])
+  func stepsMayBeginAnywhere(element: KVLayout.Element) throws {
     let device = CPUDevice(threads: 1)
     let text = (0..<300).map { Int32(($0 * $0 + 5 * $0) % 97) }
     var found: [[[Float]]] = []
     for rows in [64, 7, 33] {
-      let (plan, file, disk) = try plan(.q4, keepsLatest: true, rows: rows, on: device)
+      let (plan, file, disk) = try plan(
+        element, keepsLatest: true, rows: rows, rotates: !element.keysByElement, on: device)
       let loop = try EngineLoop(
         plan, devices: [device], weights: file, contextLength: Self.context)
       var logits: [[Float]] = []

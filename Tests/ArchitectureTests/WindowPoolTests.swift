@@ -23,6 +23,16 @@ import Testing
   enum Pool: CaseIterable {
     case layers
     case latest
+    /// What is before the latest tokens is quantised over those of a page.
+    case latestByElement
+
+    var element: KVLayout.Element {
+      switch self {
+      case .layers: .f16
+      case .latest: .q4
+      case .latestByElement: .k2v2
+      }
+    }
   }
 
   /// With so many rows in a step; with as many as the context has, the pools of all layers are as large.
@@ -35,8 +45,8 @@ import Testing
     let graph = try Model(file, activations: .int8, contextLength: Self.context).graph
     var planner = Planner(
       bounds: SymbolSizes(rows: rows, outputs: 8), pageCount: Self.context / KVLayout.pageTokens,
-      element: kind == .layers ? .f16 : .q4)
-    planner.keepsLatest = kind == .latest
+      element: kind.element)
+    planner.keepsLatest = kind != .layers
     planner.reading = policy.pages.map {
       PageReading(
         pages: $0, chooser: policy.evicts ? .mass(rows: policy.observedRows) : .scores,

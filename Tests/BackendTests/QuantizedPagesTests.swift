@@ -228,19 +228,27 @@ import Testing
       let (spread, base) = (Float(1 << (round % 20)) * 1e-3, Float(round % 7) * 10)
       let block = numbers.next(16).map { ($0 + base) * spread }
       let range = KVRange(block)
-      let (least, step) = (range.least.number, range.step.number)
+      let (first, step) = (range.base.number, range.step.number)
       for (number, code) in zip(block, range.codes) {
         #expect((0...3).contains(code))
-        let error = abs(number - (least + step * Float(code)))
-        #expect(error <= max(0.51 * abs(step), abs(block.min() ?? 0) * 0.126) + 4e-5)
+        let error = abs(number - (first + step * Float(code)))
+        let nearest = min(abs(block.min() ?? 0), abs(block.max() ?? 0))
+        #expect(error <= max(0.51 * abs(step), nearest * 0.126) + 4e-5)
       }
     }
     // Biases that are large beside what differs: the step reaches the numbers from where the range begins.
-    let biased = (0..<16).map { 100 + Float($0) / 15 }
-    let range = KVRange(biased)
-    for (number, code) in zip(biased, range.codes) {
-      #expect(abs(number - (range.least.number + range.step.number * Float(code))) < 1.5)
+    for sign in [1, -1] as [Float] {
+      let biased = (0..<16).map { sign * (100 + Float($0) / 15) }
+      let range = KVRange(biased)
+      for (number, code) in zip(biased, range.codes) {
+        #expect(abs(number - (range.base.number + range.step.number * Float(code))) < 1)
+      }
     }
+    // Ranges begin at the end nearer to zero, where a byte is finer, and codes rise towards the other.
+    let (below, above) = (KVRange([-7, -5, -1]), KVRange([1, 5, 7]))
+    #expect((below.base.number, below.step.number) == (-1, -2))
+    #expect((above.base.number, above.step.number) == (1, 2))
+    #expect(below.codes == [3, 2, 0] && above.codes == [0, 2, 3])
     #expect(KVRange([Float](repeating: .nan, count: 16)).codes == [Int](repeating: 0, count: 16))
     for bits in UInt8.min...UInt8.max where bits & 0x7F != 0 {
       #expect(KVRange.Byte(KVRange.Byte(bits: bits).number).bits == bits)

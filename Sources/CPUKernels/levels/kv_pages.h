@@ -267,9 +267,12 @@ INLINE void store_range(uint8_t *pair, uint8_t *codes, const vf *x, size_t vecto
   }
   bool is_empty = total_of(any) == 0;
   float most = is_empty ? 0.0f : largest_of(above)[0], least = is_empty ? 0.0f : -largest_of(below)[0];
-  uint32_t first = float_byte(least);
+  bool rises = __builtin_fabsf(least) <= __builtin_fabsf(most);
+  uint32_t first = float_byte(rises ? least : most);
   vf base = byte_floats((vu)first);
-  uint32_t second = float_byte((most - base[0]) * (1.0f / 3));
+  float near = (rises ? least : most) - base[0], far = (rises ? most : least) - base[0];
+  uint32_t second =
+      float_byte((__builtin_fabsf(far) >= __builtin_fabsf(near) ? far : near) * (1.0f / 3));
   pair[0] = (uint8_t)first;
   pair[1] = (uint8_t)second;
   vf inverse = second == 0 ? (vf)0.0f : reciprocal(byte_floats((vu)second));
