@@ -96,7 +96,9 @@ struct DeviceOpener {
           plan, devices: devices, weights: weights, contextLength: shape.context,
           policy: shape.policy)
         return Opened(
-          loop: loop, notices: problems.map { "\($0); using \(candidate.name)" } + complaints)
+          loop: loop,
+          notices: problems.map { "\($0); using \(candidate.name)" } + complaints
+            + shape.advice(for: graph))
       } catch {
         // No other device could read the file.
         if case .weights = error { throw ApusError(error) }

@@ -4,6 +4,7 @@ import ModelGraph
 import Models
 import Planning
 import Residency
+import Tensors
 
 /// The sizes of a run: what the user asked for, within what the model allows.
 struct RunShape {
@@ -114,6 +115,18 @@ struct RunShape {
       PromptSparsity(share: $0, probes: ObservedRows.count(of: rows))
     }
     return planner
+  }
+
+  /// What the user should know of how this model's keys are kept.
+  func advice(for graph: Graph) -> [String] {
+    let isCostly = element.keyBits < 8 && !element.keysByElement
+    guard isCostly, graph.weights.contains(where: { $0.name.hasSuffix("attn_k.bias") }) else {
+      return []
+    }
+    return [
+      "the keys of this model have biases, which take much from codes of 4 bits, and more with --kv-rotate: "
+        + "--kv-type q8, or k2v2 for less memory, is nearer to f16"
+    ]
   }
 
   /// The same run with a shorter context or smaller batches.

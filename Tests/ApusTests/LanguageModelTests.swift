@@ -1,6 +1,7 @@
 import Apus
 import COpenCL
 import GGUF
+import Tensors
 import TestSupport
 import Testing
 
@@ -26,6 +27,20 @@ import Testing
       }
     }
     throw ApusError(.request, "the stream ended without a summary")
+  }
+
+  /// What few bits cost where keys have biases is said before it is paid.
+  @Test(arguments: [(.q4, 1), (.k4v2, 1), (.k2v2, 0), (.q8, 0), (.f16, 0)] as [(KVType, Int)])
+  func fewBitsOfBiasedKeysAreNoticed(type: KVType, count: Int) async throws {
+    for (flavour, notices) in [(RandomModel.Flavour.qwen2, count), (.llama, 0)] {
+      let disk = TemporaryFile(RandomModel(flavour: flavour, type: .q8_0).encoded())
+      var options = options(.cpu)
+      options.kvType = type
+      let model = try await LanguageModel.load(disk.path, options: options)
+      #expect(model.notices.count == notices, "\(model.notices)")
+      #expect(model.notices.allSatisfy { $0.contains("biases") && $0.contains("k2v2") })
+      await model.close()
+    }
   }
 
   @Test func everyDeviceWritesTheSameText() async throws {
