@@ -17,7 +17,7 @@
 #define Q8 108
 #define Q4 104
 #define K4V2 142
-// Codes of 2 bits with ranges: a number is least + step * code, and each element of a page's keys has one.
+// Codes of 2 bits with ranges: a number is base + step * code, and each element of a page's keys has one.
 #define K2V2 122
 #define HAS_RANGES (ELEMENT == K2V2)
 // Whether keys and values are, and their bits: what ELEMENT says in programs that read or write pages.

@@ -44,7 +44,8 @@ public struct ApusError: Error, Sendable, CustomStringConvertible {
     switch error {
     case .device, .planning, .notANumber: self.init(.device, error.description)
     case .weights: self.init(.file, error.description)
-    case .scheduling, .emptyPrompt, .promptTooLong, .tokenOutOfRange, .tooManyProposals,
+    case .scheduling, .emptyPrompt, .promptTooLong, .promptBeyondModel, .tokenOutOfRange,
+      .tooManyProposals,
       .proposalsUnderPolicy:
       self.init(.request, error.description)
     }

@@ -94,7 +94,7 @@ struct DeviceOpener {
       do throws(EngineError) {
         let loop = try EngineLoop(
           plan, devices: devices, weights: weights, contextLength: shape.context,
-          policy: shape.policy)
+          promptLimit: shape.promptLimit, policy: shape.policy)
         return Opened(
           loop: loop,
           notices: problems.map { "\($0); using \(candidate.name)" } + complaints

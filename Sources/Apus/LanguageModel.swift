@@ -24,6 +24,9 @@ public final class LanguageModel: Sendable {
   public let name: String
   /// Tokens that a conversation may hold.
   public let contextLength: Int
+  /// Those of them that a prompt may have. Fewer than ``contextLength`` where that is longer than what the model was
+  /// trained for, which takes ``KVPolicy/sinksTurned``.
+  public let promptLimit: Int
   /// What the user should know: devices that were passed over, and why.
   public let notices: [String]
   /// Where the model runs.
@@ -54,7 +57,8 @@ public final class LanguageModel: Sendable {
     tau = options.prefillSparsity == .zipvl ? options.tau ?? LoadOptions.usualTau : 1
     sharesPrefixes = options.sharesPrefixes
     name = model.name
-    (contextLength, cachePolicy) = (shape.context, shape.policy)
+    (contextLength, promptLimit) = (shape.context, shape.promptLimit)
+    cachePolicy = shape.policy
     notices = started.notices
     device = DeviceDescription(started.devices[started.plan.logits.device])
     self.model = model

@@ -75,7 +75,8 @@ public enum KVPolicy: String, Sendable, CaseIterable {
   case full
   /// The first sixteen and the last ones (StreamingLLM, Xiao et al., 2024).
   case sinks
-  /// The same, and the first sixteen are read as if they stood right before the last ones.
+  /// The same, and the first sixteen are read as if they stood right before the last ones. A context may be longer than the
+  /// model was trained for (``LanguageModel/promptLimit``).
   case sinksTurned = "sinks-turned"
   /// The first sixteen, the last ones of two pages, and those in whose pages the largest products may be, for
   /// each head (Quest, Tang et al., 2024); all in the first two layers.
@@ -142,7 +143,8 @@ public struct LoadOptions: Sendable {
   public var device: DeviceChoice = .auto
   /// Whether the next device in order may take over what the first does not do.
   public var allowsFallback = true
-  /// Tokens of context, or nil for the model's own, at most 4096.
+  /// Tokens of context, or nil for the model's own, at most 4096. More than the model was trained for goes with
+  /// ``KVPolicy/sinksTurned`` only, and for generated tokens (``LanguageModel/promptLimit``).
   public var contextLength: Int?
   /// Threads of the CPU, or nil for all.
   public var threads: Int?

@@ -147,11 +147,6 @@ public struct PolicyEvaluation: Sendable {
     do throws(ModelError) { trained = try Model.contextLength(of: file) } catch {
       throw ApusError(error)
     }
-    guard shape.context <= trained else {
-      throw ApusError(
-        .request,
-        "-c \(shape.context) is more than the model's context of \(trained) tokens: choose less")
-    }
     let tokenizer = try ModelText(file).tokenizer
     do throws(SampleError) {
       let maker = try SampleMaker(
@@ -170,13 +165,22 @@ public struct PolicyEvaluation: Sendable {
         case .recall: try maker.recall { tokenizer.encode($0) }
         }
     } catch { throw ApusError(.request, "\(error)") }
-    // The last token is scored, not fed.
-    let longest = (samples.map(\.tokens.count).max() ?? 1) - 1
-    guard longest <= trained else {
+    let prompt = samples.map(\.prompt).max() ?? 0
+    guard prompt <= trained else {
       throw ApusError(
         .request,
-        "a prompt of \(shape.context) tokens and what is fed behind it are \(longest) tokens, but the "
-          + "model's context holds \(trained): choose a shorter -c")
+        "prompts of \(prompt) tokens are more than the model's context of \(trained) tokens: choose a shorter -c"
+      )
+    }
+    // The last token is scored, not fed.
+    let longest = (samples.map(\.tokens.count).max() ?? 1) - 1
+    let goOn = settings.allSatisfy { $0.policy == .sinksTurned && ($0.budget ?? 0) <= trained }
+    guard longest <= trained || goOn else {
+      throw ApusError(
+        .request,
+        "a prompt of \(prompt) tokens and what is fed behind it are \(longest) tokens, but the "
+          + "model's context holds \(trained): choose a shorter -c (or sinks-turned alone, with budgets of \(trained) at most)"
+      )
     }
     (self.path, self.task, self.settings) = (path, task, settings)
     var options = options

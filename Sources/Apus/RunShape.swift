@@ -4,12 +4,13 @@ import ModelGraph
 import Models
 import Planning
 import Residency
-import Tensors
 
 /// The sizes of a run: what the user asked for, within what the model allows.
 struct RunShape {
   /// Tokens that a conversation may hold.
   var context: Int
+  /// Tokens of a prompt at most: a prompt reads all that it sees, and no more than the model was trained for.
+  let promptLimit: Int
   private let batch: Int
   private let outputs: Int
   private let element: KVLayout.Element
@@ -22,6 +23,8 @@ struct RunShape {
 
   /// Context where the user says nothing; the whole of a long-context model would take much memory.
   private static let defaultContext = 4096
+  /// A context that no model was trained for ends here: a position times a frequency is in single precision.
+  private static let farthest = 1 << 20
   /// A step of more rows would let a cancel wait for long.
   private static let largestBatch = 1 << 16
 
@@ -38,7 +41,8 @@ struct RunShape {
     do throws(ModelError) {
       return (
         try Model(
-          file, activations: ActivationFormat(options.activations), contextLength: shape.context),
+          file, activations: ActivationFormat(options.activations),
+          contextLength: shape.promptLimit),
         shape
       )
     } catch { throw ApusError(error) }
@@ -48,13 +52,14 @@ struct RunShape {
     guard (1...Self.largestBatch).contains(options.batch) else {
       throw ApusError(.request, "a batch (-b) has 1 to \(Self.largestBatch) tokens")
     }
-    context = try Self.context(options.contextLength, trained)
+    policy = try CachePolicy(options)
+    context = try Self.context(options.contextLength, trained, policy)
+    promptLimit = min(context, trained)
     batch = options.batch
     outputs = options.outputRows
     element = KVLayout.Element(options.storedAs)
     rotates = options.kvRotated
     mode = options.mode
-    policy = try CachePolicy(options)
     report = options.cacheReport
     share = try options.keptShare()
     guard share == nil || policy.method == .full else {
@@ -76,13 +81,23 @@ struct RunShape {
     }
   }
 
-  private static func context(_ wanted: Int?, _ trained: Int) throws(ApusError) -> Int {
+  private static func context(
+    _ wanted: Int?, _ trained: Int, _ policy: CachePolicy
+  ) throws(ApusError) -> Int {
     guard let wanted else { return min(trained, defaultContext) }
     guard wanted > 0 else { throw ApusError(.request, "a context (-c) of \(wanted) holds nothing") }
-    guard wanted <= trained else {
+    let read = (policy.pages ?? 0) * KVLayout.pageTokens
+    guard wanted <= trained || policy.keepsDistancesShort && read <= trained else {
       throw ApusError(
         .request,
-        "the model was trained for \(trained) tokens of context; -c \(wanted) is more")
+        "the model was trained for \(trained) tokens of context; -c \(wanted) is more, which generated tokens may "
+          + "reach with --kv-policy sinks-turned and a --kv-budget of \(trained) at most")
+    }
+    guard wanted <= max(trained, farthest) else {
+      throw ApusError(
+        .request,
+        "positions are told apart up to \(farthest) tokens; -c \(wanted) is more than that, and than the model was trained for"
+      )
     }
     // Positions are 32-bit numbers on every device.
     guard wanted <= Int32.max else {
@@ -120,11 +135,16 @@ struct RunShape {
   /// What the user should know of how this model's keys are kept.
   func advice(for graph: Graph) -> [String] {
     let isCostly = element.keyBits < 8 && !element.keysByElement
-    guard isCostly, graph.weights.contains(where: { $0.name.hasSuffix("attn_k.bias") }) else {
-      return []
+    let hasBiases = graph.nodes.contains {
+      if case .linear(let linear) = $0.op {
+        linear.bias != nil && $0.label == "attn_k"
+      } else {
+        false
+      }
     }
+    guard isCostly, hasBiases else { return [] }
     return [
-      "the keys of this model have biases, which take much from codes of 4 bits, and more with --kv-rotate: "
+      "--kv-type \(element) costs this model much, more so with --kv-rotate, as its keys have biases: "
         + "--kv-type q8, or k2v2 for less memory, is nearer to f16"
     ]
   }
@@ -132,17 +152,20 @@ struct RunShape {
   /// The same run with a shorter context or smaller batches.
   func with(context: Int? = nil, batch: Int? = nil) -> RunShape {
     var shape = RunShape(
-      context: context ?? self.context, batch: batch ?? self.batch, outputs: outputs,
+      context: context ?? self.context, promptLimit: promptLimit, batch: batch ?? self.batch,
+      outputs: outputs,
       element: element, rotates: rotates, mode: mode, policy: policy, report: report, share: share)
     shape.context = max(1, shape.context)
     return shape
   }
 
   private init(
-    context: Int, batch: Int, outputs: Int, element: KVLayout.Element, rotates: Bool,
+    context: Int, promptLimit: Int, batch: Int, outputs: Int, element: KVLayout.Element,
+    rotates: Bool,
     mode: LoadMode, policy: CachePolicy, report: CacheReport, share: Int?
   ) {
     self.context = context
+    self.promptLimit = min(promptLimit, context)
     self.batch = batch
     self.outputs = outputs
     self.element = element

@@ -57,7 +57,9 @@ struct WindowArguments: ParsableArguments {
 struct ContextArgument: ParsableArguments {
   @Option(
     name: [.customShort("c"), .customLong("context"), .customLong("ctx-size")],
-    help: "Tokens of context (default: the model's own, at most 4096).")
+    help:
+      "Tokens of context (default: the model's own, at most 4096; more than its own with --kv-policy sinks-turned)."
+  )
   var context: Int?
 
   func validate() throws {

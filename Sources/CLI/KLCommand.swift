@@ -70,7 +70,15 @@ struct KLCommand: AsyncParsableCommand {
     options.activations = againstActivations ?? options.activations
     options.kvType = againstKvType ?? options.kvType
     let base: LanguageModel
-    do throws(ApusError) { base = try await Self.load(against ?? path, options) } catch {
+    do throws(ApusError) {
+      guard model.promptLimit == model.contextLength else {
+        throw ApusError(
+          .request,
+          "the base reads all tokens, and was trained for \(model.promptLimit): choose a shorter -c"
+        )
+      }
+      base = try await Self.load(against ?? path, options)
+    } catch {
       await model.close()
       throw error
     }

@@ -49,7 +49,8 @@ struct PolicyArguments: ParsableArguments {
       discussion: """
         full reads all. quest reads the first sixteen, the last ones of two pages, and those where the largest \
         products may be, for each head; sinks the first sixteen and the last ones, and sinks-turned \
-        the same as if the first sixteen stood right before the last ones; random any, to compare with. h2o, \
+        the same as if the first sixteen stood right before the last ones, with which -c may be longer than the model was \
+        trained for; random any, to compare with. h2o, \
         snapkv, pyramid and zipvl keep a part of the prompt, when it is computed, and all that comes behind it: pages that \
         all of the prompt, or its end, attended to most, for each head; pyramid more of them in the first layers; zipvl for all heads of a layer \
         alike, in each layer as many as it takes for the same share of attention. Prompts are computed with all tokens. \

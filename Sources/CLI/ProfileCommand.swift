@@ -39,7 +39,9 @@ struct ProfileCommand: AsyncParsableCommand {
 
   @Option(
     name: [.customShort("c"), .customLong("context"), .customLong("ctx-size")],
-    help: "Tokens of context (default: the model's own, at most 4096).")
+    help:
+      "Tokens of context (default: the model's own, at most 4096; more than its own with --kv-policy sinks-turned)."
+  )
   var context: Int?
 
   @Option(help: "What makes launches one row: kernel, layer or op.")

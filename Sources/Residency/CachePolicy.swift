@@ -71,6 +71,10 @@ package struct CachePolicy: Sendable, Hashable {
   /// Layers from the first on that read all: attention is spread over many tokens there.
   package var denseLayers: Int { method == .quest ? 2 : 0 }
 
+  /// Whether the query of a row that chooses is no farther from a key than the budget has tokens, so that a text may become
+  /// longer than any that the model was trained for.
+  package var keepsDistancesShort: Bool { method == .sinksTurned }
+
   /// Rows behind fewer tokens read all.
   package func chosenFrom(pageTokens: Int) -> Int {
     method == .sinksTurned ? (pages ?? 0) * pageTokens : 0

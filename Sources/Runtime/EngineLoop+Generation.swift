@@ -74,7 +74,7 @@ extension EngineLoop {
   package func generate(
     _ request: GenerationRequest, isCancelled: () -> Bool, emit: (Int32) -> Bool
   ) throws(EngineError) -> GenerationReport {
-    try check(request.prompt)
+    try check(request.prompt, prompt: request.prompt.count)
     var guesser = try guesser(of: request)
     let clock = ContinuousClock()
     let start = clock.now

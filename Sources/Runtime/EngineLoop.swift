@@ -14,6 +14,8 @@ package enum EngineError: Error, Sendable, CustomStringConvertible {
   case scheduling(SchedulingError)
   case emptyPrompt
   case promptTooLong(tokens: Int, context: Int)
+  /// A prompt reads all that it sees, and the model was trained for less than the context.
+  case promptBeyondModel(tokens: Int, limit: Int)
   case tokenOutOfRange(Int32, vocabulary: Int)
   /// More tokens are to be proposed than a step has logits for.
   case tooManyProposals(Int, outputs: Int)
@@ -32,6 +34,9 @@ package enum EngineError: Error, Sendable, CustomStringConvertible {
     case .promptTooLong(let tokens, let context):
       "the prompt has \(tokens) tokens, but the context holds \(context): shorten it, or give a "
         + "longer context with -c"
+    case .promptBeyondModel(let tokens, let limit):
+      "the prompt has \(tokens) tokens, but the model was trained for \(limit), and what a longer context (-c) holds are "
+        + "generated tokens only: shorten it"
     case .tokenOutOfRange(let token, let vocabulary):
       "token \(token) is outside the vocabulary of \(vocabulary)"
     case .tooManyProposals(let count, let outputs):
@@ -53,6 +58,8 @@ package final class EngineLoop {
   package let traits: [DeviceTraits]
   /// Tokens that the cache holds.
   package let contextLength: Int
+  /// Those of them that a prompt may have: it reads all that it sees.
+  package let promptLimit: Int
   let executor: Executor
   private let scheduler: Scheduler
   var pool: PagePool
@@ -77,10 +84,11 @@ package final class EngineLoop {
   /// Makes the memory of a plan on its devices.
   package init(
     _ plan: ExecutionPlan, devices: [any Device], weights: any WeightSource, contextLength: Int,
-    policy: CachePolicy = .full, sparse: SparseSteps = SparseSteps()
+    promptLimit: Int = .max, policy: CachePolicy = .full, sparse: SparseSteps = SparseSteps()
   ) throws(EngineError) {
     self.plan = plan
     self.contextLength = contextLength
+    self.promptLimit = min(promptLimit, contextLength)
     traits = devices.map(\.traits)
     self.policy = policy
     executor = try Executor(plan, devices: devices, weights: weights, policy: policy)
@@ -111,9 +119,13 @@ package final class EngineLoop {
   /// What was allocated so far.
   package var memory: MemoryUse { executor.memory }
 
-  func check(_ tokens: [Int32]) throws(EngineError) {
+  /// Whether such a text fits, of which so many tokens are a prompt.
+  func check(_ tokens: [Int32], prompt: Int) throws(EngineError) {
     if let complaint = executor.complaint { throw .weights(WeightError(complaint)) }
     if tokens.isEmpty { throw .emptyPrompt }
+    if promptLimit < contextLength, prompt > promptLimit {
+      throw .promptBeyondModel(tokens: prompt, limit: promptLimit)
+    }
     if tokens.count > contextLength {
       throw .promptTooLong(tokens: tokens.count, context: contextLength)
     }
@@ -198,7 +210,7 @@ package final class EngineLoop {
     _ tokens: [Int32], wantedFrom: Int, shares: Bool = false, isCancelled: () -> Bool = { false },
     _ body: (_ token: Int, ArraySlice<Float>) -> Void
   ) throws(EngineError) {
-    try check(tokens)
+    try check(tokens, prompt: min(wantedFrom, tokens.count))
     var sequence = Sequence(id: 0, tokens: tokens, pageTokens: pool.pageTokens)
     (sequence.wantedFrom, sequence.generatedFrom) = (wantedFrom, wantedFrom)
     var isSound = false

@@ -174,7 +174,7 @@ extension EngineLoop {
     _ prompt: [Int32], limit: Int, endTokens: Set<Int32>, replaying lists: [Int: [Int: [[Int]]]],
     isCancelled: () -> Bool, _ body: (ExplainedStep) -> Void
   ) throws(EngineError) {
-    try check(prompt)
+    try check(prompt, prompt: prompt.count)
     var sequence = begin(prompt, shares: false)
     var isSound = false
     if policy.evicts, let first = lists[prompt.count] {

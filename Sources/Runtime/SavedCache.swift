@@ -82,7 +82,7 @@ extension EngineLoop {
   /// - Parameter saved: Of a plan with the same caches; its bytes are as many as its tokens ask for.
   /// - Throws: ``EngineError`` where it does not fit into the context.
   package func restore(_ saved: SavedCache) throws(EngineError) {
-    try check(saved.tokens)
+    try check(saved.tokens, prompt: 0)
     var table = PageTable(pageTokens: pool.pageTokens)
     let count = saved.tokens.count
     guard table.reserve(count, from: &pool) else {

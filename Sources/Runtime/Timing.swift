@@ -41,7 +41,8 @@ extension EngineLoop {
     pace: (Duration?) -> Bool = { _ in true }
   ) throws(EngineError) -> [Duration] {
     let tokens = fixedTokens(request.depth + request.prompt + request.generated)
-    try check(tokens)
+    // Speed does not depend on what the model was trained for.
+    try check(tokens, prompt: 0)
     forget()
     let base = Array(tokens.prefix(request.depth))
     let prompt = Array(tokens.prefix(request.depth + max(1, request.prompt)))

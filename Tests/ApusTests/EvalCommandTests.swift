@@ -45,6 +45,18 @@ import Testing
     return try JSONDecoder().decode([Row].self, from: Data(answer.output.utf8))
   }
 
+  /// Behind what the model was trained for, `sinks-turned` alone is scored, and prompts are none longer than that.
+  @Test func textsMayOutgrowTheModel() throws {
+    for task in [["continuation", "-c", "64", "--score", "20"], ["perplexity", "-c", "120"]] {
+      let answer = try CommandTests().run(
+        ["eval"] + task + [model.path, "-f", text.path, "--windows", "2", "--json"]
+          + ["--policies", "sinks-turned", "--budgets", "48,64", "--device", "cpu"])
+      let rows = try rows(answer)
+      #expect(rows.map(\.budget) == [48, 64])
+      #expect(rows[0].nats_per_token != rows[1].nats_per_token && rows[0].nats_per_token > 1)
+    }
+  }
+
   /// A budget of everything is full to the last bit, and a smaller one is not.
   @Test(arguments: ["reference", "cpu"], [["continuation"], ["copy", "--cue", "2"]])
   func everythingIsFull(device: String, task: [String]) throws {
@@ -180,6 +192,14 @@ import Testing
       ),
       (["copy", model.path, "-f", text.path, "-c", "65"], 1, "the model's context of 64 tokens"),
       (["continuation", model.path, "-f", text.path, "-c", "60"], 1, "context holds 64"),
+      (
+        ["continuation", model.path, "-f", text.path, "-c", "60"]
+          + ["--policies", "sinks-turned", "--budgets", "48,80"], 1, "budgets of 64 at most"
+      ),
+      (
+        ["kl", model.path, "-f", text.path, "-c", "80", "--kv-policy", "sinks-turned"]
+          + ["--kv-budget", "48"], 1, "the base reads all tokens"
+      ),
       (["copy", model.path, "-f", text.path, "-c", "60"], 1, "-c 60 is too short"),
       (
         ["copy", model.path, "-f", text.path, "-c", "40", "--score", "8", "--cue", "8"], 1,

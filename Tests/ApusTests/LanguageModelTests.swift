@@ -43,6 +43,50 @@ import Testing
     }
   }
 
+  /// With distances within the budget, generated tokens go on behind what a model was trained for, as if it had been
+  /// trained for more. Prompts do not, and nor does any other policy.
+  @Test func repliesMayOutgrowTheModel() async throws {
+    func load(
+      _ trained: Int, _ policy: KVPolicy = .sinksTurned, budget: Int? = 48, context: Int = 300
+    ) async throws -> LanguageModel {
+      var tiny = TinyModel()
+      tiny.context = trained
+      let disk = tiny.write()
+      var options = options(.cpu)
+      (options.kvPolicy, options.kvBudget, options.contextLength) = (policy, budget, context)
+      return try await LanguageModel.load(disk.path, options: options)
+    }
+    let (short, long) = (try await load(64), try await load(512))
+    #expect((short.contextLength, short.promptLimit) == (300, 64))
+    #expect((long.contextLength, long.promptLimit) == (300, 300))
+    var texts: [String] = []
+    for model in [short, long] {
+      let (text, summary) = try await reply(model, "HELLO") { $0.limit = 400 }
+      #expect(summary.finish == .contextFull(300), "\(summary.finish)")
+      texts.append(text)
+    }
+    #expect(texts[0] == texts[1])
+    let prompt = String(repeating: "HELLO", count: 13)
+    let error = await #expect(throws: ApusError.self) { _ = try await self.reply(short, prompt) }
+    #expect(error?.kind == .request && error?.description.contains("trained for 64") == true)
+    #expect(try await reply(short, String(prompt.dropLast())).summary.promptTokens == 64)
+    #expect(try await reply(long, prompt).summary.promptTokens == 65)
+    let tooLong = await #expect(throws: ApusError.self) {
+      _ = try await self.reply(short, String(repeating: "A", count: 301))
+    }
+    #expect(tooLong?.description.contains("trained for 64") == true)
+    await short.close()
+    await long.close()
+    for (policy, budget, context) in [
+      (.full, nil, 65), (.sinks, 48, 65), (.sinksTurned, 80, 300),
+    ] as [(KVPolicy, Int?, Int)] {
+      let error = await #expect(throws: ApusError.self) {
+        _ = try await load(64, policy, budget: budget, context: context)
+      }
+      #expect(error?.description.contains("sinks-turned") == true)
+    }
+  }
+
   @Test func everyDeviceWritesTheSameText() async throws {
     let disk = TinyModel().write()
     var texts: [String] = []

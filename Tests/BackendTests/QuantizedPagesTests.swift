@@ -103,6 +103,8 @@ import Testing
     (0..<32).map { $0 % 2 == 0 ? 1 : -1 }, (0..<32).map { $0 % 2 == 0 ? -2.5 : 2.5 },
     (0..<32).map { Float($0) - 15.5 }, [Float](repeating: .nan, count: 32),
     (0..<32).map { Float($0 * $0) * 9000 },
+    // The base of these is as far from the one end as from the other.
+    (0..<32).map { 104 + Float($0 % 17) }, (0..<32).map { -104 - Float($0 % 17) },
   ]
 
   @Test func oddBlocksHaveFiniteCodes() {

@@ -65,12 +65,15 @@ struct ChatSession {
   private mutating func answer(_ message: String) async throws(ApusError) {
     let asked = messages + [Message(role: "user", content: message)]
     let tokens = try model.tokenCount(of: .conversation(asked))
-    guard tokens <= model.contextLength else {
+    guard tokens <= model.promptLimit else {
+      let isLong = model.promptLimit < model.contextLength
       throw ApusError(
         .request,
-        "with this message the conversation has \(tokens) tokens, and the context holds "
-          + "\(model.contextLength): the message was not sent. /save FILE keeps the conversation, "
-          + "/reset begins a new one, and -c makes the context longer at the next start")
+        "with this message the conversation has \(tokens) tokens, and "
+          + (isLong ? "a prompt of this model holds" : "the context holds")
+          + " \(model.promptLimit): the message was not sent. /save FILE keeps the conversation, "
+          + "/reset begins a new one"
+          + (isLong ? "" : ", and -c makes the context longer at the next start"))
     }
     Interrupt.clear()
     var options = options

@@ -228,7 +228,7 @@ void cpu_quantize(const cpu_kernels *kernels, cpu_pool *pool,
 // byte; of a block of a value the elements i and i + 16, of 2 bits i, i + 8, i + 16 and i + 24; the first is in the
 // lowest bits. With K4V2 keys have 4 bits and values 2.
 //
-// With K2V2 both have 2 bits, 0 … 3, and a number is least + step * code, with both in a byte each: of each element of
+// With K2V2 both have 2 bits, 0 … 3, and a number is base + step * code, with both in a byte each: of each element of
 // the keys of a page, and of each block of a value.
 //
 //   keys      pairs [head_width] | codes [head_width / 4][16], neighbours in a byte

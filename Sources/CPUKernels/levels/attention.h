@@ -74,12 +74,12 @@ INLINE void score_tile(cpu_kv_type type, int queries, int pages, gathering *s, s
         for (int c = 0; c < PAGE_VECTORS; c++)
           scales[p * PAGE_VECTORS + c] = widen(keys[p] + (first / KV_BLOCK * PAGE + (size_t)(c * LANES)) * 2);
     // Least numbers and steps of the elements.
-    float least[TILE_PAGES][KV_BLOCK], step[TILE_PAGES][KV_BLOCK];
+    float base[TILE_PAGES][KV_BLOCK], step[TILE_PAGES][KV_BLOCK];
     if (has_ranges(type))
       for (int p = 0; p < pages; p++)
         for (size_t i = 0; i < KV_BLOCK; i += LANES) {
           ranges of = load_ranges(keys[p], first + i);
-          store(&least[p][i], of.least);
+          store(&base[p][i], of.base);
           store(&step[p][i], of.step);
         }
     for (size_t d = first; d < first + block; d += parts) {
@@ -94,7 +94,7 @@ INLINE void score_tile(cpu_kv_type type, int queries, int pages, gathering *s, s
             size_t at = d + part - first;
             key[p * PAGE_VECTORS + c] =
                 has_ranges(type)  ? splat(step[p][at]) * whole_numbers(bits, codes[p], part, c) +
-                                        splat(least[p][at])
+                                        splat(base[p][at])
                 : has_codes(type) ? whole_numbers(bits, codes[p], part, c) * scales[p * PAGE_VECTORS + c]
                                   : kv_load(type, keys[p] + d * stride, (size_t)(c * LANES));
           }

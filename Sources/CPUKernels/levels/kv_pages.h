@@ -6,7 +6,7 @@ enum { KV_BLOCK = 32 }; // numbers that share a scale
 
 INLINE bool has_codes(cpu_kv_type type) { return type >= CPU_KV_Q8; }
 
-// Whether a number is least + step * code, and an element of a page's keys has a range of its own.
+// Whether a number is base + step * code, and an element of a page's keys has a range of its own.
 INLINE bool has_ranges(cpu_kv_type type) { return type == CPU_KV_K2V2; }
 
 // Bits of a number, of codes beside its scale.
@@ -119,9 +119,9 @@ INLINE uint32_t float_byte(float number) {
   return size <= 0 ? 0 : (bits >> 24 & 0x80) | (uint32_t)(size < 127 ? size : 127);
 }
 
-// The ranges of LANES elements or blocks: their least numbers and steps.
+// The ranges of LANES elements or blocks: their bases and steps.
 typedef struct {
-  vf least, step;
+  vf base, step;
 } ranges;
 INLINE ranges load_ranges(const uint8_t *half, size_t index) {
   vu pairs = __builtin_convertvector(*(const vh_any *)(half + index * 2), vu);
@@ -144,7 +144,7 @@ INLINE vf key_vector(cpu_kv_type type, const uint8_t *keys, size_t width, size_t
   vf codes = whole_numbers(bits, load_codes(key_codes(type, keys, width), d / parts), d % parts, c);
   if (has_ranges(type)) {
     ranges range = load_range(keys, d);
-    return range.step * codes + range.least;
+    return range.step * codes + range.base;
   }
   return codes * widen(keys + (d / KV_BLOCK * PAGE + (size_t)(c * LANES)) * 2);
 }
@@ -160,7 +160,7 @@ INLINE void value_numbers(cpu_kv_type type, const uint8_t *values, size_t width,
       for (int i = 0; i < PAGE_VECTORS; i++)
         v[c + i] =
             range.step * __builtin_convertvector(few_codes(values + width + block * 8, half, i), vf) +
-            range.least;
+            range.base;
       continue;
     }
     vf scale = splat(widen_one(values + block * 2)[0]);
