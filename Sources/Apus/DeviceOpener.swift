@@ -106,7 +106,10 @@ struct DeviceOpener {
         devices.removeLast()
       }
     }
-    throw ApusError(.device, (problems + [remedy].compactMap { $0 }).joined(separator: "; "))
+    // What all devices decline is said once.
+    var said: Set<String> = []
+    let reasons = (problems + [remedy].compactMap { $0 }).filter { said.insert($0).inserted }
+    throw ApusError(.device, reasons.joined(separator: "; "))
   }
 
   /// The operations and types that a model needs, on whatever device: fused ones and their parts.

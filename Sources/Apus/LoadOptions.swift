@@ -159,7 +159,8 @@ public struct LoadOptions: Sendable {
   public var draft: String?
 
   /// Tokens of a prompt that are computed at once, at most: more need more scratch memory, and a
-  /// cancel waits longer. It changes no result.
+  /// cancel waits longer. It changes no result, but where a prompt's steps decide what is kept or read of it: with
+  /// ``KVPolicy/h2o`` and ``KVPolicy/zipvl`` the last bits of a score, with ``LoadOptions/prefillSparsity`` all of it.
   public var batch = 256
   /// Whether CPU devices of OpenCL generate a token by one launch.
   public var persistentKernel: PersistentKernel = .auto

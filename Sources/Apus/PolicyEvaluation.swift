@@ -273,6 +273,12 @@ extension EvaluationSetting {
         }
       throw ApusError(.request, sentence)
     }
+    guard options.prefillSparsity == .none || policy == .full else {
+      throw ApusError(
+        .request,
+        "--prefill-sparse \(options.prefillSparsity.rawValue) goes with full alone, not with \(policy.rawValue): "
+          + "--policies full")
+    }
   }
 }
 

@@ -40,7 +40,7 @@ struct ProfileCommand: AsyncParsableCommand {
   @Option(
     name: [.customShort("c"), .customLong("context"), .customLong("ctx-size")],
     help:
-      "Tokens of context (default: the model's own, at most 4096; more than its own with --kv-policy sinks-turned)."
+      "Tokens of context (default: the model's own, or 4096 if that is less). More than its own goes with --kv-policy sinks-turned."
   )
   var context: Int?
 

@@ -76,9 +76,10 @@ struct RunCommand: AsyncParsableCommand {
     for notice in model.notices { Terminal.note("apus: \(notice)") }
     do {
       let notes = try await session.restore(into: model)
+      let asked = try question(model, bytes, behind: notes)
       if trace != nil { try await model.startRecording() }
-      try await answer(model, bytes)
-      try await session.save(model, notes: notes ?? [])
+      let said = try await answer(model, asked.map { .conversation($0) } ?? .raw(bytes))
+      try await session.save(model, notes: kept(model, asked, said))
       if let trace {
         let report = try await model.stopRecording(measuresDevices: false)
         try Output.replace(trace, with: Array(report.trace.utf8), mode: 0o644)
@@ -91,14 +92,40 @@ struct RunCommand: AsyncParsableCommand {
     await model.close()
   }
 
-  private func answer(_ model: LanguageModel, _ bytes: [UInt8]) async throws {
-    let isChat = !raw && model.hasChatTemplate
-    if !raw && !isChat {
-      Terminal.note("apus: the model has no chat template; continuing raw text")
+  /// The messages up to the prompt, those of the session first; nil where the prompt is a text to continue.
+  private func question(
+    _ model: LanguageModel, _ bytes: [UInt8], behind notes: [UInt8]?
+  ) throws(ApusError) -> [Message]? {
+    let earlier = try notes.map { notes throws(ApusError) in
+      try session.conversation(notes, system: reply.system)
     }
-    let prompt: Prompt =
-      isChat
-      ? .chat(user: String(decoding: bytes, as: UTF8.self), system: reply.system) : .raw(bytes)
+    guard !raw, model.hasChatTemplate else {
+      guard earlier?.isEmpty != false else {
+        throw ApusError(
+          .request, "the session holds a conversation: leave --raw out, or take another --session")
+      }
+      if !raw { Terminal.note("apus: the model has no chat template; continuing raw text") }
+      return nil
+    }
+    let opening = reply.system.map { [Message(role: "system", content: $0)] } ?? []
+    return (earlier ?? opening) + [
+      Message(role: "user", content: String(decoding: bytes, as: UTF8.self))
+    ]
+  }
+
+  /// What a session keeps along with the cache.
+  private func kept(_ model: LanguageModel, _ asked: [Message]?, _ said: String?) -> [UInt8] {
+    guard let asked else { return [] }
+    // A question that was stopped before its answer began was not asked.
+    let messages =
+      said.map { asked + [Message(role: "assistant", content: $0)] } ?? Array(asked.dropLast())
+    return Transcript(model: model.name, messages: messages).bytes
+  }
+
+  /// Prints an answer.
+  ///
+  /// - Returns: Its text, or nil where it was stopped before it began.
+  private func answer(_ model: LanguageModel, _ prompt: Prompt) async throws -> String? {
     let options = reply.options(sampling, speculation, limit: 128)
     var answer = ""
     var summary: GenerationSummary?
@@ -107,17 +134,24 @@ struct RunCommand: AsyncParsableCommand {
     for try await event in events {
       switch event {
       case .text(let text):
-        if output.json { answer += text } else { Terminal.speak(text) }
+        answer += text
+        if !output.json { Terminal.speak(text) }
       case .finished(let end): summary = end
       }
     }
-    guard let summary else { return }
+    let isStopped = summary == nil || summary?.finish == .cancelled
+    let said = answer.isEmpty && isStopped ? nil : answer
+    guard let summary else { return said }
     let memory = await model.memory()
-    if output.json { return try printJSON(RunReport(answer, model, summary, memory)) }
+    if output.json {
+      try printJSON(RunReport(answer, model, summary, memory))
+      return said
+    }
     Terminal.write("\n")
-    if Terminal.isGone { return }
+    if Terminal.isGone { return said }
     if let remark = summary.finish.remark { Terminal.note("apus: \(remark)") }
     Terminal.note(summaryLine(model, summary, memory, summary.acceptance(options)))
+    return said
   }
 
   private func summaryLine(

@@ -15,8 +15,9 @@ struct SessionArguments: ParsableArguments {
     help: ArgumentHelp(
       "Go on with the session in this file, if there is one, and keep this one there.",
       discussion: """
-        Keys and values are kept along with the text, so nothing of it is computed again; replies are what they \
-        would have been. It goes with one model file and one way to compute, and takes the bytes of the cache: 'apus plan' \
+        Keys and values are kept along with the conversation, so nothing of it is computed again; replies are what they \
+        would have been. With 'run' a prompt is the conversation's next message, and with --raw it has to begin with the \
+        text so far. It goes with one model file and one way to compute, and takes the bytes of the cache: 'apus plan' \
         says how many for a token.
         """, valueName: "file"))
   var session: String?
@@ -41,6 +42,15 @@ struct SessionArguments: ParsableArguments {
     let (notes, tokens) = try await model.restoreSession(try Input.bytes(path), path: path)
     Terminal.note("apus: \(path) goes on: \(tokens) tokens are in the cache")
     return notes
+  }
+
+  /// The conversation that was kept along with the session.
+  func conversation(_ notes: [UInt8], system: String?) throws(ApusError) -> [Message] {
+    guard system == nil else {
+      throw ApusError(
+        .request, "the session has its own system message: leave --system out to go on with it")
+    }
+    return notes.isEmpty ? [] : try Transcript(notes, path: "the session's conversation").messages
   }
 
   /// Writes the session, whole or not at all.

@@ -193,6 +193,10 @@ import Testing
       (["copy", model.path, "-f", text.path, "-c", "65"], 1, "the model's context of 64 tokens"),
       (["continuation", model.path, "-f", text.path, "-c", "60"], 1, "context holds 64"),
       (
+        ["continuation", model.path, "-f", text.path, "-c", "40", "--prefill-sparse", "zipvl"]
+          + ["--budgets", "48"], 1, "--policies full"
+      ),
+      (
         ["continuation", model.path, "-f", text.path, "-c", "60"]
           + ["--policies", "sinks-turned", "--budgets", "48,80"], 1, "budgets of 64 at most"
       ),

@@ -1,5 +1,6 @@
 import Apus
 import COpenCL
+import Tensors
 import TestSupport
 import Testing
 
@@ -136,6 +137,17 @@ import Testing
     let other = narrow.write()
     #expect(throws: ApusError.self) { try plan(other.path, .q4) }
     #expect(try !plan(other.path, .f16).choices.isEmpty)
+  }
+
+  @Test func whatAllDevicesDeclineIsSaidOnce() async throws {
+    let disk = TemporaryFile(RandomModel(flavour: .gemma3, type: .q8_0).encoded())
+    var options = LoadOptions()
+    options.kvType = .k2v2
+    let error = await #expect(throws: ApusError.self) {
+      _ = try await LanguageModel.load(disk.path, options: options)
+    }
+    let reason = "look back over a window"
+    #expect(error?.description.split(separator: reason).count == 2, "\(error?.description ?? "")")
   }
 
   @Test func bothModesAndAllBatchesWriteTheSameText() async throws {

@@ -136,6 +136,39 @@ import Testing
     await short.close()
   }
 
+  /// Prompts of `run` are messages of one conversation, as lines of `chat` are, and either goes on where the other ended.
+  @Test func promptsGoOnWithAConversation() throws {
+    var tiny = Self.tiny
+    tiny.metadata["tokenizer.chat_template"] = .string(
+      "{% for m in messages %}#{{ m.content }}{% endfor %}>")
+    let disk = tiny.write()
+    let folder = TemporaryFolder()
+    defer { withExtendedLifetime(folder) {} }
+    let path = folder.path + "/s.kv"
+    let options = ["-n", "4", "--temp", "0", "--device", "cpu"]
+    func run(_ words: String...) throws -> CommandTests.Answer {
+      try CommandTests().run(["run", disk.path, "--session", path] + options + words)
+    }
+    let whole = try CommandTests().run(["chat", disk.path] + options, input: "AB\nCDE\nF\nGH\n")
+    let replies = whole.output.split(separator: "\n").map { $0 + "\n" }
+    #expect(replies.count == 4 && Set(replies).count > 1, "\(replies)")
+    #expect(try run("-p", "AB").output == replies[0])
+    let second = try run("-p", "CDE")
+    #expect(second.output == replies[1])
+    #expect(second.notes.contains("tokens are in the cache"), "\(second.notes)")
+    let third = try CommandTests().run(
+      ["chat", disk.path, "--session", path] + options, input: "F\n")
+    #expect(third.output == replies[2])
+    // What cannot go on with it leaves it as it is.
+    for (word, sentence) in [("--raw", "leave --raw out"), ("--system=A", "leave --system out")] {
+      let refused = try run("-p", "GH", word)
+      #expect(refused.status == 1 && refused.notes.contains(sentence), "\(refused.notes)")
+    }
+    let long = try run("-p", String(repeating: "A", count: 60))
+    #expect(long.status == 1 && long.notes.contains("context"), "\(long.notes)")
+    #expect(try run("-p", "GH").output == replies[3])
+  }
+
   @Test func aCommandGoesOn() throws {
     let folder = TemporaryFolder()
     let path = folder.path + "/s.kv"

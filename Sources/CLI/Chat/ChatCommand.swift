@@ -97,11 +97,7 @@ struct ChatCommand: AsyncParsableCommand {
       showsTimings: timings)
     if let loadChat { try session.load(loadChat) }
     if let notes = try await self.session.restore(into: model) {
-      guard reply.system == nil else {
-        throw ApusError(
-          .request, "the session has its own system message: leave --system out to go on with it")
-      }
-      try session.resume(notes)
+      session.resume(try self.session.conversation(notes, system: reply.system))
     }
     let outcome: Result<Void, any Error>
     do { outcome = .success(try await take(&session, isInteractive, history, model)) } catch {

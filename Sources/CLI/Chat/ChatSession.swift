@@ -42,10 +42,7 @@ struct ChatSession {
   var transcript: [UInt8] { Transcript(model: model.name, messages: messages).bytes }
 
   /// Goes on with such messages; where there are none, nothing has been said yet.
-  mutating func resume(_ transcript: [UInt8]) throws(ApusError) {
-    if transcript.isEmpty { return }
-    messages = try Transcript(transcript, path: "the session's conversation").messages
-  }
+  mutating func resume(_ earlier: [Message]) { messages = earlier }
 
   private func save(_ path: String) throws(ApusError) {
     let path = Input.expanded(path)
