@@ -78,8 +78,16 @@ struct RunCommand: AsyncParsableCommand {
       let notes = try await session.restore(into: model)
       let asked = try question(model, bytes, behind: notes)
       if trace != nil { try await model.startRecording() }
-      let said = try await answer(model, asked.map { .conversation($0) } ?? .raw(bytes))
-      try await session.save(model, notes: kept(model, asked, said))
+      // As in a chat, a seed for each turn.
+      let turn = session.session == nil ? 0 : asked?.count ?? 0
+      let prompt = asked.map { Prompt.conversation($0) } ?? .raw(bytes)
+      // A prompt that was stopped before its answer began leaves the session as it was.
+      if let said = try await answer(model, prompt, turn: turn) {
+        let conversation = asked.map { $0 + [Message(role: "assistant", content: said)] }
+        try await session.save(
+          model, notes: conversation.map { Transcript(model: model.name, messages: $0).bytes } ?? []
+        )
+      }
       if let trace {
         let report = try await model.stopRecording(measuresDevices: false)
         try Output.replace(trace, with: Array(report.trace.utf8), mode: 0o644)
@@ -96,16 +104,16 @@ struct RunCommand: AsyncParsableCommand {
   private func question(
     _ model: LanguageModel, _ bytes: [UInt8], behind notes: [UInt8]?
   ) throws(ApusError) -> [Message]? {
-    let earlier = try notes.map { notes throws(ApusError) in
-      try session.conversation(notes, system: reply.system)
-    }
     guard !raw, model.hasChatTemplate else {
-      guard earlier?.isEmpty != false else {
+      guard notes?.isEmpty != false else {
         throw ApusError(
           .request, "the session holds a conversation: leave --raw out, or take another --session")
       }
       if !raw { Terminal.note("apus: the model has no chat template; continuing raw text") }
       return nil
+    }
+    let earlier = try notes.flatMap { notes throws(ApusError) in
+      try session.conversation(notes, system: reply.system)
     }
     let opening = reply.system.map { [Message(role: "system", content: $0)] } ?? []
     return (earlier ?? opening) + [
@@ -113,20 +121,14 @@ struct RunCommand: AsyncParsableCommand {
     ]
   }
 
-  /// What a session keeps along with the cache.
-  private func kept(_ model: LanguageModel, _ asked: [Message]?, _ said: String?) -> [UInt8] {
-    guard let asked else { return [] }
-    // A question that was stopped before its answer began was not asked.
-    let messages =
-      said.map { asked + [Message(role: "assistant", content: $0)] } ?? Array(asked.dropLast())
-    return Transcript(model: model.name, messages: messages).bytes
-  }
-
   /// Prints an answer.
   ///
   /// - Returns: Its text, or nil where it was stopped before it began.
-  private func answer(_ model: LanguageModel, _ prompt: Prompt) async throws -> String? {
-    let options = reply.options(sampling, speculation, limit: 128)
+  private func answer(
+    _ model: LanguageModel, _ prompt: Prompt, turn: Int
+  ) async throws -> String? {
+    var options = reply.options(sampling, speculation, limit: 128)
+    options.seed &+= UInt64(turn)
     var answer = ""
     var summary: GenerationSummary?
     let events = model.generate(

@@ -16,8 +16,8 @@ struct SessionArguments: ParsableArguments {
       "Go on with the session in this file, if there is one, and keep this one there.",
       discussion: """
         Keys and values are kept along with the conversation, so nothing of it is computed again; replies are what they \
-        would have been. With 'run' a prompt is the conversation's next message, and with --raw it has to begin with the \
-        text so far. It goes with one model file and one way to compute, and takes the bytes of the cache: 'apus plan' \
+        would have been. With 'run' a prompt is the conversation's next message; with --raw a text, and of the session \
+        stays what both begin with. It goes with one model file and one way to compute, and takes the bytes of the cache: 'apus plan' \
         says how many for a token.
         """, valueName: "file"))
   var session: String?
@@ -44,13 +44,20 @@ struct SessionArguments: ParsableArguments {
     return notes
   }
 
-  /// The conversation that was kept along with the session.
-  func conversation(_ notes: [UInt8], system: String?) throws(ApusError) -> [Message] {
-    guard system == nil else {
+  /// The conversation that was kept along with the session, or nil where nothing has been said in it.
+  func conversation(_ notes: [UInt8], system: String?) throws(ApusError) -> [Message]? {
+    guard !notes.isEmpty else {
       throw ApusError(
-        .request, "the session has its own system message: leave --system out to go on with it")
+        .request,
+        "the session holds a plain text: 'apus run --raw' goes on with it; take another --session for a conversation"
+      )
     }
-    return notes.isEmpty ? [] : try Transcript(notes, path: "the session's conversation").messages
+    let messages = try Transcript(notes, path: "the session's conversation").messages
+    guard system == nil || messages.isEmpty else {
+      throw ApusError(
+        .request, "the session's conversation has begun: leave --system out to go on with it")
+    }
+    return messages.isEmpty ? nil : messages
   }
 
   /// Writes the session, whole or not at all.

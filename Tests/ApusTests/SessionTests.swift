@@ -137,7 +137,8 @@ import Testing
   }
 
   /// Prompts of `run` are messages of one conversation, as lines of `chat` are, and either goes on where the other ended.
-  @Test func promptsGoOnWithAConversation() throws {
+  @Test(arguments: [["--temp", "0"], ["--temp", "1.3", "--seed", "5"]])
+  func promptsGoOnWithAConversation(sampling: [String]) throws {
     var tiny = Self.tiny
     tiny.metadata["tokenizer.chat_template"] = .string(
       "{% for m in messages %}#{{ m.content }}{% endfor %}>")
@@ -145,7 +146,7 @@ import Testing
     let folder = TemporaryFolder()
     defer { withExtendedLifetime(folder) {} }
     let path = folder.path + "/s.kv"
-    let options = ["-n", "4", "--temp", "0", "--device", "cpu"]
+    let options = ["-n", "4", "--device", "cpu"] + sampling
     func run(_ words: String...) throws -> CommandTests.Answer {
       try CommandTests().run(["run", disk.path, "--session", path] + options + words)
     }
@@ -167,6 +168,15 @@ import Testing
     let long = try run("-p", String(repeating: "A", count: 60))
     #expect(long.status == 1 && long.notes.contains("context"), "\(long.notes)")
     #expect(try run("-p", "GH").output == replies[3])
+    // A plain text is no conversation.
+    let plain = folder.path + "/plain.kv"
+    let raw = try CommandTests().run(
+      ["run", disk.path, "--session", plain, "--raw", "-p", "AB"] + options)
+    #expect(raw.status == 0, "\(raw.notes)")
+    for command in [["run", disk.path, "-p", "AB"], ["chat", disk.path]] {
+      let refused = try CommandTests().run(command + ["--session", plain] + options, input: "AB\n")
+      #expect(refused.status == 1 && refused.notes.contains("plain text"), "\(refused.notes)")
+    }
   }
 
   @Test func aCommandGoesOn() throws {

@@ -97,7 +97,9 @@ struct ChatCommand: AsyncParsableCommand {
       showsTimings: timings)
     if let loadChat { try session.load(loadChat) }
     if let notes = try await self.session.restore(into: model) {
-      session.resume(try self.session.conversation(notes, system: reply.system))
+      if let messages = try self.session.conversation(notes, system: reply.system) {
+        session.resume(messages)
+      }
     }
     let outcome: Result<Void, any Error>
     do { outcome = .success(try await take(&session, isInteractive, history, model)) } catch {

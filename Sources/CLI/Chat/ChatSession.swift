@@ -41,7 +41,7 @@ struct ChatSession {
   /// The messages, as a file has them.
   var transcript: [UInt8] { Transcript(model: model.name, messages: messages).bytes }
 
-  /// Goes on with such messages; where there are none, nothing has been said yet.
+  /// Goes on with such messages.
   mutating func resume(_ earlier: [Message]) { messages = earlier }
 
   private func save(_ path: String) throws(ApusError) {
