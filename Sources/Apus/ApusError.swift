@@ -45,8 +45,7 @@ public struct ApusError: Error, Sendable, CustomStringConvertible {
     case .device, .planning, .notANumber: self.init(.device, error.description)
     case .weights: self.init(.file, error.description)
     case .scheduling, .emptyPrompt, .promptTooLong, .promptBeyondModel, .tokenOutOfRange,
-      .tooManyProposals,
-      .proposalsUnderPolicy:
+      .tooManyProposals, .proposalsUnderPolicy:
       self.init(.request, error.description)
     }
   }

@@ -140,7 +140,9 @@ public struct PolicyEvaluation: Sendable {
     settings: [EvaluationSetting], options: LoadOptions = LoadOptions()
   ) throws(ApusError) {
     guard !settings.isEmpty else { throw ApusError(.request, "there is no policy to evaluate") }
-    for setting in settings { try setting.check(options) }
+    let policies = try settings.map { setting throws(ApusError) in
+      try setting.cachePolicy(options)
+    }
     try options.checkTau(for: settings.map(\.policy))
     let file = try GGUFFile.open(path)
     let trained: Int
@@ -174,8 +176,7 @@ public struct PolicyEvaluation: Sendable {
     }
     // The last token is scored, not fed.
     let longest = (samples.map(\.tokens.count).max() ?? 1) - 1
-    let goOn = settings.allSatisfy { $0.policy == .sinksTurned && ($0.budget ?? 0) <= trained }
-    guard longest <= trained || goOn else {
+    guard policies.allSatisfy({ $0.allows(context: longest, trained: trained) }) else {
       throw ApusError(
         .request,
         "a prompt of \(prompt) tokens and what is fed behind it are \(longest) tokens, but the "
@@ -252,12 +253,19 @@ extension EvaluationResult {
 }
 
 extension EvaluationSetting {
-  fileprivate func check(_ options: LoadOptions) throws(ApusError) {
+  /// The policy, where these options go with it.
+  fileprivate func cachePolicy(_ options: LoadOptions) throws(ApusError) -> CachePolicy {
     guard let method = CachePolicy.Method(rawValue: policy.rawValue) else {
       preconditionFailure("policies have the same names everywhere")
     }
+    guard options.prefillSparsity == .none || policy == .full else {
+      throw ApusError(
+        .request,
+        "--prefill-sparse \(options.prefillSparsity.rawValue) goes with full alone, not with \(policy.rawValue): "
+          + "--policies full")
+    }
     do throws(PolicyError) {
-      _ = try CachePolicy(
+      return try CachePolicy(
         method, budget: budget, pageTokens: KVLayout.pageTokens, window: options.windowPages)
     } catch {
       let sentence =
@@ -272,12 +280,6 @@ extension EvaluationSetting {
             + "\(budget / pageTokens * pageTokens) is one"
         }
       throw ApusError(.request, sentence)
-    }
-    guard options.prefillSparsity == .none || policy == .full else {
-      throw ApusError(
-        .request,
-        "--prefill-sparse \(options.prefillSparsity.rawValue) goes with full alone, not with \(policy.rawValue): "
-          + "--policies full")
     }
   }
 }

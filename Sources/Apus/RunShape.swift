@@ -8,10 +8,10 @@ import Residency
 /// The sizes of a run: what the user asked for, within what the model allows.
 struct RunShape {
   /// Tokens that a conversation may hold.
-  var context: Int
-  /// Tokens of a prompt at most: a prompt reads all that it sees, and no more than the model was trained for.
-  let promptLimit: Int
-  private let batch: Int
+  private(set) var context: Int
+  /// Tokens that the model was trained for.
+  private let trained: Int
+  private var batch: Int
   private let outputs: Int
   private let element: KVLayout.Element
   private let rotates: Bool
@@ -54,7 +54,7 @@ struct RunShape {
     }
     policy = try CachePolicy(options)
     context = try Self.context(options.contextLength, trained, policy)
-    promptLimit = min(context, trained)
+    self.trained = trained
     batch = options.batch
     outputs = options.outputRows
     element = KVLayout.Element(options.storedAs)
@@ -86,8 +86,7 @@ struct RunShape {
   ) throws(ApusError) -> Int {
     guard let wanted else { return min(trained, defaultContext) }
     guard wanted > 0 else { throw ApusError(.request, "a context (-c) of \(wanted) holds nothing") }
-    let read = (policy.pages ?? 0) * KVLayout.pageTokens
-    guard wanted <= trained || policy.keepsDistancesShort && read <= trained else {
+    guard policy.allows(context: wanted, trained: trained) else {
       throw ApusError(
         .request,
         "the model was trained for \(trained) tokens of context; -c \(wanted) is more, which generated tokens may "
@@ -105,6 +104,9 @@ struct RunShape {
     }
     return wanted
   }
+
+  /// Tokens of a prompt at most: a prompt reads all that it sees, and no more than the model was trained for.
+  var promptLimit: Int { min(context, trained) }
 
   /// Tokens that are computed at once, at most.
   var rows: Int { min(batch, context) }
@@ -151,29 +153,10 @@ struct RunShape {
 
   /// The same run with a shorter context or smaller batches.
   func with(context: Int? = nil, batch: Int? = nil) -> RunShape {
-    var shape = RunShape(
-      context: context ?? self.context, promptLimit: promptLimit, batch: batch ?? self.batch,
-      outputs: outputs,
-      element: element, rotates: rotates, mode: mode, policy: policy, report: report, share: share)
-    shape.context = max(1, shape.context)
+    var shape = self
+    shape.context = max(1, context ?? self.context)
+    shape.batch = batch ?? self.batch
     return shape
-  }
-
-  private init(
-    context: Int, promptLimit: Int, batch: Int, outputs: Int, element: KVLayout.Element,
-    rotates: Bool,
-    mode: LoadMode, policy: CachePolicy, report: CacheReport, share: Int?
-  ) {
-    self.context = context
-    self.promptLimit = min(promptLimit, context)
-    self.batch = batch
-    self.outputs = outputs
-    self.element = element
-    self.rotates = rotates
-    self.mode = mode
-    self.policy = policy
-    self.report = report
-    self.share = share
   }
 }
 
@@ -235,6 +218,12 @@ extension LoadOptions {
 }
 
 extension CachePolicy {
+  /// Whether a text may have so many tokens, with a model that was trained for `trained`.
+  func allows(context: Int, trained: Int) -> Bool {
+    context <= trained
+      || keepsDistancesShort && (pages ?? 0) * KVLayout.pageTokens <= trained
+  }
+
   /// Who knows which pages are read.
   fileprivate var chooser: PageReading.Chooser {
     if evicts { return .mass(rows: observedRows) }

@@ -73,7 +73,7 @@ INLINE void score_tile(cpu_kv_type type, int queries, int pages, gathering *s, s
       for (int p = 0; p < pages; p++)
         for (int c = 0; c < PAGE_VECTORS; c++)
           scales[p * PAGE_VECTORS + c] = widen(keys[p] + (first / KV_BLOCK * PAGE + (size_t)(c * LANES)) * 2);
-    // Least numbers and steps of the elements.
+    // Bases and steps of the elements.
     float base[TILE_PAGES][KV_BLOCK], step[TILE_PAGES][KV_BLOCK];
     if (has_ranges(type))
       for (int p = 0; p < pages; p++)
