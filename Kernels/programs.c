@@ -11,6 +11,9 @@ static const char arithmetic[] = {
 static const char tile_dot[] = {
 #embed "common/tile_dot.cl" suffix(, 0)
 };
+static const char many_rows[] = {
+#embed "common/many_rows.cl" suffix(, 0)
+};
 static const char kv_numbers[] = {
 #embed "common/kv_numbers.cl" suffix(, 0)
 };
@@ -131,6 +134,7 @@ static const kernel_program programs[] = {
     PROGRAM(fused, attention_inputs),
     PROGRAM(fused, gated_unit),
     PROGRAM(common, tile_dot),
+    PROGRAM(common, many_rows),
     PROGRAM(common, kv_numbers),
     PROGRAM(common, attention),
     PROGRAM(common, page_writes),

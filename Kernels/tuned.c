@@ -4,6 +4,9 @@
 static const char pocl_epyc[] = {
 #embed "tuned/pocl-epyc.txt" suffix(, 0)
 };
+static const char pocl_xeon[] = {
+#embed "tuned/pocl-xeon.txt" suffix(, 0)
+};
 static const char intel_epyc[] = {
 #embed "tuned/intel-epyc.txt" suffix(, 0)
 };
@@ -15,6 +18,7 @@ static const char nvidia[] = {
 
 static const kernel_program tunings[] = {
     TUNING("pocl-epyc", pocl_epyc),
+    TUNING("pocl-xeon", pocl_xeon),
     TUNING("intel-epyc", intel_epyc),
     TUNING("nvidia", nvidia),
 };

@@ -10,26 +10,16 @@
 //          └──────┴──────┴──────┴─────┘
 //
 // A lane is a row of W, so nothing is added up over lanes and W is read as one stream; prelude.cl draws
-// it, tile_dot.cl has the arithmetic. A block's bytes are put together once for T tokens. With AVX2 1, whose
-// registers are few, they wait in private memory, and meet two tokens at a time.
+// it, tile_dot.cl has the arithmetic. A block's bytes are put together once for T tokens. With UNPACKS 1 they wait
+// in private memory, and meet a few of these at a time (many_rows.cl).
 //
 // Global ids: (group of outputs, tile of tokens). Tiles and tokens beyond the edge are clamped when
 // read and skipped when written.
 
-#ifndef TILES
-#define TILES 2
-#endif
-#ifndef TOKENS
-#define TOKENS 4
-#endif
 // Whether a comes on top: y = a + (x Wᵀ + bias), a as y. Else it is not read.
 #ifndef ADDS
 #define ADDS 0
 #endif
-// Blocks whose sums of activations are prepared at once, whole heads of tiles; and those that are unpacked at
-// once.
-#define AT_ONCE 8
-#define UNPACKED 16
 
 // Up to 16 numbers, the rest zero; and their store.
 static inline float16 load_some(global const float *p, uint count)
@@ -61,102 +51,6 @@ static inline void finish(
 
 #if TOKENS == 1
 TILE_DOT(dot_global, global)
-#elif BYTES && HAS_TERMS
-// The terms of eight blocks. Where a block has one group, Σ x is its sum over its scale, as the sum is
-// the product of both, rounded once, and Σ x is below 2¹².
-static inline void eight_terms(global const int *words, global const float *scales, uint blocks, int *terms)
-{
-#if GROUPS == 1
-  const float8 scale = vload8(0, scales);
-  const float8 sum = scale > 0.0f ? vload8(0, scales + blocks) / scale : (float8)(0.0f);
-  // A float whose bits are 0x4B400000 + n is 3 × 2²² + n.
-  vstore8((as_int8(sum + 12582912.0f) - 0x4B400000) * TERM_FACTOR, 0, terms);
-#else
-  int16 fours[4];
-#pragma unroll
-  for (uint v = 0; v < 4; v++) fours[v] = sums_of_bytes(vload16(v, words));
-  const int16 low = (int16)(fours[0].even, fours[1].even) + (int16)(fours[0].odd, fours[1].odd);
-  const int16 high = (int16)(fours[2].even, fours[3].even) + (int16)(fours[2].odd, fours[3].odd);
-  const int16 sums = (int16)(low.even, high.even) + (int16)(low.odd, high.odd);
-  vstore16(sums * TERM_FACTOR, 0, terms);
-#endif
-}
-#endif
-
-#if AVX2 && TOKENS > 1
-// Brings blocks of a tile into private memory; returns what is behind them.
-static inline global const uchar *unpack(
-    global const uchar *tile, uint blocks, uint16 (*codes)[8], block_factors *f)
-{
-  global const uchar *head = tile;
-  float16 d, m;
-  for (uint b = 0; b < blocks; b++) {
-    if (b % TILE_BLOCKS == 0) {
-      head = tile;
-      d = tile_scales(head);
-      m = tile_minima(head);
-      tile += HEAD_BYTES;
-    }
-    f[b] = factors(d, m, head, b % TILE_BLOCKS * GROUPS);
-#pragma unroll
-    for (uint i = 0; i < 8; i++) codes[b][i] = dot_words(tile, i);
-    tile += TILE_BLOCK_BYTES;
-  }
-  return tile;
-}
-
-// Adds the blocks first … first + count - 1 of two rows.
-static inline void add_two(
-    global const uchar *x_0, global const uchar *x_1, uint inputs, uint first, uint count,
-    const uint16 (*codes)[8], const block_factors *f, float16 *sum)
-{
-  global const uchar *x[2] = {x_0, x_1};
-  const uint blocks = inputs / BLOCK;
-  for (uint eight = 0; eight < count; eight += AT_ONCE) {
-    const uint some = min(count - eight, (uint)AT_ONCE);
-    int terms[2][AT_ONCE][GROUPS];
-#if HAS_TERMS
-#pragma unroll
-    for (uint t = 0; t < 2; t++) {
-      global const int *words = (global const int *)x[t] + (first + eight) * 8;
-      global const float *scales = (global const float *)(x[t] + inputs) + first + eight;
-      if (some == AT_ONCE)
-        eight_terms(words, scales, blocks, terms[t][0]);
-      else
-        for (uint j = 0; j < some; j++) block_terms(vload8(j, words), terms[t][j]);
-    }
-#endif
-    for (uint j = 0; j < some; j++) {
-      const uint b = first + eight + j;
-      DOT dot[2][GROUPS];
-#pragma unroll
-      for (uint g = 0; g < GROUPS; g++) {
-#pragma unroll
-        for (uint t = 0; t < 2; t++) dot[t][g] = dot_start(HAS_TERMS ? terms[t][j][g] : 0);
-#pragma unroll
-        for (uint i = g * WORDS; i < (g + 1) * WORDS; i += ROOM) {
-          pair_sums sums[2];
-#pragma unroll
-          for (uint r = 0; r < ROOM; r++)
-#pragma unroll
-            for (uint t = 0; t < 2; t++) {
-              const int8 four = (int8)(((global const int *)x[t])[8 * b + i + r]);
-              const uint16 words = codes[eight + j][i + r];
-              sums[t] = r == 0 ? pairs_of(words, four) : plus_pairs(sums[t], words, four);
-            }
-#pragma unroll
-          for (uint t = 0; t < 2; t++) dot[t][g] = add_pairs(dot[t][g], sums[t]);
-        }
-      }
-#pragma unroll
-      for (uint t = 0; t < 2; t++) {
-        global const float *scales = (global const float *)(x[t] + inputs);
-        sum[t] = add_block(
-            sum[t], &f[eight + j], dot[t], scales[b], scales[blocks + b], terms[t][j]);
-      }
-    }
-  }
-}
 #endif
 
 kernel void linear(
@@ -182,31 +76,49 @@ kernel void linear(
     const float16 sum = dot_global(w + n / 16 * TILE_BYTES(inputs), x, inputs, start);
     finish(sum, a, y, t * outputs + n, outputs - n);
   }
-#elif AVX2
-  const uint blocks = inputs / BLOCK, first_token = get_global_id(1) * TOKENS;
+#elif UNPACKS
+  const uint blocks = inputs / BLOCK, last_tile = (outputs - 1) / 16, first_token = get_global_id(1) * TOKENS;
   const uint count = min(tokens - first_token, (uint)TOKENS);
   global const uchar *x = x_buffer + x_offset + first_token * ROW_BYTES(inputs);
-  for (uint n = begin; n < end; n += 16) {
-    global const uchar *tile = w + n / 16 * TILE_BYTES(inputs);
-    const float16 start = has_bias ? load_some(bias + n, outputs - n) : (float16)(0.0f);
-    float16 sums[TOKENS];
-    for (uint t = 0; t < count; t++) sums[t] = start;
+  for (uint first = begin; first < end; first += 16 * TILES) {
+    global const uchar *tile[TILES];
+    float16 sums[TOKENS][TILES];
+#pragma unroll
+    for (uint r = 0; r < TILES; r++) {
+      const uint n = min(first / 16 + r, last_tile) * 16;
+      tile[r] = w + n / 16 * TILE_BYTES(inputs);
+      const float16 start = has_bias ? load_some(bias + n, outputs - n) : (float16)(0.0f);
+      for (uint t = 0; t < count; t++) sums[t][r] = start;
+    }
     for (uint b = 0; b < blocks; b += UNPACKED) {
-      uint16 codes[UNPACKED][8];
-      block_factors f[UNPACKED];
+      uint16 codes[TILES][UNPACKED][8];
+      block_factors f[TILES][UNPACKED];
       const uint some = min(blocks - b, (uint)UNPACKED);
-      tile = unpack(tile, some, codes, f);
-      for (uint t = 0; t < count; t += 2) {
-        const uint other = min(t + 1, count - 1);
-        float16 two[2] = {sums[t], sums[other]};
-        add_two(
-            x + t * ROW_BYTES(inputs), x + other * ROW_BYTES(inputs), inputs, b, some, codes, f, two);
-        sums[t] = two[0];
-        sums[other] = two[1];
+      for (uint r = 0; r < TILES; r++) tile[r] = unpack(tile[r], some, codes[r], f[r]);
+      for (uint t = 0; t < count; t += MEET) {
+        // Rows behind the last one stand for it.
+        global const uchar *rows[MEET];
+        float16 meeting[TILES][MEET];
+#pragma unroll
+        for (uint k = 0; k < MEET; k++) {
+          const uint row = min(t + k, count - 1);
+          rows[k] = x + row * ROW_BYTES(inputs);
+#pragma unroll
+          for (uint r = 0; r < TILES; r++) meeting[r][k] = sums[row][r];
+        }
+        add_rows(rows, inputs, b, some, codes, f, meeting);
+#pragma unroll
+        for (uint k = 0; k < MEET; k++)
+#pragma unroll
+          for (uint r = 0; r < TILES; r++) sums[min(t + k, count - 1)][r] = meeting[r][k];
       }
     }
     for (uint t = 0; t < count; t++)
-      finish(sums[t], a, y, (size_t)(first_token + t) * outputs + n, outputs - n);
+#pragma unroll
+      for (uint r = 0; r < TILES; r++) {
+        const uint n = first + 16 * r;
+        if (n < outputs) finish(sums[t][r], a, y, (size_t)(first_token + t) * outputs + n, outputs - n);
+      }
   }
 #else
   const uint blocks = inputs / BLOCK;

@@ -36,7 +36,7 @@ extension KernelRow {
   var isSequel: Bool { if case .mergeParts = kind { true } else { false } }
 
   /// Whether no launch is beyond the row, so that rows after it are not reached.
-  var isUnlimited: Bool { rowLimit == .max && then == nil }
+  var isUnlimited: Bool { leastRows <= 1 && rowLimit == .max && then == nil }
 
   /// Whether the row is meant for a launch of so many rows.
   func serves(rows: Int, _ measures: Measures) -> Bool {

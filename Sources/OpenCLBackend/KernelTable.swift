@@ -33,12 +33,13 @@ package enum KernelTable {
         x: Extent(.blocks, step: 32, spreads: true), y: Extent(.rows)),
     ]
 
-  /// What one work-item of a linear kernel computes at once: outputs × tokens, and the most rows
-  /// that it is meant for.
+  /// What one work-item of a linear kernel computes at once: outputs × tokens, and the most and the fewest
+  /// rows that it is meant for.
   private struct Tile {
     var outputs: Int
     var tokens: Int
     var rowLimit = Int.max
+    var leastRows = 1
 
     static func one(_ outputs: Int) -> Tile { Tile(outputs: outputs, tokens: 1, rowLimit: 1) }
   }
@@ -58,10 +59,17 @@ package enum KernelTable {
         Define("TILES", tile.outputs / ResidentLayout.tileRows), Define("TOKENS", tile.tokens),
       ]
     }
-    let vnni = [Tile.one(16), Tile(outputs: 32, tokens: 4)].flatMap {
+    let vnni = [Tile.one(16), Tile(outputs: 32, tokens: 4)].map {
       sums(type, needs: .vnni, $0, tiles($0) + [Define("VNNI", 1)])
     }
-    // Weights wait unpacked for all tokens of a work-item.
+    // Weights wait unpacked for all tokens of a work-item; for fewer of these that is not worth it.
+    let large = Tile(outputs: 32, tokens: 48, leastRows: 5)
+    let unpacked = sums(
+      type, needs: .vnni, large,
+      tiles(large) + [
+        Define("VNNI", 1), Define("UNPACKS", 1), Define("MEET", layout.hasPairsOfGroups ? 4 : 6),
+      ])
+    let bytes = vnni[0] + (layout.isQuickToUnpack ? vnni[1] + unpacked : unpacked + vnni[1])
     let avx2 = [Tile.one(16), Tile(outputs: 16, tokens: 64)].flatMap {
       sums(type, needs: .avx2, $0, tiles($0) + [Define("AVX2", 1)])
     }
@@ -85,7 +93,7 @@ package enum KernelTable {
     let float = [Tile.one(32), Tile(outputs: 16, tokens: 8)].map {
       linear(type, $0, program: "gemm/linear_tiles", tiles($0))
     }
-    return vnni + avx2 + lanes + plain + float
+    return bytes + avx2 + lanes + plain + float
   }
 
   /// How a program learns what its weights are.
@@ -123,14 +131,16 @@ package enum KernelTable {
     KernelRow(
       kind: .linear(type, int8: int8),
       variant: (needs.map { "\($0) " } ?? "") + "\(tile.outputs)×\(tile.tokens)",
-      program: program, entry: "linear", needs: needs, shared: int8 ? ["common/tile_dot"] : [],
+      program: program, entry: "linear", needs: needs,
+      shared: int8 ? ["common/tile_dot", "common/many_rows"] : [],
       defines: defines,
       arguments: [
         .input(0), .weight(0), .bias, .count(.hasBias), .output, .count(.rows),
         .count(.inputWidth), .count(.outputWidth), .each,
       ],
       x: Extent(.outputWidth, step: tile.outputs, spreads: true),
-      y: Extent(.rows, step: tile.tokens), rowLimit: tile.rowLimit)
+      y: Extent(.rows, step: tile.tokens),
+      rowLimit: tile.rowLimit, leastRows: tile.leastRows)
   }
 
   private static func embedRows(_ type: ElementType) -> KernelRow {

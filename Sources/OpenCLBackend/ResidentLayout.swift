@@ -40,6 +40,12 @@ struct ResidentLayout {
   private var hasGroupScales: Bool { structure.groupScales != nil }
   private var hasGroupMinima: Bool { structure.groupMinima.map { $0 != 1...1 } ?? false }
 
+  /// Whether a block of 32 has two groups.
+  var hasPairsOfGroups: Bool { structure.group < Self.block }
+
+  /// Whether two steps at most make bytes of a word of codes, and a block has one scale.
+  var isQuickToUnpack: Bool { lowBits >= 4 && highBits == 0 && !hasGroupScales }
+
   /// Bytes of a weight in device memory.
   static func bytes(_ weight: Weight) -> Int {
     guard let layout = ResidentLayout(weight.type) else { return weight.bytes }

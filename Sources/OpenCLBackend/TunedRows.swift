@@ -113,7 +113,11 @@ extension KernelTable {
           guard row.needs == chosen.needs, choice.rows == .one, !settings.isEmpty else { continue }
         }
         guard var made = row.tuned(settings) else { continue }
-        if choice.rows == .one { made.rowLimit = 1 } else { made.leastRows = 2 }
+        if choice.rows == .one {
+          made.rowLimit = 1
+        } else {
+          made.leastRows = max(made.leastRows, 2)
+        }
         tuned.append(made)
       }
     }

@@ -104,6 +104,9 @@ extension KernelRow {
     switch program {
     case "gemm/linear_int8":
       if needs == .avx2, !isForOne { return tile("TOKENS", [32, 64, 128], .y(1)) }
+      if number("UNPACKS") == 1 {
+        return tile("TOKENS", [24, 48, 96], .y(1)) + tile("MEET", [2, 4, 6], .none)
+      }
       return isForOne
         ? ahead : tile("TILES", [1, 2], .x(16)) + tile("TOKENS", [2, 4, 6, 8], .y(1))
     case "gemm/linear_float":
@@ -147,6 +150,6 @@ extension KernelRow {
 
   /// Whether it may serve such launches.
   func serves(_ rows: Tuning.Rows) -> Bool {
-    then == nil && !isSequel && (rows == .one || rowLimit > 1)
+    then == nil && !isSequel && (rows == .one ? leastRows <= 1 : rowLimit > 1)
   }
 }
