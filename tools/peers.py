@@ -4,6 +4,8 @@ Performance. tools/peers installs what it needs and starts it.
 
 Each program loads its model once, warms up, and then waits; whose turn it is measures once. So what
 disturbs the machine for a while disturbs all of them, and a ratio is the median of the ratios of rounds.
+Where tokens are generated a program takes part that only reads as many bytes as a token does: nobody whose
+weights, keys and values come from memory is faster.
 """
 
 import argparse
@@ -134,12 +136,20 @@ class Lab:
             [sys.executable, __file__, "--openvino-worker", self.models[row.model], cores,
              row.count], cores), "LATENCY"
 
+    def memory(self, row, cores):
+        """Reads what a token reads: the weights, and keys and values of the tokens before it."""
+        plan = self.json("plan", self.models[row.model], "--json")
+        size = plan["weight_bytes"] + row.depth * plan["cache_bytes_per_token"]
+        return Worker([self.arguments.memory, size, row.count, cores], cores)
+
     def measure(self, row, cores):
         """Medians in tokens a second by program, and by device the median ratio of its rounds."""
         peer, setting = (self.openvino if row.peer == "OpenVINO" else self.llama)(row, cores)
         workers = {row.peer: peer}
         for device in self.arguments.device:
             workers[device] = self.apus(row, cores, device)
+        if row.kind == "tg" and not row.options:
+            workers["memory"] = self.memory(row, cores)
         seconds = {name: [] for name in workers}
         for _ in range(self.arguments.rounds):
             for name, worker in workers.items():
@@ -149,7 +159,7 @@ class Lab:
         speeds = {name: row.count / statistics.median(s) for name, s in seconds.items()}
         ratios = {device: statistics.median(p / a for p, a in zip(seconds[row.peer],
                                                                   seconds[device]))
-                  for device in self.arguments.device}
+                  for device in workers if device != row.peer}
         return speeds, ratios, setting
 
     def first_token(self):
@@ -191,7 +201,7 @@ class Lab:
                               report.get("probe_share"))
         return shares
 
-    def memory(self):
+    def allocated(self):
         """What was allocated beyond the mapped file and the cache, as a share of the weights."""
         shares = {}
         for device in self.arguments.device:
@@ -272,10 +282,13 @@ class Table:
         heads = ["", "cores", "peer"]
         for device in devices:
             heads += [device, "×", "must / aim", "verdict"]
+        heads += ["reading alone", "×"]
+        self.columns = len(heads)
         self.line(heads)
         self.line(["---"] * len(heads))
 
     def line(self, cells):
+        cells = cells + [""] * (self.columns - len(cells))
         print("| " + " | ".join(cells) + " |", flush=True)
 
 
@@ -290,13 +303,14 @@ def main():
                         help="flash attention of llama.cpp; auto tries both")
     parser.add_argument("--apus", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--llama", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--memory", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--models", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--commit", required=True, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     arguments.device = arguments.device.split(",")
     wanted = [int(c) for c in arguments.cores.split(",")]
     lab = Lab(arguments)
-    command = shlex.join(["tools/peers", *sys.argv[9:]])  # Behind what tools/peers puts in front.
+    command = shlex.join(["tools/peers", *sys.argv[11:]])  # Behind what tools/peers puts in front.
     print(f"Measured on {datetime.date.today()}: {machine()}; {versions(arguments)}. Medians of "
           f"{arguments.rounds} rounds in turns, tokens per second. `{command}`\n", flush=True)
     table = Table(arguments.device)
@@ -315,6 +329,8 @@ def main():
                 goal = row.goal(device, cores)
                 cells += [number(speeds[device]), f"{ratios[device]:.2f}", f"{goal[0]} / {goal[1]}",
                           verdict(ratios[device], goal)]
+            if "memory" in ratios:
+                cells += [number(speeds["memory"]), f"{ratios['memory']:.2f}"]
             table.line(cells)
     if chosen.search("decode, share of the probed read bandwidth") and 1 in wanted:
         cells = ["decode, share of the probed read bandwidth", "1", ""]
@@ -332,7 +348,7 @@ def main():
         table.line(cells)
     if chosen.search("memory beyond file and cache"):
         cells = ["memory beyond file and cache, × weights", "", ""]
-        for device, share in lab.memory().items():
+        for device, share in lab.allocated().items():
             cells += ["", f"{share:.2f}", "≤ 1.2", verdict(share, (1.2, 1.2), at_most=True)]
         table.line(cells)
     for setting, rows in remarks.items():

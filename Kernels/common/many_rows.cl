@@ -7,7 +7,7 @@
 //   tile ─────────▶ codes, factors ─────────────────▶ sum[TILES][MEET]
 //                   of UNPACKED blocks    for every MEET of a work-item's TOKENS rows
 //
-// Where bytes are put together in a few steps that is not worth its trip through private memory.
+// Where bytes are put together in a step or two the trip through private memory costs as much.
 
 #ifndef TILES
 #define TILES 2
@@ -49,6 +49,21 @@ static inline void eight_terms(global const int *words, global const float *scal
 }
 #endif
 
+#if HAS_TERMS
+// The terms of blocks first … first + count - 1 of a row, AT_ONCE or fewer.
+static inline void terms_of(global const uchar *x, uint inputs, uint first, uint count, int (*terms)[GROUPS])
+{
+  global const int *words = (global const int *)x + first * 8;
+#if BYTES
+  if (count == AT_ONCE) {
+    eight_terms(words, (global const float *)(x + inputs) + first, inputs / BLOCK, terms[0]);
+    return;
+  }
+#endif
+  for (uint j = 0; j < count; j++) block_terms(vload8(j, words), terms[j]);
+}
+#endif
+
 #if UNPACKS
 // Brings blocks of a tile into private memory; returns what is behind them.
 static inline global const uchar *unpack(
@@ -78,19 +93,21 @@ static inline void add_group(
 {
 #if AVX2
 #pragma unroll
-  for (uint i = g * WORDS; i < (g + 1) * WORDS; i += ROOM) {
-    pair_sums sums[MEET];
+  for (uint r = 0; r < TILES; r++)
 #pragma unroll
-    for (uint n = 0; n < ROOM; n++)
+    for (uint i = g * WORDS; i < (g + 1) * WORDS; i += ROOM) {
+      pair_sums sums[MEET];
 #pragma unroll
-      for (uint t = 0; t < MEET; t++) {
-        const int8 four = (int8)(((global const int *)x[t])[8 * b + i + n]);
-        const uint16 words = codes[0][at][i + n];
-        sums[t] = n == 0 ? pairs_of(words, four) : plus_pairs(sums[t], words, four);
-      }
+      for (uint n = 0; n < ROOM; n++)
 #pragma unroll
-    for (uint t = 0; t < MEET; t++) dot[0][t][g] = add_pairs(dot[0][t][g], sums[t]);
-  }
+        for (uint t = 0; t < MEET; t++) {
+          const int8 four = (int8)(((global const int *)x[t])[8 * b + i + n]);
+          const uint16 words = codes[r][at][i + n];
+          sums[t] = n == 0 ? pairs_of(words, four) : plus_pairs(sums[t], words, four);
+        }
+#pragma unroll
+      for (uint t = 0; t < MEET; t++) dot[r][t][g] = add_pairs(dot[r][t][g], sums[t]);
+    }
 #else
 #pragma unroll
   for (uint i = g * WORDS; i < (g + 1) * WORDS; i++)
@@ -114,14 +131,7 @@ static inline void add_rows(
     int terms[MEET][AT_ONCE][GROUPS];
 #if HAS_TERMS
 #pragma unroll
-    for (uint t = 0; t < MEET; t++) {
-      global const int *words = (global const int *)x[t] + (first + eight) * 8;
-      global const float *scales = (global const float *)(x[t] + inputs) + first + eight;
-      if (some == AT_ONCE)
-        eight_terms(words, scales, blocks, terms[t][0]);
-      else
-        for (uint j = 0; j < some; j++) block_terms(vload8(j, words), terms[t][j]);
-    }
+    for (uint t = 0; t < MEET; t++) terms_of(x[t], inputs, first + eight, some, terms[t]);
 #endif
     for (uint j = 0; j < some; j++) {
       const uint b = first + eight + j;

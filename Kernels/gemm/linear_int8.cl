@@ -148,16 +148,7 @@ kernel void linear(
       int terms[TOKENS][AT_ONCE][GROUPS];
 #if HAS_TERMS
 #pragma unroll
-      for (uint t = 0; t < TOKENS; t++) {
-        global const int *words = (global const int *)x_row[t] + eight * 8;
-#if VNNI
-        if (count == AT_ONCE) {
-          eight_terms(words, (global const float *)(x_row[t] + inputs) + eight, blocks, terms[t][0]);
-          continue;
-        }
-#endif
-        for (uint j = 0; j < count; j++) block_terms(vload8(j, words), terms[t][j]);
-      }
+      for (uint t = 0; t < TOKENS; t++) terms_of(x_row[t], inputs, eight, count, terms[t]);
 #endif
       for (uint j = 0; j < count; j++) {
         const uint b = eight + j;

@@ -26,7 +26,15 @@ extension OpSuite {
               type, rows: rows, heads: (3, 3, 32), .adjacent, hasNorm: false, element: .f32),
           ]
         }
-      } + writtenCases() + attendQuantizeCases()
+      } + types.flatMap(promptCases) + writtenCases() + attendQuantizeCases()
+  }
+
+  /// As a prompt has them: rows for which weights may wait, and more than they wait for.
+  private static func promptCases(_ type: ElementType) -> [OpCase] {
+    [
+      linearAddCase(type, rows: 5, outputs: 17, blocks: 1, hasBias: true),
+      linearAddCase(type, rows: 65, outputs: 33, blocks: 2, hasBias: false),
+    ]
   }
 
   /// Forms that write small numbers or codes, or rotate before they write: what is written does not depend on the weights' type.

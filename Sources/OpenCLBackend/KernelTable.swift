@@ -62,7 +62,8 @@ package enum KernelTable {
     let vnni = [Tile.one(16), Tile(outputs: 32, tokens: 4)].map {
       sums(type, needs: .vnni, $0, tiles($0) + [Define("VNNI", 1)])
     }
-    // Weights wait unpacked for all tokens of a work-item; for fewer of these that is not worth it.
+    // Weights wait unpacked for all tokens of a work-item; for fewer of these that is not worth it. What is
+    // quick to unpack has them for the tuner only.
     let large = Tile(outputs: 32, tokens: 48, leastRows: 5)
     let unpacked = sums(
       type, needs: .vnni, large,

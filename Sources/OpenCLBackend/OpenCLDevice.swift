@@ -165,7 +165,13 @@ package final class OpenCLDevice: Device {
     guard let kind = OperationKind(operation, input: input) else { return false }
     var numbers = (rows[kind] ?? []).filter { $0 >= KernelTable.rows.count }
     if numbers.isEmpty {
-      numbers = (rows[kind] ?? []).filter { KernelTable.rows[$0].needs != nil }
+      // With them those that stand behind, in case a tuning wants them, and need the same.
+      let needs = Set((rows[kind] ?? []).compactMap { KernelTable.rows[$0].needs })
+      numbers = KernelTable.rows.indices.filter { number in
+        let row = KernelTable.rows[number]
+        return row.kind == kind && dropped[number] == nil
+          && row.needs.map(needs.contains) == true
+      }
     }
     for number in numbers {
       let part = number < KernelTable.rows.count ? row(number).needs?.rawValue ?? "" : "tuning"

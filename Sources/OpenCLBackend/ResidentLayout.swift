@@ -43,7 +43,8 @@ struct ResidentLayout {
   /// Whether a block of 32 has two groups.
   var hasPairsOfGroups: Bool { structure.group < Self.block }
 
-  /// Whether two steps at most make bytes of a word of codes, and a block has one scale.
+  /// Whether codes have one plane, of 4 or 8 bits, and groups no scales of their own: the way from tiles to
+  /// bytes is short.
   var isQuickToUnpack: Bool { lowBits >= 4 && highBits == 0 && !hasGroupScales }
 
   /// Bytes of a weight in device memory.

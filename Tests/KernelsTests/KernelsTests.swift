@@ -87,7 +87,7 @@ import Testing
       }
     }
     #expect(
-      seen == ["PREFETCH", "TILES", "TOKENS", "TILE_OUTPUTS", "TILE_TOKENS", "GROUP_WIDTH"])
+      seen == ["PREFETCH", "TILES", "TOKENS", "TILE_OUTPUTS", "TILE_TOKENS", "GROUP_WIDTH", "MEET"])
   }
 
   @Test func everyTuningIsEmbedded() throws {
