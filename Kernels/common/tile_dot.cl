@@ -3,14 +3,16 @@
 //
 //   x, a row   K chars │ K/32 scales, f32 │ K/32 sums, f32
 //
-// TILE_DOT defines a function for rows that lie in one address space:
+// TILES_DOT defines a function for rows that lie in one address space, and so many tiles at a time:
 //
-//   TILE_DOT(dot_global, global)
+//   TILES_DOT(dots_global, global, STREAMS)
 //   …
-//   float16 y = dot_global(w + n / 16 * TILE_BYTES(inputs), x, inputs, start);
+//   dots_global(tiles, x, inputs, apart, y);
 //
-// gives rows n … n + 15 of W x. `start` is what the sums start from: the bias, or zeros. A tile is read
-// from front to back; what lies PREFETCH bytes further is asked for meanwhile, so take tiles in order.
+// adds 16 rows of W of each tile times x to y, which starts as the bias, or zeros, and leaves `tiles` behind them.
+// Tiles are read side by side, block after block, each from front to back: memory hands out several streams faster
+// than one. PREFETCH bytes are asked for ahead, shared by the streams; the next call goes on `apart` bytes behind the
+// end of each tile.
 //
 // With d, m the scale and minimum of a block, s and n those of its groups, the steps are those of the
 // reference: y = fma(d s scale, Σ q x, y), then y = fma(m n, sum, y); with two groups, whose sums are
@@ -30,6 +32,9 @@
 #ifndef PREFETCH
 #define PREFETCH 8192
 #endif
+// Tiles that are read side by side for one row of x; where bytes are not multiplied four at once in a register,
+// products take longer than memory.
+#define STREAMS (VNNI ? 4 : 1)
 
 // Bytes of a row of activations.
 #define ROW_BYTES(inputs) ((size_t)(inputs) + (inputs) / BLOCK * 8)
@@ -288,33 +293,43 @@ static inline DOT add_word(DOT dot, global const uchar *block, uint i, int four)
       dot = add_word(dot, block, i, (four)[i]);
 #endif
 
-#define TILE_DOT(name, space)                                                                   \
-  static inline float16 name(                                                                   \
-      global const uchar *tile, space const uchar *x, uint inputs, float16 y)                   \
+// Of a tile, with its share of the head.
+#define BYTES_A_BLOCK (TILE_BLOCK_BYTES + HEAD_BYTES / TILE_BLOCKS)
+#define TILES_DOT(name, space, count)                                                           \
+  static inline void name(                                                                      \
+      global const uchar **tile, space const uchar *x, uint inputs, size_t apart, float16 *y)   \
   {                                                                                             \
     const uint blocks = inputs / BLOCK;                                                         \
     space const int *words = (space const int *)x;                                              \
     space const float *scales = (space const float *)(x + inputs);                              \
     for (uint b = 0; b < blocks;) {                                                             \
-      global const uchar *head = tile;                                                          \
-      const float16 d = tile_scales(head);                                                      \
-      const float16 m = tile_minima(head);                                                      \
-      tile += HEAD_BYTES;                                                                       \
+      global const uchar *head[count];                                                          \
+      float16 d[count], m[count];                                                               \
+      _Pragma("unroll") for (uint s = 0; s < count; s++)                                        \
+      {                                                                                         \
+        head[s] = tile[s];                                                                      \
+        d[s] = tile_scales(head[s]);                                                            \
+        m[s] = tile_minima(head[s]);                                                            \
+        tile[s] += HEAD_BYTES;                                                                  \
+      }                                                                                         \
       for (uint j = 0; j < TILE_BLOCKS; j++, b++) {                                             \
-        for (uint line = 0; line < TILE_BLOCK_BYTES + HEAD_BYTES / TILE_BLOCKS; line += 64)     \
-          ask_for(tile + PREFETCH + line);                                                      \
         int terms[GROUPS];                                                                      \
         if (HAS_TERMS) block_terms(vload8(b, words), terms);                                    \
-        DOT dot[GROUPS];                                                                        \
-        _Pragma("unroll") for (uint g = 0; g < GROUPS; g++)                                     \
+        const uint ahead = PREFETCH / (count);                                                  \
+        const size_t far = ahead + ((blocks - b) * BYTES_A_BLOCK <= ahead ? apart : 0);         \
+        _Pragma("unroll") for (uint s = 0; s < count; s++)                                      \
         {                                                                                       \
-          dot[g] = dot_start(HAS_TERMS ? terms[g] : 0);                                         \
-          ADD_GROUP(dot[g], tile, g, words + 8 * b)                                             \
+          for (uint line = 0; line < BYTES_A_BLOCK; line += 64) ask_for(tile[s] + far + line);  \
+          DOT dot[GROUPS];                                                                      \
+          _Pragma("unroll") for (uint g = 0; g < GROUPS; g++)                                   \
+          {                                                                                     \
+            dot[g] = dot_start(HAS_TERMS ? terms[g] : 0);                                       \
+            ADD_GROUP(dot[g], tile[s], g, words + 8 * b)                                        \
+          }                                                                                     \
+          const block_factors f = factors(d[s], m[s], head[s], j * GROUPS);                     \
+          y[s] = add_block(y[s], &f, dot, scales[b], scales[blocks + b], terms);                \
+          tile[s] += TILE_BLOCK_BYTES;                                                          \
         }                                                                                       \
-        const block_factors f = factors(d, m, head, j * GROUPS);                                \
-        y = add_block(y, &f, dot, scales[b], scales[blocks + b], terms);                        \
-        tile += TILE_BLOCK_BYTES;                                                               \
       }                                                                                         \
     }                                                                                           \
-    return y;                                                                                   \
   }

@@ -25,7 +25,8 @@
 #define BIASED 0
 #endif
 
-TILE_DOT(dot_x, X_SPACE)
+TILES_DOT(dot_x, X_SPACE, 1)
+TILES_DOT(dots_x, X_SPACE, STREAMS)
 
 // The head with its first `dimensions` numbers turned.
 static inline void turn(
@@ -83,10 +84,26 @@ kernel void attention_inputs(
             : kind == 1                                         ? k_bias_buffer + k_bias_offset
                                                                 : v_bias_buffer + v_bias_offset);
     float numbers[HEAD_WIDTH];
-    for (uint r = 0; r < HEAD_WIDTH / 16; r++) {
-      const uint tile = head * (HEAD_WIDTH / 16) + r;
-      const float16 start = BIASED ? vload16(tile, bias) : (float16)(0.0f);
-      vstore16(dot_x(w + tile * TILE_BYTES(INPUT_WIDTH), x, INPUT_WIDTH, start), r, numbers);
+    uint r = 0;
+    for (; r + STREAMS <= HEAD_WIDTH / 16; r += STREAMS) {
+      global const uchar *tile[STREAMS];
+      float16 sum[STREAMS];
+#pragma unroll
+      for (uint s = 0; s < STREAMS; s++) {
+        const uint at = head * (HEAD_WIDTH / 16) + r + s;
+        tile[s] = w + at * TILE_BYTES(INPUT_WIDTH);
+        sum[s] = BIASED ? vload16(at, bias) : (float16)(0.0f);
+      }
+      dots_x(tile, x, INPUT_WIDTH, (STREAMS - 1) * TILE_BYTES(INPUT_WIDTH), sum);
+#pragma unroll
+      for (uint s = 0; s < STREAMS; s++) vstore16(sum[s], r + s, numbers);
+    }
+    for (; r < HEAD_WIDTH / 16; r++) {
+      const uint at = head * (HEAD_WIDTH / 16) + r;
+      global const uchar *tile = w + at * TILE_BYTES(INPUT_WIDTH);
+      float16 sum = BIASED ? vload16(at, bias) : (float16)(0.0f);
+      dot_x(&tile, x, INPUT_WIDTH, 0, &sum);
+      vstore16(sum, r, numbers);
     }
     if (kind != 2) turn(numbers, frequencies, position, dimensions, magnitude);
 #if ROTATED

@@ -8,7 +8,7 @@
 //
 // Global ids: (group of blocks of y, 0).
 
-TILE_DOT(dot_x, X_SPACE)
+TILES_DOT(dots_x, X_SPACE, STREAMS)
 
 kernel void gated_unit(
     global const uchar *x_buffer, ulong x_offset,
@@ -25,18 +25,20 @@ kernel void gated_unit(
   const uint first = get_global_id(0) * blocks_each;
   const uint end = min(first + blocks_each, blocks);
   for (uint b = first; b < end; b++) {
-    float16 gated[2];
-    for (uint r = 0; r < 2; r++) {
-      const size_t tile = (2 * b + r) * TILE_BYTES(INPUT_WIDTH);
-      gated[r] = activation16(
-          dot_x(gate_buffer + gate_offset + tile, x, INPUT_WIDTH, (float16)(0.0f)));
+    // Two tiles of G, two of U.
+    global const uchar *tile[4];
+    float16 sum[4];
+#pragma unroll
+    for (uint s = 0; s < 4; s++) {
+      tile[s] = (s < 2 ? gate_buffer + gate_offset : up_buffer + up_offset) +
+                (2 * b + s % 2) * TILE_BYTES(INPUT_WIDTH);
+      sum[s] = (float16)(0.0f);
     }
-    for (uint r = 0; r < 2; r++) {
-      const size_t tile = (2 * b + r) * TILE_BYTES(INPUT_WIDTH);
-      gated[r] *= dot_x(up_buffer + up_offset + tile, x, INPUT_WIDTH, (float16)(0.0f));
-    }
+    for (uint s = 0; s < 4; s += STREAMS)
+      dots_x(tile + s, x, INPUT_WIDTH, STREAMS > 1 ? TILE_BYTES(INPUT_WIDTH) : 0, sum + s);
     block_bytes bytes;
-    const float2 scale = quantize_block(gated[0], gated[1], &bytes);
+    const float2 scale =
+        quantize_block(activation16(sum[0]) * sum[2], activation16(sum[1]) * sum[3], &bytes);
     STORE_BYTES(bytes, b, words);
     scales[b] = scale.x;
     scales[blocks + b] = scale.y;

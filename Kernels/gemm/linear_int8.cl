@@ -50,7 +50,8 @@ static inline void finish(
 }
 
 #if TOKENS == 1
-TILE_DOT(dot_global, global)
+TILES_DOT(dot_global, global, 1)
+TILES_DOT(dots_global, global, STREAMS)
 #endif
 
 kernel void linear(
@@ -71,9 +72,28 @@ kernel void linear(
 #if TOKENS == 1
   const size_t t = get_global_id(1);
   global const uchar *x = x_buffer + x_offset + t * ROW_BYTES(inputs);
-  for (uint n = begin; n < end; n += 16) {
-    const float16 start = has_bias ? load_some(bias + n, outputs - n) : (float16)(0.0f);
-    const float16 sum = dot_global(w + n / 16 * TILE_BYTES(inputs), x, inputs, start);
+  // As many places as there are streams, each with so many tiles; then what is left.
+  const uint each = (end - begin + 15) / 16 / STREAMS;
+  for (uint i = 0; i < each; i++) {
+    global const uchar *tile[STREAMS];
+    float16 sum[STREAMS];
+#pragma unroll
+    for (uint s = 0; s < STREAMS; s++) {
+      const uint n = begin + (s * each + i) * 16;
+      tile[s] = w + n / 16 * TILE_BYTES(inputs);
+      sum[s] = has_bias ? load_some(bias + n, outputs - n) : (float16)(0.0f);
+    }
+    dots_global(tile, x, inputs, 0, sum);
+#pragma unroll
+    for (uint s = 0; s < STREAMS; s++) {
+      const uint n = begin + (s * each + i) * 16;
+      finish(sum[s], a, y, t * outputs + n, outputs - n);
+    }
+  }
+  for (uint n = begin + each * STREAMS * 16; n < end; n += 16) {
+    global const uchar *tile = w + n / 16 * TILE_BYTES(inputs);
+    float16 sum = has_bias ? load_some(bias + n, outputs - n) : (float16)(0.0f);
+    dot_global(&tile, x, inputs, 0, &sum);
     finish(sum, a, y, t * outputs + n, outputs - n);
   }
 #elif UNPACKS
