@@ -9,7 +9,7 @@
 //  16 rows │ block│ block│ …    │     │ W
 //          └──────┴──────┴──────┴─────┘
 //
-// A lane is a row of W, so nothing is added up over lanes and W is read as one stream; prelude.cl draws
+// A lane is a row of W, so nothing is added up over lanes and W is read in order; prelude.cl draws
 // it, tile_dot.cl has the arithmetic. A block's bytes are put together once for T tokens. With UNPACKS 1 they wait
 // in private memory, and meet a few of these at a time (many_rows.cl).
 //

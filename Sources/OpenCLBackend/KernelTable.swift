@@ -44,8 +44,7 @@ package enum KernelTable {
     static func one(_ outputs: Int) -> Tile { Tile(outputs: outputs, tokens: 1, rowLimit: 1) }
   }
 
-  /// One token at a time for decoding, many for prompts. Measured on PoCL: one tile at a time is one
-  /// stream, which memory likes best; taller register tiles spill.
+  /// One token at a time for decoding, many for prompts. Measured on PoCL: taller register tiles spill.
   private static let linear: [KernelRow] = ElementType.allCases.flatMap { type in
     guard let layout = ResidentLayout(type) else {
       return [Tile.one(4), Tile(outputs: 4, tokens: 4)].map {
