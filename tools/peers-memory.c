@@ -65,7 +65,7 @@ static long long read_all(const char *bytes, size_t size, size_t count, size_t t
 }
 
 static way fastest(const char *bytes, size_t size, size_t threads) {
-  static const size_t streams[] = {1, 2, 4, 8, 16}, aheads[] = {0, 1024, 2048, 4096};
+  static const size_t streams[] = {1, 2, 4, 8, 16}, aheads[] = {0, 1024, 2048, 4096, 8192};
   way best = {1, 0};
   long long least = 0;
   for (size_t s = 0; s < sizeof streams / sizeof *streams; s++)
@@ -78,9 +78,10 @@ static way fastest(const char *bytes, size_t size, size_t threads) {
   return best;
 }
 
-int main(int count, char **words) {
-  size_t size = count > 3 ? strtoull(words[1], NULL, 10) : 0, times = count > 3 ? strtoull(words[2], NULL, 10) : 0;
-  size_t threads = count > 3 ? strtoull(words[3], NULL, 10) : 0;
+int main(int count, char **arguments) {
+  size_t numbers[3] = {0};
+  for (int i = 0; i < 3 && count == 4; i++) numbers[i] = strtoull(arguments[i + 1], NULL, 10);
+  size_t size = numbers[0], times = numbers[1], threads = numbers[2];
   if (size < 1 << 20 || times == 0 || threads == 0 || threads > MOST_THREADS) {
     fprintf(stderr, "usage: memory BYTES COUNT THREADS, with a MiB or more and 64 threads at most\n");
     return 64;

@@ -21,6 +21,7 @@ extension OpSuite {
             inputsCase(type, rows: rows, heads: (2, 1, 64), .adjacent, hasNorm: true),
             inputsCase(type, rows: rows, heads: (3, 3, 32), .halves, hasNorm: false),
             inputsCase(type, rows: rows, heads: (2, 2, 80), .halves, hasNorm: true),
+            inputsCase(type, rows: rows, heads: (2, 1, 64), .halves, hasNorm: false),
             inputsCase(type, rows: rows, heads: (2, 1, 64), .halves, hasNorm: true, element: .f32),
             inputsCase(
               type, rows: rows, heads: (3, 3, 32), .adjacent, hasNorm: false, element: .f32),

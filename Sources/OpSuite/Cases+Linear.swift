@@ -4,17 +4,18 @@ import Tensors
 
 extension OpSuite {
   /// rows × outputs × inputs: one, tails of every tile, long rows, no rows. Among the tiny ones are
-  /// five rows with more than eight blocks and more than 16, and, of blocks of 32, with two tiles of outputs.
+  /// five rows with more than eight blocks and more than 16, and, of blocks of 32, with two tiles of outputs and
+  /// one row with so many that they are read side by side.
   private static let quantizedShapes = [
     (1, 1, 32), (1, 33, 64), (2, 5, 96), (3, 17, 32), (8, 16, 64), (2, 33, 96), (5, 4, 288),
     (5, 17, 96), (5, 3, 544), (9, 48, 96), (33, 33, 576), (1, 200, 1536), (17, 65, 160),
-    (65, 33, 96), (4, 33, 320), (6, 35, 4864), (1, 18, 4864), (0, 4, 32),
+    (65, 33, 96), (4, 33, 320), (6, 35, 4864), (1, 60, 96), (1, 124, 64), (1, 18, 4864), (0, 4, 32),
   ]
   /// The same for blocks of 256.
   private static let wideShapes = [
     (1, 1, 256), (1, 33, 512), (2, 5, 768), (3, 17, 256), (5, 3, 512), (5, 2, 768), (9, 48, 256),
     (33, 33, 512), (1, 40, 1536), (17, 65, 256), (65, 33, 256), (4, 33, 768), (6, 35, 4864),
-    (0, 4, 256),
+    (1, 124, 512), (0, 4, 256),
   ]
   private static let floatShapes = [
     (1, 1, 1), (1, 33, 33), (2, 5, 100), (3, 17, 7), (8, 16, 64), (33, 33, 577), (65, 40, 130),

@@ -43,9 +43,12 @@ struct ResidentLayout {
   /// Whether a block of 32 has two groups.
   var hasPairsOfGroups: Bool { structure.group < Self.block }
 
-  /// Whether codes have one plane, of 4 or 8 bits, and groups no scales of their own: the way from tiles to
-  /// bytes is short.
-  var isQuickToUnpack: Bool { lowBits >= 4 && highBits == 0 && !hasGroupScales }
+  /// Whether codes have one plane, of 4 or 8 bits, and are numbers as they are, and groups have no scales of their
+  /// own: the way from tiles to bytes is short.
+  var isQuickToUnpack: Bool {
+    guard case .offset = structure.numbers else { return false }
+    return lowBits >= 4 && highBits == 0 && !hasGroupScales
+  }
 
   /// Bytes of a weight in device memory.
   static func bytes(_ weight: Weight) -> Int {

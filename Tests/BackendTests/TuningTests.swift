@@ -44,8 +44,8 @@ private let absence: Comment = "no OpenCL device: \(listing.reason ?? "")"
       for rows in Tuning.Rows.allCases {
         let variants = device.variants(of: operation, input: input, rows: rows)
         let first = try #require(variants.first)
-        // The others serve one row too, but nobody means them to. On rusticl, which ends long loops, 32×6 of the
-        // plain rows is wrong with 4 and 8 tokens: a tuner finds that out and refuses it.
+        // The others serve one row too, but nobody means them to. rusticl gives NaN with the plain 32×6, from
+        // four tokens on and for long rows; it takes other rows, and a tuner's check, which is this one, refuses.
         for variant in rows == .one || description.platform == "rusticl" ? [first] : variants {
           for tunable in variant.tunables {
             for value in tunable.values where value != tunable.standard {
