@@ -36,6 +36,11 @@
 // Tokens of one key-value page.
 #define PAGE 16
 
+// Whether inline assembly asks memory for lines far ahead too.
+#ifndef ASKS_EARLY
+#define ASKS_EARLY 0
+#endif
+
 // --- Tiles of quantised weights -------------------------------------------------------------------
 //
 // Every quantised format lies in device memory as one stream of tiles of 16 rows, which

@@ -28,26 +28,30 @@
 TILES_DOT(dot_x, X_SPACE, 1)
 TILES_DOT(dots_x, X_SPACE, STREAMS)
 
-// The head with its first `dimensions` numbers turned.
-static inline void turn(
-    float *head, global const float *frequencies, float position, uint dimensions, float magnitude)
+// The sines and cosines by which the pairs of each head turn, a vector at a time.
+static inline void turns_of(
+    global const float *frequencies, float position, uint pairs, float magnitude, float *sines,
+    float *cosines)
 {
-  const uint pairs = dimensions / 2;
   for (uint i = 0; i < pairs; i += 16) {
     float angles[16];
     for (uint j = 0; j < 16; j++) angles[j] = i + j < pairs ? position * frequencies[i + j] : 0.0f;
     float16 s, c;
     sine_cosine16(vload16(0, angles), &s, &c);
-    float sines[16], cosines[16];
-    vstore16(s * magnitude, 0, sines);
-    vstore16(c * magnitude, 0, cosines);
-    for (uint j = 0; j < min(pairs - i, 16u); j++) {
-      const uint at_a = PAIRING == HALVES ? i + j : 2 * (i + j);
-      const uint at_b = PAIRING == HALVES ? at_a + pairs : at_a + 1;
-      const float a = head[at_a], b = head[at_b];
-      head[at_a] = FUSED(a, cosines[j], -(b * sines[j]));
-      head[at_b] = FUSED(a, sines[j], b * cosines[j]);
-    }
+    vstore16(s * magnitude, 0, sines + i);
+    vstore16(c * magnitude, 0, cosines + i);
+  }
+}
+
+// The head with its first pairs turned.
+static inline void turn(float *head, uint pairs, const float *sines, const float *cosines)
+{
+  for (uint i = 0; i < pairs; i++) {
+    const uint at_a = PAIRING == HALVES ? i : 2 * i;
+    const uint at_b = PAIRING == HALVES ? at_a + pairs : at_a + 1;
+    const float a = head[at_a], b = head[at_b];
+    head[at_a] = FUSED(a, cosines[i], -(b * sines[i]));
+    head[at_b] = FUSED(a, sines[i], b * cosines[i]);
   }
 }
 
@@ -70,6 +74,9 @@ kernel void attention_inputs(
   global const float *frequencies =
       (global const float *)(frequencies_buffer + frequencies_offset);
   global float *y = (global float *)(y_buffer + y_offset);
+  // As many as a head may have, in whole vectors.
+  float sines[(HEAD_WIDTH / 2 + 15) / 16 * 16], cosines[(HEAD_WIDTH / 2 + 15) / 16 * 16];
+  turns_of(frequencies, position, dimensions / 2, magnitude, sines, cosines);
 
   const uint first = get_global_id(0) * units_each;
   const uint end = min(first + units_each, heads + 2 * kv_heads);
@@ -105,7 +112,7 @@ kernel void attention_inputs(
       dot_x(&tile, x, INPUT_WIDTH, 0, &sum);
       vstore16(sum, r, numbers);
     }
-    if (kind != 2) turn(numbers, frequencies, position, dimensions, magnitude);
+    if (kind != 2) turn(numbers, dimensions / 2, sines, cosines);
 #if ROTATED
     float16 head_numbers[HEAD_WIDTH / 16];
     for (uint r = 0; r < HEAD_WIDTH / 16; r++) head_numbers[r] = vload16(r, numbers);

@@ -100,7 +100,14 @@ bool apus_host_has_avx2(void) {
     return false;
   return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_AVX2);
 }
+
+bool apus_host_is_intel(void) {
+  unsigned a, b, c, d;
+  return __get_cpuid(0, &a, &b, &c, &d) && b == signature_INTEL_ebx && c == signature_INTEL_ecx &&
+         d == signature_INTEL_edx;
+}
 #else
 bool apus_host_has_vnni(void) { return false; }
 bool apus_host_has_avx2(void) { return false; }
+bool apus_host_is_intel(void) { return false; }
 #endif

@@ -12,6 +12,7 @@
 #define INT8_TOKENS 4
 #define INT8_VECTORS 2
 #define INT8_SUMS 4
+#define INT8_STREAMS 1
 #define QUERIES 6
 #define TILE_PAGES 1
 // Units that do not multiply turn halves into floats.

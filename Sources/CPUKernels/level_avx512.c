@@ -14,6 +14,7 @@
 #define INT8_TOKENS 6
 #define INT8_VECTORS 2
 #define INT8_SUMS 12
+#define INT8_STREAMS 4
 #define QUERIES 6
 #define TILE_PAGES 4
 // Units that do not multiply turn halves into floats.

@@ -13,6 +13,7 @@
 #define BIAS 0
 #define INT8_VECTORS 1
 #define INT8_SUMS INT8_TOKENS
+#define INT8_STREAMS 1
 #if defined(__aarch64__) // 32 registers, or else 16
 #define TILE_TOKENS 2
 #define F32_TOKENS 4

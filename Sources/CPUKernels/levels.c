@@ -5,7 +5,15 @@
 #include <cpuid.h>
 #endif
 
+bool cpu_asks_early;
+
 #if defined(__x86_64__)
+
+__attribute__((constructor)) static void know_maker(void) {
+  uint32_t a, b, c, d;
+  cpu_asks_early = __get_cpuid(0, &a, &b, &c, &d) && b == signature_INTEL_ebx &&
+                   c == signature_INTEL_ecx && d == signature_INTEL_edx;
+}
 
 // Register states that the operating system saves: without them the instructions fault, whatever
 // CPUID says of the CPU.

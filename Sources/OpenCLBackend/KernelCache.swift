@@ -7,7 +7,7 @@ final class KernelCache {
   let context: cl_context
   let device: cl_device_id
   let calls: CallCheck
-  let splitsFMA: Bool
+  let description: OpenCLDevices.Description
   var programs: [Key: Program] = [:]
   /// Programs of whole steps.
   var linked: [Program] = []
@@ -49,13 +49,13 @@ final class KernelCache {
   /// A cache that builds in a context which outlives it, and finds programs on disk where it has a
   /// place there.
   init(
-    context: cl_context, device: cl_device_id, calls: CallCheck, splitsFMA: Bool,
-    disk: ProgramCache? = nil
+    context: cl_context, device: cl_device_id, calls: CallCheck,
+    description: OpenCLDevices.Description, disk: ProgramCache? = nil
   ) {
     self.context = context
     self.device = device
     self.calls = calls
-    self.splitsFMA = splitsFMA
+    self.description = description
     self.disk = disk
   }
 
@@ -76,7 +76,8 @@ final class KernelCache {
 
   /// The compiler's options for a program: none lets it assume finite numbers or reorder sums.
   func options(_ needs: Feature? = nil) -> String {
-    "-cl-std=\(needs?.language ?? "CL1.2")" + (splitsFMA ? " -DSPLITS_FMA=1" : "")
+    "-cl-std=\(needs?.language ?? "CL1.2")" + (description.splitsFMA ? " -DSPLITS_FMA=1" : "")
+      + (description.asksEarly ? " -DASKS_EARLY=1" : "")
   }
 
   /// A new kernel of a table row for one instruction.

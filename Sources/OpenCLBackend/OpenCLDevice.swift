@@ -110,7 +110,7 @@ package final class OpenCLDevice: Device {
     identity = OpenCLDevices.identity(of: handle, description)
     let identity = identity
     kernels = KernelCache(
-      context: context.raw, device: device, calls: calls, splitsFMA: description.splitsFMA,
+      context: context.raw, device: device, calls: calls, description: description,
       disk: programs.map { ProgramCache($0, description, identity) })
     self.context = context
     self.queue = queue

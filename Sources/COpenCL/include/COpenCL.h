@@ -48,6 +48,9 @@ bool apus_host_has_vnni(void);
 // Whether they have AVX2, with fused multiply-add and conversion of halves.
 bool apus_host_has_avx2(void);
 
+// Whether Intel made the host's processor.
+bool apus_host_is_intel(void);
+
 // --- Counting and fault injection ---------------------------------------------------------------
 
 // Kinds of objects that are counted.

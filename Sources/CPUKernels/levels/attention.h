@@ -41,25 +41,31 @@ typedef struct {
   float copy[WINDOW * CPU_MAX_HEAD_WIDTH]; // keys or values of a window, widened
 } gathering;
 
-// Pages of a kv head as they are worked on: where each starts, and the same of the next window, which is
-// fetched line by line meanwhile, so that memory is never idle. Behind the last one comes the next kv head's first.
+// Pages of a kv head as they are worked on: where each of so many bytes starts, and the same of the next window, which
+// is fetched line by line meanwhile, so that memory is never idle. Behind the last one comes the next kv head's first.
 typedef struct {
+  size_t page_bytes;
+  size_t soon; // how far ahead lines come near
   const uint8_t *here[WINDOW_PAGES];
   const uint8_t *next[WINDOW_PAGES];
 } window;
 
-// Fetches the lines that begin in part `step` of the keys or values of a window's pages, in parts of so many bytes. The
-// pages go together: one alone ends before the hardware has found its way through it.
-INLINE void fetch(size_t bytes, const uint8_t *const next[WINDOW_PAGES], size_t step) {
-  for (size_t n = (step * bytes + 63) / 64 * 64; n < (step + 1) * bytes; n += 64)
-    for (int p = 0; p < WINDOW_PAGES; p++) __builtin_prefetch(next[p] + n);
+// Fetches the lines that begin in so many bytes of the next window's pages, from one place on; early ones come near
+// when `soon` bytes are left to them. The pages go together: one alone ends before the hardware has found its way
+// through it.
+INLINE void fetch(const window *w, size_t from, size_t bytes) {
+  for (size_t n = (from + 63) / 64 * 64; n < from + bytes; n += 64)
+    for (int p = 0; p < WINDOW_PAGES; p++) {
+      size_t soon = n + w->soon;
+      __builtin_prefetch(soon < w->page_bytes ? w->here[p] + soon : w->next[p] + (soon - w->page_bytes));
+      __builtin_prefetch(w->next[p] + n, 0, 2);
+    }
 }
 
 // The scores of `queries` queries against `pages` pages (both constants); element d + 1 of a page is
-// `stride` bytes behind element d. Fetches the keys of the next window, where there is one.
+// `stride` bytes behind element d. Fetches what comes next meanwhile, where that is known.
 INLINE void score_tile(cpu_kv_type type, int queries, int pages, gathering *s, size_t query,
-                       const uint8_t *const *keys, size_t stride, size_t column,
-                       const uint8_t *const *next) {
+                       const uint8_t *const *keys, size_t stride, size_t column, const window *w) {
   vf sums[QUERIES][TILE_VECTORS];
   size_t width = s->width;
   const float *q = s->q + query * width;
@@ -88,7 +94,7 @@ INLINE void score_tile(cpu_kv_type type, int queries, int pages, gathering *s, s
         for (int p = 0; p < pages; p++) codes[p] = load_codes(key_codes(type, keys[p], width), d / parts);
       for (size_t part = 0; part < parts; part++) {
         vf key[TILE_VECTORS];
-        if (next) fetch(keys_bytes(type, 1), next, d + part);
+        if (w) fetch(w, (d + part) * keys_bytes(type, 1), keys_bytes(type, 1));
         for (int p = 0; p < pages; p++)
           for (int c = 0; c < PAGE_VECTORS; c++) {
             size_t at = d + part - first;
@@ -111,10 +117,9 @@ INLINE void score_tile(cpu_kv_type type, int queries, int pages, gathering *s, s
 }
 
 // Adds the weighted values of the tokens first ..< last of a window to `queries` queries: `vectors`
-// vectors (both constants) from element d on. Fetches the values of the next window, where there is one.
+// vectors (both constants) from element d on. Fetches what comes next meanwhile, where that is known.
 INLINE void gather_tile(cpu_kv_type type, int queries, int vectors, gathering *s, size_t query,
-                        const uint8_t *const *values, size_t d, size_t first, size_t last,
-                        const uint8_t *const *next) {
+                        const uint8_t *const *values, size_t d, size_t first, size_t last, const window *w) {
   vf sums[QUERIES][MOST_VECTORS];
   size_t width = s->width;
   float *o = s->o + query * width + d;
@@ -125,7 +130,9 @@ INLINE void gather_tile(cpu_kv_type type, int queries, int vectors, gathering *s
     size_t end = (page + 1) * PAGE < last ? (page + 1) * PAGE : last;
     for (; t < end; t++) {
       vf v[MOST_VECTORS];
-      if (next) fetch(values_bytes(type, 1), next, d + t * (size_t)vectors * LANES / WINDOW);
+      if (w)
+        fetch(w, keys_bytes(type, width) + (d + t * (size_t)vectors * LANES / WINDOW) * values_bytes(type, 1),
+              values_bytes(type, 1));
       if (has_codes(type))
         value_numbers(type, values[page], width, t % PAGE, d, vectors, v);
       else
@@ -172,38 +179,38 @@ INLINE void gather_rest(cpu_kv_type type, gathering *s, size_t query, const uint
 
 // The scores of the queries query ..< end against pages from ..< to of a window.
 INLINE void score(cpu_kv_type type, gathering *s, size_t query, size_t end, const uint8_t *const *keys,
-                  size_t stride, size_t from, size_t to, const uint8_t *const *next) {
+                  size_t stride, size_t from, size_t to, const window *w) {
   if (TILE_PAGES == WINDOW_PAGES && from == 0 && to == WINDOW_PAGES) {
     size_t j = query;
-    IN_CONSTANT_TILES(j, end, score_tile, TILE_PAGES, s, j, keys, stride, 0, j == 0 ? next : NULL)
+    IN_CONSTANT_TILES(j, end, score_tile, TILE_PAGES, s, j, keys, stride, 0, j == 0 ? w : NULL)
     return;
   }
   for (size_t page = from; page < to; page++) {
     size_t j = query;
     IN_CONSTANT_TILES(j, end, score_tile, 1, s, j, keys + page, stride, page * PAGE,
-                      j == 0 && page == from ? next : NULL)
+                      j == 0 && page == from ? w : NULL)
   }
 }
 
 // The sums of the queries query ..< end over the tokens first ..< last of a window.
 INLINE void gather(cpu_kv_type type, gathering *s, size_t query, size_t end, const uint8_t *const *values,
-                   size_t first, size_t last, const uint8_t *const *next) {
+                   size_t first, size_t last, const window *w) {
   size_t d = 0, width = s->width;
   if (has_codes(type) && BLOCK_VECTORS > TILE_VECTORS && end - query <= WIDE_QUERIES)
     for (; d < width; d += KV_BLOCK) {
       size_t j = query;
       IN_CONSTANT_TILES(j, end, gather_tile, BLOCK_VECTORS, s, j, values, d, first, last,
-                        j == 0 ? next : NULL)
+                        j == 0 ? w : NULL)
     }
   for (; d + TILE_VECTORS * LANES <= width; d += TILE_VECTORS * LANES) {
     size_t j = query;
     IN_CONSTANT_TILES(j, end, gather_tile, TILE_VECTORS, s, j, values, d, first, last,
-                      j == 0 ? next : NULL)
+                      j == 0 ? w : NULL)
   }
   size_t step = has_codes(type) ? PAGE_VECTORS : 1;
   for (; d + step * LANES <= width; d += step * LANES) {
     size_t j = query;
-    IN_CONSTANT_TILES(j, end, gather_tile, has_codes(type) ? PAGE_VECTORS : 1, s, j, values, d, first, last, j == 0 ? next : NULL)
+    IN_CONSTANT_TILES(j, end, gather_tile, has_codes(type) ? PAGE_VECTORS : 1, s, j, values, d, first, last, j == 0 ? w : NULL)
   }
   if (d < width && !has_codes(type))
     for (size_t j = query; j < end; j++) gather_rest(type, s, j, values, d, first, last);
@@ -372,7 +379,8 @@ INLINE void attend_rows(cpu_kv_type type, const cpu_attend_arguments *a, gatheri
     for (size_t j = 0; j < queries; j++) s->peak[j] = -__builtin_inff(), s->total[j] = 0;
     __builtin_memset(s->o, 0, queries * width * sizeof(float));
 
-    window w;
+    size_t page = both_bytes(type, width);
+    window w = {.page_bytes = page, .soon = cpu_asks_early ? page / 4 / 64 * 64 : page};
     find_pages(a, table, kv_head, span_begin, least(span_end, (span_begin / WINDOW + 1) * WINDOW),
                w.here);
     for (int32_t first = span_begin, last; first < span_end; first = last) {
@@ -386,13 +394,13 @@ INLINE void attend_rows(cpu_kv_type type, const cpu_attend_arguments *a, gatheri
       else
         __builtin_memcpy(w.next, w.here, sizeof w.here);
       size_t from = (size_t)(first - base) / PAGE, to = (size_t)(last - base - 1) / PAGE + 1;
-      const uint8_t *copy[WINDOW_PAGES], *values[WINDOW_PAGES], *next_values[WINDOW_PAGES];
+      const uint8_t *copy[WINDOW_PAGES], *values[WINDOW_PAGES];
       if (copies) {
         for (size_t p = 0; p < WINDOW_PAGES; p++) copy[p] = (const uint8_t *)(s->copy + p * PAGE);
         widen_keys(type, s, &w, from, to);
         score(CPU_KV_F32, s, 0, queries, copy, WINDOW * 4, from, to, NULL);
       } else {
-        score(type, s, 0, queries, w.here, keys_bytes(type, 1), from, to, w.next);
+        score(type, s, 0, queries, w.here, keys_bytes(type, 1), from, to, &w);
       }
 
       bool alike = true; // whether all rows see all of the window's tokens that any sees
@@ -407,7 +415,6 @@ INLINE void attend_rows(cpu_kv_type type, const cpu_attend_arguments *a, gatheri
       for (size_t p = 0; p < WINDOW_PAGES; p++) {
         copy[p] = (const uint8_t *)(s->copy + p * PAGE * width);
         values[p] = w.here[p] + keys_bytes(type, width);
-        next_values[p] = w.next[p] + keys_bytes(type, width);
       }
       if (copies) widen_values(type, s, &w, from, to);
       for (size_t r = 0, some; r < rows; r += some) {
@@ -418,8 +425,7 @@ INLINE void attend_rows(cpu_kv_type type, const cpu_attend_arguments *a, gatheri
         if (copies)
           gather(CPU_KV_F32, s, j, k, copy, (size_t)(sees - base), (size_t)(until - base), NULL);
         else
-          gather(type, s, j, k, values, (size_t)(sees - base), (size_t)(until - base),
-                 next_values);
+          gather(type, s, j, k, values, (size_t)(sees - base), (size_t)(until - base), &w);
       }
       __builtin_memcpy(w.here, w.next, sizeof w.here);
     }

@@ -4,7 +4,8 @@
 // writes it down. Integer sums are exact, so only that order counts. A lane is a row of W, and four bytes
 // of x are broadcast at a time:
 //
-//   few rows of x    codes come straight from the tiles, as one stream from front to back
+//   few rows of x    codes come straight from the tiles, from front to back; for one row INT8_STREAMS parts
+//                    of W are read side by side
 //   many rows of x   BLOCKS blocks of LANES rows of W are unpacked to bytes, which then meet
 //                    as many rows of x at a time as INT8_SUMS sums stay in registers for
 //
@@ -65,8 +66,9 @@ INLINE size_t int8_row_bytes(size_t width) { return width + width / BLOCK * 8; }
 
 // ------------------------------------------------------------------------------------ few rows of x
 
-// Rows that count as few; blocks of x whose sums are held at a time; and how far ahead of its use the
-// stream of weights is asked for, since a block takes longer than a core looks ahead by itself.
+// Rows that count as few; blocks of x whose sums are held at a time; and how far ahead of their use weights are
+// asked for, shared by the streams, since a block takes longer than a core looks ahead by itself. Where lines
+// are asked for early, each stream's come to the second cache from as far, and near from a quarter of that.
 enum { FEW_INT8 = 3, SUMMED_BLOCKS = 512, INT8_AHEAD = 4096, HALVES = TILE_ROWS / LANES };
 
 // One row of x, from one of its blocks on.
@@ -148,24 +150,56 @@ INLINE void add_block_int8(cpu_type type, int tokens, const uint8_t *head, const
   }
 }
 
-// Adds `blocks` blocks of a tile to the sums of its rows.
-INLINE void add_tile_int8(cpu_type type, int tokens, const uint8_t *tile, size_t blocks,
-                          const int8_row *x, vf y[HALVES][FEW_INT8]) {
-  for (size_t b = 0; b < blocks;) {
-    const uint8_t *head = tile;
-    tile += tile_head_bytes(type);
-    for (size_t p = 0; p < tile_head_bytes(type); p += 64) __builtin_prefetch(head + INT8_AHEAD + p);
+// The sums of a tile's rows for each row of x.
+typedef vf few_sums[HALVES][FEW_INT8];
+
+// Adds `blocks` blocks of `streams` tiles (constant), each `apart` bytes behind the one before it.
+INLINE void add_tiles_int8(cpu_type type, int tokens, int streams, const uint8_t *tiles, size_t apart,
+                           size_t blocks, const int8_row *x, few_sums *y) {
+  size_t bytes = tile_bytes(type, span(type));
+  size_t soon = INT8_AHEAD / (size_t)(cpu_asks_early ? 4 : streams);
+  size_t early = cpu_asks_early ? INT8_AHEAD : soon;
+  for (size_t b = 0; b < blocks; b += span(type), tiles += bytes) {
 #pragma clang loop unroll(full)
-    for (size_t i = 0; i < span(type); i++, b++, tile += block_bytes(type)) {
-      for (size_t p = 0; p < block_bytes(type); p += 64) __builtin_prefetch(tile + INT8_AHEAD + p);
-      for (size_t h = 0; h < HALVES; h++) {
-        vf m = (vf)0.0f;
-        if (has_minima(type)) m = head_minima(type, head, h * LANES);
-        add_block_int8(type, tokens, head, tile, i, b, h * LANES,
-                       head_scales(type, head, h * LANES), m, x, y[h]);
+    for (size_t s = 0; s < (size_t)streams; s++) {
+      const uint8_t *head = tiles + s * apart, *block = head + tile_head_bytes(type);
+      for (size_t line = 0; line < bytes; line += 64) {
+        __builtin_prefetch(head + soon + line);
+        __builtin_prefetch(head + early + line, 0, 2);
+      }
+#pragma clang loop unroll(full)
+      for (size_t i = 0; i < span(type); i++, block += block_bytes(type)) {
+        for (size_t h = 0; h < HALVES; h++) {
+          vf m = (vf)0.0f;
+          if (has_minima(type)) m = head_minima(type, head, h * LANES);
+          add_block_int8(type, tokens, head, block, i, b + i, h * LANES,
+                         head_scales(type, head, h * LANES), m, x, y[s][h]);
+        }
       }
     }
   }
+}
+
+// Adds blocks b ..< b + count of rows of W to the output: of `streams` tiles, `step` tiles from one another, the
+// first at output o.
+INLINE void few_tiles(cpu_type type, int tokens, int streams, const cpu_linear_arguments *a, size_t b,
+                      size_t count, const int8_row *x, size_t o, size_t step, size_t last) {
+  size_t tile = tile_bytes(type, a->width / BLOCK);
+  const uint8_t *weights = (const uint8_t *)a->weights + o / TILE_ROWS * tile + tile_bytes(type, b);
+  few_sums y[INT8_STREAMS];
+  for (size_t s = 0; s < (size_t)streams; s++)
+    for (size_t h = 0; h < HALVES; h++)
+      for (int t = 0; t < tokens; t++) {
+        const float *start = b == 0 ? a->bias : a->output + (size_t)t * a->outputs;
+        size_t row = o + s * step * TILE_ROWS + h * LANES;
+        y[s][h][t] = start ? load_up_to(start, row, last) : (vf)0.0f;
+      }
+  add_tiles_int8(type, tokens, streams, weights, step * tile, count, x, y);
+  for (size_t s = 0; s < (size_t)streams; s++)
+    for (size_t h = 0; h < HALVES; h++)
+      for (int t = 0; t < tokens; t++)
+        store_up_to(a->output + (size_t)t * a->outputs, o + s * step * TILE_ROWS + h * LANES, last,
+                    y[s][h][t]);
 }
 
 INLINE void linear_few_int8(cpu_type type, int tokens, const cpu_linear_arguments *a, size_t first,
@@ -181,19 +215,15 @@ INLINE void linear_few_int8(cpu_type type, int tokens, const cpu_linear_argument
       x[t] = (int8_row){row + b * BLOCK, scales + b, scales + blocks + b, sums[t]};
       if (needs_sums(type)) sum_row(type, x[t].values, count, sums[t]);
     }
-    const uint8_t *tiles = (const uint8_t *)a->weights + tile_bytes(type, b);
-    for (size_t o = first; o < last; o += TILE_ROWS) {
-      vf y[HALVES][FEW_INT8];
-      for (size_t h = 0; h < HALVES; h++)
-        for (int t = 0; t < tokens; t++) {
-          const float *start = b == 0 ? a->bias : a->output + (size_t)t * a->outputs;
-          y[h][t] = start ? load_up_to(start, o + h * LANES, last) : (vf)0.0f;
-        }
-      add_tile_int8(type, tokens, tiles + o / TILE_ROWS * tile_bytes(type, blocks), count, x, y);
-      for (size_t h = 0; h < HALVES; h++)
-        for (int t = 0; t < tokens; t++)
-          store_up_to(a->output + (size_t)t * a->outputs, o + h * LANES, last, y[h][t]);
+    // Streams go through parts of as many tiles; what is left comes behind them.
+    size_t o = first;
+    if (INT8_STREAMS > 1 && tokens == 1) {
+      size_t part = (last - first) / TILE_ROWS / INT8_STREAMS;
+      for (; o < first + part * TILE_ROWS; o += TILE_ROWS)
+        few_tiles(type, tokens, INT8_STREAMS, a, b, count, x, o, part, last);
+      o = first + INT8_STREAMS * part * TILE_ROWS;
     }
+    for (; o < last; o += TILE_ROWS) few_tiles(type, tokens, 1, a, b, count, x, o, 0, last);
   }
 }
 
