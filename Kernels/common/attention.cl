@@ -183,7 +183,7 @@ UNROLL
     UNROLL for (uint h = 0; h < count; h++)                                                      \
         UNROLL for (uint c = 0; c < AT_ONCE(count); c++) SUM(h, j + c) = gathered[h][c];         \
   }
-#define NOTHING_AHEAD(line)
+#define NOTHING_AHEAD(line) (void)0
 
 // What is left of the lanes of six vectors, each halved until one is left: vectors 0 … 5 in lanes 0 … 5 of the
 // result, as sum16() adds them up.

@@ -68,7 +68,7 @@ extension OpenCLDevices.Description {
 
   /// Whether assembly asks for lines far ahead too, into the second cache. Intel's cores wait for few lines at a
   /// time in the first, and read 3 to 7 % more bytes so; on one of AMD it took 2 to 9 % longer.
-  var asksEarly: Bool { apus_host_is_intel() && features.contains(where: \.isAssembly) }
+  var asksEarly: Bool { apus_host_is_intel() }
 
   /// Whether this is PoCL on the host's processor, compiling for one of these. PoCL names a device
   /// `<driver>-<LLVM's name of the processor>-<model>`; asked for registers that its target lacks, it ends

@@ -77,7 +77,7 @@ final class KernelCache {
   /// The compiler's options for a program: none lets it assume finite numbers or reorder sums.
   func options(_ needs: Feature? = nil) -> String {
     "-cl-std=\(needs?.language ?? "CL1.2")" + (description.splitsFMA ? " -DSPLITS_FMA=1" : "")
-      + (description.asksEarly ? " -DASKS_EARLY=1" : "")
+      + (needs?.isAssembly == true && description.asksEarly ? " -DASKS_EARLY=1" : "")
   }
 
   /// A new kernel of a table row for one instruction.

@@ -131,13 +131,16 @@ extension Argument {
 }
 
 extension KernelCache {
+  /// A step has the kernels that the device prefers, and so its assembly.
+  private var stepOptions: String { options(description.features.first(where: \.isAssembly)) }
+
   /// The kernel of a step's program, from disk or built.
   func kernel(_ step: StepProgram) throws(DeviceError) -> OwnedKernel {
     let entry = "run_step"
-    let key = disk?.key(source: step.texts.joined(separator: "\u{0}"), options: options())
+    let key = disk?.key(source: step.texts.joined(separator: "\u{0}"), options: stepOptions)
     var found: OwnedProgram?
     if let disk, let key {
-      found = disk.program(key, in: context, for: device, options: options(), entry: entry)
+      found = disk.program(key, in: context, for: device, options: stepOptions, entry: entry)
     }
     let program: Program
     if let built = found.take() {
@@ -160,7 +163,7 @@ extension KernelCache {
       let raw = text.withCString { apus_cl_create_program(context, $0, text.utf8.count, &status) }
       let program = OwnedProgram(
         raw: try calls.made(raw, status, "clCreateProgramWithSource", "step/step"))
-      status = apus_cl_compile_program(program.raw, device, options())
+      status = apus_cl_compile_program(program.raw, device, stepOptions)
       try calls.check(status, "clCompileProgram", "step/step\(log(of: program.raw))")
       compiled.append(Program(program, shared: []))
     }
