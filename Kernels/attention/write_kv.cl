@@ -11,10 +11,6 @@
 // common/kv_numbers.cl has it. One work-item takes one head of one row; global ids: (head, row). With VNNI 1 an
 // instruction of the CPU rounds 16 numbers at once.
 
-#ifndef VNNI
-#define VNNI 0
-#endif
-
 kernel void write_kv(
     global const uchar *k_buffer, ulong k_offset, global const uchar *v_buffer, ulong v_offset,
     global const uchar *slots_buffer, ulong slots_offset,

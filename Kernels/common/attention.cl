@@ -36,23 +36,6 @@
 #define HEADS 3
 #endif
 
-// Asks memory for a line that will be read soon. Elsewhere the hardware may do as well, and one driver's
-// prefetch() is slow.
-static inline void ask_for(global const void *line)
-{
-#if VNNI || AVX2
-  __asm__ volatile("prefetcht0 (%0)" : : "r"(line));
-#endif
-}
-
-// The same for a line that will be read later: it need come no nearer than the second cache.
-static inline void ask_early(global const void *line)
-{
-#if (VNNI || AVX2) && ASKS_EARLY
-  __asm__ volatile("prefetcht1 (%0)" : : "r"(line));
-#endif
-}
-
 // A head's values as vectors of 16, and what is left.
 #define VECTORS (HEAD_WIDTH / 16)
 #define REST (HEAD_WIDTH % 16)

@@ -15,12 +15,6 @@
 //
 // VNNI and AVX2 say whether halves are widened by an instruction.
 
-#ifndef VNNI
-#define VNNI 0
-#endif
-#ifndef AVX2
-#define AVX2 0
-#endif
 #ifndef ELEMENT
 #define ELEMENT F16
 #endif

@@ -36,10 +36,37 @@
 // Tokens of one key-value page.
 #define PAGE 16
 
-// Whether inline assembly asks memory for lines far ahead too.
+// --- Assembly -------------------------------------------------------------------------------------
+//
+// Under a driver that takes inline assembly, VNNI 1 is for a CPU that has AVX-512 VNNI, and AVX2 1 for one that has
+// AVX2. ASKS_EARLY 1 has it ask memory for lines far ahead too.
+
+#ifndef VNNI
+#define VNNI 0
+#endif
+#ifndef AVX2
+#define AVX2 0
+#endif
 #ifndef ASKS_EARLY
 #define ASKS_EARLY 0
 #endif
+
+// Asks memory for a line that will be read soon. Without assembly the hardware may do as well, and one driver's
+// prefetch() is slow.
+static inline void ask_for(global const void *line)
+{
+#if VNNI || AVX2
+  __asm__ volatile("prefetcht0 (%0)" : : "r"(line));
+#endif
+}
+
+// The same for a line that will be read later: it need come no nearer than the second cache.
+static inline void ask_early(global const void *line)
+{
+#if (VNNI || AVX2) && ASKS_EARLY
+  __asm__ volatile("prefetcht1 (%0)" : : "r"(line));
+#endif
+}
 
 // --- Tiles of quantised weights -------------------------------------------------------------------
 //

@@ -19,15 +19,8 @@
 // reference: y = fma(d s scale, Σ q x, y), then y = fma(m n, sum, y); with two groups, whose sums are
 // whole numbers, y = fma(d scale, s₀ Σ₀ q x + s₁ Σ₁ q x, y), then y = fma(m scale, n₀ Σ₀ x + n₁ Σ₁ x, y).
 //
-// Plain OpenCL C adds the products of a group as floats, which hold them exactly. Under a driver that takes
-// inline assembly, VNNI 1 is for a CPU that has AVX-512 VNNI, and AVX2 1 for one that has AVX2.
+// Plain OpenCL C adds the products of a group as floats, which hold them exactly.
 
-#ifndef VNNI
-#define VNNI 0
-#endif
-#ifndef AVX2
-#define AVX2 0
-#endif
 // Whether bytes are multiplied.
 #define BYTES (VNNI || AVX2)
 #ifndef PREFETCH
@@ -182,22 +175,6 @@ static inline int16 sums_of_bytes(int16 x)
 #endif
 }
 #endif
-
-// Asks memory for a line that will be read soon, or early for one that will be later. Elsewhere than here the
-// hardware may do as well, and one driver's prefetch() is slow.
-static inline void ask_for(global const uchar *p)
-{
-#if BYTES
-  __asm__ volatile("prefetcht0 (%0)" : : "r"(p));
-#endif
-}
-
-static inline void ask_early(global const uchar *p)
-{
-#if BYTES && ASKS_EARLY
-  __asm__ volatile("prefetcht1 (%0)" : : "r"(p));
-#endif
-}
 
 // d and m of a tile, from its head.
 static inline float16 tile_scales(global const uchar *head)

@@ -16,13 +16,7 @@
 #ifndef CHAINS
 #define CHAINS 12
 #endif
-// Whether bytes are multiplied by AVX-512 VNNI, or by AVX2, as kernels do where they can: WIDTH is 16 then.
-#ifndef VNNI
-#define VNNI 0
-#endif
-#ifndef AVX2
-#define AVX2 0
-#endif
+// With VNNI or AVX2 1 bytes are multiplied as kernels do where they can, and WIDTH is 16.
 
 #define NAME2(name, width) name##width
 #define NAME1(name, width) NAME2(name, width)

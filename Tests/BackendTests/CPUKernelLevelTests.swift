@@ -36,13 +36,19 @@ import WeightTiles
     #expect(device.support(.quantize, input: .f32) != .declined(reason: "there is no kernel"))
   }
 
-  /// Widths of a block, of two, of awkward numbers of both, and of real models.
-  private static let widths = [32, 64, 96, 256, 544, 576, 1280, 1536]
+  /// Widths of a block, of two, of awkward numbers of both, of real models, and one that takes two turns.
+  private static let widths = [32, 64, 96, 256, 544, 576, 1280, 1536, 16_896]
+
+  /// Rows and outputs. So long a row meets as many outputs as are read side by side, and some behind them.
+  private static func shapes(width: Int) -> [(Int, Int)] {
+    width > 10_000
+      ? [(1, 82)] : [(1, 1), (1, 35), (2, 4), (5, 33), (6, 17), (9, 16), (31, 34)]
+  }
 
   @Test(arguments: levels, ElementType.allCases)
   func multipliesLikeTheCodecs(level: Level, type: ElementType) {
     for width in Self.widths where width % type.blockLength == 0 {
-      for (rows, outputs) in [(1, 1), (1, 35), (2, 4), (5, 33), (6, 17), (9, 16), (31, 34)] {
+      for (rows, outputs) in Self.shapes(width: width) {
         var random = Numbers(seed: UInt64(width + rows * 7 + outputs))
         let weights = type.randomBytes(outputs * width, peak: 1) { random.next() }
         let x = random.floats(rows * width)
