@@ -147,7 +147,8 @@ struct DeviceClock {
   /// fifty parts in a million drift apart by 2.5 µs.
   private static let lifetime: Int64 = 50_000_000
   private static let trials = 8
-  /// The first measuring takes this long at least: a driver that makes times up is found out by then.
+  /// The last measurement begins this long after the first one ended, at least: a driver that makes
+  /// times up is found out by then, however long somebody else had the cores in between.
   private static let probation: Int64 = 2_000_000
   /// By how much two measurements may contradict each other.
   private static let allowance: Int64 = 200_000
@@ -155,24 +156,22 @@ struct DeviceClock {
   /// Measures the distance, or is nil where the driver keeps no times, or such as have nothing to do
   /// with time.
   init?(_ queue: cl_command_queue, _ calls: CallCheck) throws(DeviceError) {
-    var best: ClosedRange<Int64>?
+    guard let first = try Self.measure(queue, calls) else { return nil }
     let start = HostClock.now()
-    var trial = 0
-    while trial < Self.trials || HostClock.now() - start < Self.probation {
+    var (least, most) = (first.lowerBound, first.upperBound)
+    var trial = 1
+    var begun = start
+    while trial < Self.trials || begun - start < Self.probation {
+      begun = HostClock.now()
       guard let range = try Self.measure(queue, calls) else { return nil }
       trial += 1
-      guard let known = best else {
-        best = range
-        continue
-      }
-      guard range.lowerBound < known.upperBound &+ Self.allowance,
-        known.lowerBound < range.upperBound &+ Self.allowance
-      else { return nil }
-      if range.count < known.count { best = range }
+      least = max(least, range.lowerBound)
+      most = min(most, range.upperBound)
+      guard least < most &+ Self.allowance else { return nil }
     }
-    guard let best else { return nil }
-    distance = best.lowerBound + (best.upperBound - best.lowerBound) / 2
-    most = best.upperBound
+    // They may contradict each other by a little.
+    distance = min(least, most) + abs(most - least) / 2
+    self.most = max(distance, most)
     measured = HostClock.now()
   }
 
