@@ -8,6 +8,9 @@ static const char prelude[] = {
 static const char arithmetic[] = {
 #embed "common/arithmetic.cl" suffix(, 0)
 };
+static const char code_products[] = {
+#embed "common/code_products.cl" suffix(, 0)
+};
 static const char tile_dot[] = {
 #embed "common/tile_dot.cl" suffix(, 0)
 };
@@ -133,6 +136,7 @@ static const kernel_program programs[] = {
     PROGRAM(quant, gated_quantize),
     PROGRAM(fused, attention_inputs),
     PROGRAM(fused, gated_unit),
+    PROGRAM(common, code_products),
     PROGRAM(common, tile_dot),
     PROGRAM(common, many_rows),
     PROGRAM(common, kv_numbers),

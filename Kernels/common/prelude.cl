@@ -39,7 +39,8 @@
 // --- Assembly -------------------------------------------------------------------------------------
 //
 // Under a driver that takes inline assembly, VNNI 1 is for a CPU that has AVX-512 VNNI, and AVX2 1 for one that has
-// AVX2. ASKS_EARLY 1 has it ask memory for lines far ahead too.
+// AVX2. PREFETCHES 1 is for a compiler of which it is known that __builtin_prefetch comes to an instruction, ASKS_EARLY 1
+// has it ask memory for lines far ahead too.
 
 #ifndef VNNI
 #define VNNI 0
@@ -47,24 +48,27 @@
 #ifndef AVX2
 #define AVX2 0
 #endif
+#ifndef PREFETCHES
+#define PREFETCHES (VNNI || AVX2)
+#endif
 #ifndef ASKS_EARLY
 #define ASKS_EARLY 0
 #endif
 
-// Asks memory for a line that will be read soon. Without assembly the hardware may do as well, and one driver's
-// prefetch() is slow.
+// Asks memory for a line that will be read soon. Elsewhere the hardware may do as well, and prefetch() may be slow: one
+// driver calls a function.
 static inline void ask_for(global const void *line)
 {
-#if VNNI || AVX2
-  __asm__ volatile("prefetcht0 (%0)" : : "r"(line));
+#if PREFETCHES
+  __builtin_prefetch((const void *)(size_t)line, 0, 3);
 #endif
 }
 
 // The same for a line that will be read later: it need come no nearer than the second cache.
 static inline void ask_early(global const void *line)
 {
-#if (VNNI || AVX2) && ASKS_EARLY
-  __asm__ volatile("prefetcht1 (%0)" : : "r"(line));
+#if PREFETCHES && ASKS_EARLY
+  __builtin_prefetch((const void *)(size_t)line, 0, 2);
 #endif
 }
 

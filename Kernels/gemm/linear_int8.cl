@@ -186,7 +186,7 @@ kernel void linear(
           for (uint t = 0; t < TOKENS; t++)
 #pragma unroll
             for (uint g = 0; g < GROUPS; g++)
-              dot[r][t][g] = dot_start(HAS_TERMS ? terms[t][j][g] : 0);
+              dot[r][t][g] = BYTES ? dot_start(HAS_TERMS ? terms[t][j][g] : 0) : (DOT)(0);
         }
 #if VNNI
 #pragma unroll
@@ -203,28 +203,26 @@ kernel void linear(
           }
         }
 #else
-        // Element 4 i + e lies at 8 e + i, as it comes from words of four.
         float x[TOKENS][BLOCK];
 #pragma unroll
-        for (uint t = 0; t < TOKENS; t++) {
-          const int8 words = vload8(b, (global const int *)x_row[t]);
-#pragma unroll
-          for (uint e = 0; e < 4; e++)
-            vstore8(convert_float8(words << (24 - 8 * e) >> 24), e, x[t]);
-        }
+        for (uint t = 0; t < TOKENS; t++) block_floats(vload8(b, (global const int *)x_row[t]), x[t]);
 #pragma unroll
         for (uint g = 0; g < GROUPS; g++)
+#pragma unroll 1
+          for (uint v = 0; v < WORDS / LAYERS; v++)
 #pragma unroll
-          for (uint i = g * WORDS; i < (g + 1) * WORDS; i++)
+            for (uint layer = 0; layer < LAYERS; layer++) {
+              const uint i = g * WORDS + layer * LOW_BITS + v;
 #pragma unroll
-            for (uint r = 0; r < TILES; r++) {
-              uint16 words = code_words(block[r], i);
+              for (uint r = 0; r < TILES; r++) {
+                const uint16 words = float_words(block[r], i);
 #pragma unroll
-              for (uint e = 0; e < 4; e++, words >>= 8u) {
-                const float16 value = integer16(words);
+                for (uint e = 0; e < 4; e++) {
+                  const float16 value = code_floats(words, i, e) - ASIDE;
 #pragma unroll
-                for (uint t = 0; t < TOKENS; t++)
-                  dot[r][t][g] = FUSED(value, (float16)(x[t][8 * e + i]), dot[r][t][g]);
+                  for (uint t = 0; t < TOKENS; t++)
+                    dot[r][t][g] = EXACT(value, (float16)(x[t][8 * e + i]), dot[r][t][g]);
+                }
               }
             }
 #endif

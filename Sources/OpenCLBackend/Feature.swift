@@ -66,8 +66,11 @@ extension OpenCLDevices.Description {
   /// have it without saying so.
   var splitsFMA: Bool { platform == "rusticl" && !hasFMA }
 
-  /// Whether assembly asks for lines far ahead too, into the second cache. Intel's cores wait for few lines at a
-  /// time in the first, and read 3 to 7 % more bytes so; on one of AMD it took 2 to 9 % longer.
+  /// Whether programs without assembly ask memory for lines too: Intel's compiler makes an instruction of it.
+  var prefetches: Bool { platform.hasPrefix("Intel(R) OpenCL") && isCPU }
+
+  /// Whether programs that ask memory for lines ask for those far ahead too, into the second cache. Intel's cores wait
+  /// for few lines at a time in the first, and read 3 to 7 % more bytes so; on one of AMD it took 2 to 9 % longer.
   var asksEarly: Bool { apus_host_is_intel() }
 
   /// Whether this is PoCL on the host's processor, compiling for one of these. PoCL names a device

@@ -40,7 +40,7 @@ extension KernelTable {
           KernelRow(
             kind: .gatedUnit(type, activation, norms: norms), variant: name(needs),
             program: "fused/gated_unit", entry: "gated_unit", needs: needs,
-            shared: ["common/int8_blocks", "common/tile_dot", "common/normed_row"],
+            shared: ["common/int8_blocks"] + tileDot + ["common/normed_row"],
             defines: layout.defines + defines + [
               Define("ACTIVATION", activation == .silu ? 0 : 1), Define("NORM", norms ? 1 : 0),
               Define("INPUT_WIDTH", .inputWidth),
@@ -88,10 +88,8 @@ extension KernelTable {
             inputs.element),
           variant: name(needs), program: "fused/attention_inputs", entry: "attention_inputs",
           needs: needs,
-          shared: [
-            "common/int8_blocks", "common/tile_dot", "common/normed_row", "common/page_writes",
-            "common/rotation",
-          ],
+          shared: ["common/int8_blocks"] + tileDot
+            + ["common/normed_row", "common/page_writes", "common/rotation"],
           defines: layout.defines + defines + [
             inputs.element.define, Define("PAIRING", inputs.adjacent ? 0 : 1),
             Define("BIASED", inputs.isBiased ? 1 : 0), Define("NORM", inputs.norms ? 1 : 0),

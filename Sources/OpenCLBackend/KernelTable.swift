@@ -124,6 +124,9 @@ package enum KernelTable {
     return [plain, adding]
   }
 
+  /// Texts with products of tiles and int8 activations.
+  static let tileDot = ["common/code_products", "common/tile_dot"]
+
   private static func linear(
     _ type: ElementType, int8: Bool = false, needs: Feature? = nil, _ tile: Tile, program: String,
     _ defines: [Define]
@@ -132,7 +135,7 @@ package enum KernelTable {
       kind: .linear(type, int8: int8),
       variant: (needs.map { "\($0) " } ?? "") + "\(tile.outputs)×\(tile.tokens)",
       program: program, entry: "linear", needs: needs,
-      shared: int8 ? ["common/tile_dot", "common/many_rows"] : [],
+      shared: int8 ? tileDot + ["common/many_rows"] : [],
       defines: defines,
       arguments: [
         .input(0), .weight(0), .bias, .count(.hasBias), .output, .count(.rows),
