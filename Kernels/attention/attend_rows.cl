@@ -48,7 +48,7 @@ static inline void gather_span(
 // Asks for the lines that begin in part `step` of the keys or values of the next window's pages, of HEAD_WIDTH parts; early
 // ones come near when a quarter of a page is left to them. The pages go together: one alone ends before the hardware
 // has found its way through it.
-#if VNNI || AVX2
+#if PREFETCHES
 #define PAGE_BYTES ((uint)(PAGE_OF(HEAD_WIDTH) * sizeof(element)))
 #define SOON (ASKS_EARLY ? PAGE_BYTES / 4 / 64 * 64 : PAGE_BYTES)
 #define LINE(page, offset) ((global const uchar *)(page) + (offset))

@@ -28,8 +28,8 @@
 // common/kv_numbers.cl says how numbers lie in a page, and comes before this.
 //
 // VNNI 0 and AVX2 0 are plain OpenCL C. VNNI 1 is for a CPU that has AVX-512, AVX2 1 for one that has AVX2, under
-// a driver that takes inline assembly: halves are widened by an instruction, and the next window is fetched
-// meanwhile.
+// a driver that takes inline assembly: halves are widened by an instruction. With PREFETCHES 1 the next window is
+// fetched meanwhile.
 
 // Query heads that share a kv head, or as many of them as a work-item takes.
 #ifndef HEADS

@@ -2,13 +2,16 @@
 // floats. What tile_dot.cl and many_rows.cl do with each group; the host puts this text before those.
 //
 //   ROW_OF_BLOCK(row, global, words, b)   row: block b of a row of activations, as ADD_GROUP takes it
-//   DOT dot = dot_start(term);            16 sums of a group, of 16 rows of W
+//   DOT dot = dot_start(term);            16 sums of a group, of 16 rows of W; the term is TERM_FACTOR Σ x of the group
 //   ADD_GROUP(dot, tile, g, row)          adds the products of group g
 //   DOT_FLOATS(dot)                       as numbers
 //
-// Plain OpenCL C has a code in a float: under the bits 0x3F800000 of a one, where PLACE of them are to its right, it
-// makes 1 + code / ONE, which takes a step less than a whole number. What that adds to the products, and ZERO, comes off
-// them. Nothing is rounded: the products of a block are below 2¹³, and multiples of 1 / ONE.
+// Plain OpenCL C has codes in floats, which takes a step less than whole numbers do:
+//
+//   0x3F800000 │ code << CODE_PLACE   the bits of 1 + code / CODE_ONE
+//
+// is (code - ZERO) / CODE_ONE and ASIDE. ASIDE comes off each code where many rows of x share it, and ASIDE Σ x off the
+// sums where a row of x meets many tiles. Nothing is rounded: sums stay below 2¹⁴, and are multiples of 1 / CODE_ONE.
 
 // Whether bytes are multiplied.
 #define BYTES (VNNI || AVX2)
@@ -30,7 +33,7 @@
 #endif
 
 // Whether a block needs Σ x of its groups as whole numbers, for that or for minima of groups. Its terms
-// are TERM_FACTOR Σ x.
+// are TERM_FACTOR Σ x. Sums of floats that begin with ASIDE need them besides.
 #if TAKES_ZERO || GROUPS == 2 && HAS_MINIMUM
 #define HAS_TERMS 1
 #else
@@ -46,11 +49,10 @@
 #define DOT_FLOATS(dot) convert_float16(dot)
 #else
 #define DOT float16
-// Bits to the right of a code, what it is a part of, and what there is beside it.
-#define PLACE (HAS_CODEBOOK || CODE_BITS == 8 ? 15 : 16)
-#define ONE (1 << (23 - PLACE))
-#define ASIDE (1.0f + (float)ZERO / ONE)
-#define DOT_FLOATS(dot) ((dot) * (float)ONE)
+#define CODE_PLACE (HAS_CODEBOOK || CODE_BITS == 8 ? 15 : 16)
+#define CODE_ONE (1 << (23 - CODE_PLACE))
+#define ASIDE (1.0f + (float)ZERO / CODE_ONE)
+#define DOT_FLOATS(dot) ((dot) * (float)CODE_ONE)
 #endif
 
 #if VNNI
@@ -120,9 +122,7 @@ static inline uint16 dot_words(global const uchar *block, uint i)
 #endif
   return SIGNED ? words ^ 0x80808080u : words;
 }
-#endif
 
-#if BYTES
 // Four bytes of activations added in each lane.
 static inline int16 sums_of_bytes(int16 x)
 {
@@ -167,8 +167,9 @@ static inline DOT dot_start(int term)
 #if !BYTES
 // a × b + c where nothing is rounded.
 #define EXACT(a, b, c) (SPLITS_FMA ? (a) * (b) + (c) : fma(a, b, c))
-// Words that a vector of the low plane holds of a group.
+// Words that a vector of the low plane holds of a group, and word `layer` of vector v of group g.
 #define LAYERS (WORDS > LOW_BITS ? WORDS / LOW_BITS : 1)
+#define WORD_OF(g, layer, v) ((g) * WORDS + (layer) * LOW_BITS + (v))
 
 // The bytes of a block as floats: element 4 i + e comes to 8 e + i.
 static inline void block_floats(int8 words, float *x)
@@ -177,11 +178,11 @@ static inline void block_floats(int8 words, float *x)
   for (uint e = 0; e < 4; e++) vstore8(convert_float8(words << (24 - 8 * e) >> 24), e, x);
 }
 
-// 1 + code / ONE of 16 rows, of the codes that begin at a bit of each word.
+// 1 + code / CODE_ONE of 16 rows, of the codes that begin at a bit of each word.
 static inline float16 floats_at(uint16 words, uint bit, uint bits)
 {
-  words = bit > PLACE ? words >> (bit - PLACE) : words << (PLACE - bit);
-  return as_float16(words & (((1u << bits) - 1) << PLACE) | 0x3F800000u);
+  words = bit > CODE_PLACE ? words >> (bit - CODE_PLACE) : words << (CODE_PLACE - bit);
+  return as_float16(words & (((1u << bits) - 1) << CODE_PLACE) | 0x3F800000u);
 }
 
 // The same of elements 4 i + e, from the words of i, or those of the low plane where there is no other.
@@ -209,7 +210,7 @@ static inline DOT add_floats(DOT dot, global const uchar *block, uint g, const f
   for (uint v = 0; v < WORDS / LAYERS; v++) {
 #pragma unroll
     for (uint layer = 0; layer < LAYERS; layer++) {
-      const uint i = g * WORDS + layer * LOW_BITS + v;
+      const uint i = WORD_OF(g, layer, v);
       const uint16 words = float_words(block, i);
 #pragma unroll
       for (uint e = 0; e < 4; e++)

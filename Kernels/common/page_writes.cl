@@ -32,6 +32,15 @@ static inline global element *page_of(
       + ((size_t)head * pool_pages + slot / PAGE) * PAGE_OF((size_t)width);
 }
 
+// Asks memory for the keys of a page, of which a token's lie in as many places as it has elements.
+static inline void ask_for_keys(global const element *keys, uint width)
+{
+#if PREFETCHES
+  for (uint line = 0; line < KEYS_OF(width) * sizeof(element); line += 64)
+    ask_for((global const uchar *)keys + line);
+#endif
+}
+
 #if HAS_CODES
 
 // The steps of Sources/Tensors/KVBlock.swift. The lowest code is -LIMIT, unless it has 2 bits.

@@ -36,11 +36,11 @@
 // Tokens of one key-value page.
 #define PAGE 16
 
-// --- Assembly -------------------------------------------------------------------------------------
+// --- What some drivers take -----------------------------------------------------------------------
 //
-// Under a driver that takes inline assembly, VNNI 1 is for a CPU that has AVX-512 VNNI, and AVX2 1 for one that has
-// AVX2. PREFETCHES 1 is for a compiler of which it is known that __builtin_prefetch comes to an instruction, ASKS_EARLY 1
-// has it ask memory for lines far ahead too.
+// VNNI 1 is for a CPU that has AVX-512 VNNI, and AVX2 1 for one that has AVX2, under a driver that takes inline
+// assembly. PREFETCHES 1 is for a compiler of which it is known that it makes an instruction of __builtin_prefetch. With
+// ASKS_EARLY 1 lines far ahead are asked for too.
 
 #ifndef VNNI
 #define VNNI 0

@@ -80,6 +80,9 @@ kernel void attention_inputs(
 
   const uint first = get_global_id(0) * units_each;
   const uint end = min(first + units_each, heads + 2 * kv_heads);
+  for (uint unit = max(first, heads); unit < min(end, heads + kv_heads) && slot >= 0; unit++)
+    ask_for_keys(
+        page_of(pool_buffer + pool_offset, pool_pages, unit - heads, slot, HEAD_WIDTH), HEAD_WIDTH);
   for (uint unit = first; unit < end; unit++) {
     // 0, 1, 2: a query, a key, a value.
     const uint kind = unit < heads ? 0 : unit < heads + kv_heads ? 1 : 2;

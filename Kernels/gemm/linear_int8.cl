@@ -10,7 +10,7 @@
 //          └──────┴──────┴──────┴─────┘
 //
 // A lane is a row of W, so nothing is added up over lanes and W is read in order; prelude.cl draws
-// it, tile_dot.cl has the arithmetic. A block's bytes are put together once for T tokens. With UNPACKS 1 they wait
+// it, code_products.cl and tile_dot.cl have the arithmetic. A block's bytes are put together once for T tokens. With UNPACKS 1 they wait
 // in private memory, and meet a few of these at a time (many_rows.cl).
 //
 // Global ids: (group of outputs, tile of tokens). Tiles and tokens beyond the edge are clamped when
@@ -212,7 +212,7 @@ kernel void linear(
           for (uint v = 0; v < WORDS / LAYERS; v++)
 #pragma unroll
             for (uint layer = 0; layer < LAYERS; layer++) {
-              const uint i = g * WORDS + layer * LOW_BITS + v;
+              const uint i = WORD_OF(g, layer, v);
 #pragma unroll
               for (uint r = 0; r < TILES; r++) {
                 const uint16 words = float_words(block[r], i);

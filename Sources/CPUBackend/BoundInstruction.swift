@@ -3,14 +3,15 @@ import ModelGraph
 import Tensors
 
 /// An instruction with the addresses of its operands, for as long as it runs. Making one allocates nothing.
+///
+/// The weights of a fused one are those of its parts, in their order.
 struct BoundInstruction: ~Copyable {
-  let operation: Operation
-  let inputs: [Operand]
-  let output: Operand
+  /// Where it lies: to copy one takes longer than many run.
+  let instruction: UnsafePointer<Instruction>
   private let sizes: SymbolSizes
   private var inputBytes: Places
-  private var weightBytes: Places
-  private var mappedWeights = InlineArray<8, Bool>(repeating: false)
+  private let weightBytes: Places
+  private let mappedWeights: InlineArray<8, Bool>
   private let outputBytes: UnsafeMutableRawBufferPointer
   /// Scratch memory for the parts of attention, and how many rows and spans it is meant for.
   let workspace: (address: UnsafeMutableRawPointer, rows: Int, spans: Int)?
@@ -19,27 +20,42 @@ struct BoundInstruction: ~Copyable {
   private typealias Places = InlineArray<8, UnsafeMutableRawBufferPointer>
 
   /// Looks the operands up; one that reaches beyond its buffer is the plan's mistake.
-  init(_ instruction: Instruction, sizes: SymbolSizes, memory: borrowing HostMemory) {
+  init(
+    _ place: UnsafePointer<Instruction>, sizes: SymbolSizes, memory: borrowing HostMemory
+  ) {
     func bytes(_ operand: Operand) -> UnsafeMutableRawBufferPointer {
       let bytes = memory.bytes(operand.region)
       precondition(
-        bytes.count >= operand.bytes(sizes), "'\(instruction.label)' reaches beyond its buffer")
+        bytes.count >= operand.bytes(sizes),
+        "'\(place.pointee.label)' reaches beyond its buffer")
       return bytes
     }
-    operation = instruction.operation
-    inputs = instruction.inputs
-    output = instruction.output
+    instruction = place
     self.sizes = sizes
     let nowhere = UnsafeMutableRawBufferPointer(start: nil, count: 0)
-    (inputBytes, weightBytes) = (Places(repeating: nowhere), Places(repeating: nowhere))
-    for (index, input) in instruction.inputs.enumerated() { inputBytes[index] = bytes(input) }
-    for (index, region) in instruction.weights.enumerated() {
-      weightBytes[index] = memory.bytes(region)
-      mappedWeights[index] = memory.isMapped(region.buffer)
+    inputBytes = Places(repeating: nowhere)
+    for index in place.pointee.inputs.indices {
+      inputBytes[index] = bytes(place.pointee.inputs[index])
     }
-    outputBytes = bytes(instruction.output)
-    workspace = Self.workspace(instruction, sizes, memory)
+    var weightBytes = Places(repeating: nowhere)
+    var mappedWeights = InlineArray<8, Bool>(repeating: false)
+    var count = 0
+    func bind(_ regions: [Region]) {
+      for region in regions {
+        weightBytes[count] = memory.bytes(region)
+        mappedWeights[count] = memory.isMapped(region.buffer)
+        count += 1
+      }
+    }
+    bind(place.pointee.weights)
+    for index in place.pointee.expansion.indices { bind(place.pointee.expansion[index].weights) }
+    (self.weightBytes, self.mappedWeights) = (weightBytes, mappedWeights)
+    outputBytes = bytes(place.pointee.output)
+    workspace = place.pointee.workspace == nil ? nil : Self.workspace(place.pointee, sizes, memory)
   }
+
+  var inputs: [Operand] { instruction.pointee.inputs }
+  var output: Operand { instruction.pointee.output }
 
   /// A step may be smaller than the plan's bounds, but then it needs no more than its own sizes do.
   private static func workspace(

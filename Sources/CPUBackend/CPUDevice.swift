@@ -98,16 +98,22 @@ package final class CPUDevice: Device {
       log?.begin(instructions, sizes)
       reached = HostClock.now()
     }
-    for index in instructions.indices { run(instructions[index], sizes, index) }
+    instructions.withUnsafeBufferPointer {
+      guard let first = $0.baseAddress else { return }
+      for index in $0.indices { run(first + index, sizes, index) }
+    }
   }
 
-  /// Runs an instruction, a fused one as its parts; index and place are for the log.
+  /// Runs an instruction, a fused one that has no kernel as its parts; index and place are for the log.
   private func run(
-    _ instruction: Instruction, _ sizes: SymbolSizes, _ index: Int, place: Int = 0
+    _ instruction: UnsafePointer<Instruction>, _ sizes: SymbolSizes, _ index: Int, place: Int = 0
   ) {
-    guard instruction.expansion.isEmpty else {
-      for (number, part) in instruction.expansion.enumerated() {
-        run(part, sizes, index, place: LaunchLog.place(of: number, in: place))
+    guard instruction.pointee.expansion.isEmpty || isOneKernel(instruction.pointee.operation) else {
+      instruction.pointee.expansion.withUnsafeBufferPointer {
+        guard let first = $0.baseAddress else { return }
+        for number in $0.indices {
+          run(first + number, sizes, index, place: LaunchLog.place(of: number, in: place))
+        }
       }
       return
     }
@@ -117,7 +123,7 @@ package final class CPUDevice: Device {
     run(BoundInstruction(instruction, sizes: sizes, memory: memory))
     let times = LaunchRecord.Times(started: reached, ended: HostClock.now())
     reached = times.ended
-    log?.note(index, place: place, variant: variant(instruction, sizes), times)
+    log?.note(index, place: place, variant: variant(instruction.pointee, sizes), times)
   }
 
   package func startRecording() { log = LaunchLog() }
@@ -129,7 +135,7 @@ package final class CPUDevice: Device {
   package func stopRecording() { log = nil }
 
   private func run(_ bound: borrowing BoundInstruction) {
-    switch bound.operation {
+    switch bound.instruction.pointee.operation {
     case .pure(.embedRows(let embed)): embedRows(embed, bound)
     case .pure(.rmsNorm(let norm)): rmsNorm(norm, bound)
     case .pure(.linear(let layer)): linear(layer, bound)
@@ -151,7 +157,10 @@ package final class CPUDevice: Device {
     case .chooseTokens(let choice): chooseTokens(choice, bound)
     case .placeTokens(let place): placeTokens(place, bound)
     case .gatherTokens(let layout): gatherTokens(layout, bound)
-    case .fused: preconditionFailure("fused operations run as their parts")
+    case .fused(.normQuantize(let norm)): normQuantize(norm, bound)
+    case .fused(.gatedQuantize(let activation)): gatedQuantize(activation, bound)
+    case .fused(.linearAdd(let layer)): linear(layer, plus: bound.floats(input: 1), bound)
+    case .fused: preconditionFailure("other fused operations run as their parts")
     }
   }
 }

@@ -4,8 +4,10 @@ import ModelGraph
 import Tensors
 
 extension CPUDevice {
-  /// y = x Wᵀ + bias, for each format of weights and of x.
-  func linear(_ layer: Linear, _ bound: borrowing BoundInstruction) {
+  /// y = x Wᵀ + bias, for each format of weights and of x; with int8 blocks of x perhaps on top of an addend.
+  func linear(
+    _ layer: Linear, plus addend: UnsafePointer<Float>? = nil, _ bound: borrowing BoundInstruction
+  ) {
     let weight = layer.weight
     let matrix = bound.matrix(0, weight)
     precondition(matrix.isTiled == weight.type.isQuantized, "quantised matrices are loaded")
@@ -13,10 +15,13 @@ extension CPUDevice {
       type: weight.type.kernelType, weights: matrix.start, outputs: weight.rows,
       width: weight.width,
       bias: layer.bias == nil ? nil : bound.floatWeight(1, count: weight.rows),
-      input: bound.bytes(input: 0), rows: bound.rows, output: bound.floatOutput)
+      input: bound.bytes(input: 0), rows: bound.rows, addend: addend, output: bound.floatOutput)
     if bound.inputs[0].format == .int8Blocks {
       cpu_linear_int8(instructions.kernels, threads.handle, &arguments)
-    } else if weight.type == .f32, let blas, arguments.rows >= rowsForBLAS {
+      return
+    }
+    precondition(addend == nil, "sums are fused with products of int8 blocks only")
+    if weight.type == .f32, let blas, arguments.rows >= rowsForBLAS {
       blas.linear(arguments, pool: threads)
     } else {
       cpu_linear(instructions.kernels, threads.handle, &arguments)

@@ -39,6 +39,26 @@ extension CPUDevice {
     }
   }
 
+  /// Int8 blocks of what `rmsNorm` makes.
+  func normQuantize(_ norm: RMSNorm, _ bound: borrowing BoundInstruction) {
+    let width = norm.weight.width
+    var arguments = cpu_norm_quantize_arguments(
+      input: bound.floats(input: 0), weight: bound.floatWeight(0, count: width),
+      epsilon: norm.epsilon, rows: bound.rows, width: width, output: bound.outputAddress)
+    cpu_norm_quantize(instructions.kernels, threads.handle, &arguments)
+  }
+
+  /// Int8 blocks of what `gated` makes.
+  func gatedQuantize(_ activation: GatedActivation, _ bound: borrowing BoundInstruction) {
+    var arguments = cpu_gated_quantize_arguments(
+      a: bound.floats(input: 0), b: bound.floats(input: 1), rows: bound.rows,
+      width: bound.inputs[0].width, output: bound.outputAddress)
+    switch activation {
+    case .silu: cpu_quantize_silu(instructions.kernels, threads.handle, &arguments)
+    case .gelu: cpu_quantize_gelu(instructions.kernels, threads.handle, &arguments)
+    }
+  }
+
   private func pair(_ bound: borrowing BoundInstruction) -> cpu_pair_arguments {
     cpu_pair_arguments(
       a: bound.floats(input: 0), b: bound.floats(input: 1),

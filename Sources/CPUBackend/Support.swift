@@ -11,8 +11,12 @@ extension CPUDevice {
     switch operation {
     case .pure(.attention):
       return .declined(reason: "attention runs over a cache: planning lowers it to attend")
+    case .fused(.linearAdd(let layer)) where input == .int8Blocks:
+      return linearSupport(layer, input: input)
     case .fused(let fusion):
-      return .declined(reason: "\(fusion.name) runs as its parts")
+      return isOneKernel(operation)
+        ? .native(variant: instructions.name)
+        : .declined(reason: "\(fusion.name) runs as its parts")
     case .pure(.linear(let layer)):
       return linearSupport(layer, input: input)
     case .attend(let attention, _) where attention.headWidth > Int(CPU_MAX_HEAD_WIDTH),
@@ -34,6 +38,15 @@ extension CPUDevice {
       .weighRows,
       .sumColumns, .chooseTokens, .placeTokens, .gatherTokens, .attend:
       return .native(variant: instructions.name)
+    }
+  }
+
+  /// Whether an operation has a kernel, which `CPUDevice.run` calls, and does not run as its parts.
+  func isOneKernel(_ operation: Operation) -> Bool {
+    switch operation {
+    case .fused(.normQuantize), .fused(.gatedQuantize), .fused(.linearAdd): true
+    case .fused: false
+    default: true
     }
   }
 

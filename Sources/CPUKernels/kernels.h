@@ -6,6 +6,8 @@
 // Computes the items first ..< last of an operation; what an item is, each entry says.
 typedef void (*cpu_range)(const void *arguments, size_t first, size_t last);
 
+enum { GATED_BLOCKS = 16 };
+
 struct cpu_kernels {
   const char *name;
   void (*decode)(cpu_type type, const void *source, size_t count, float *target);
@@ -19,6 +21,9 @@ struct cpu_kernels {
   cpu_range gated_silu;  // elements
   cpu_range gated_gelu;  // elements
   cpu_range quantize;    // rows
+  cpu_range norm_quantize; // rows
+  cpu_range quantize_silu; // row * groups of GATED_BLOCKS blocks + group
+  cpu_range quantize_gelu; // the same
   cpu_range write_kv;    // rows
   cpu_range copy_kv;     // rows
   cpu_range attend;      // (row tile * spans + span) * kv heads + kv head, the last tile first

@@ -104,6 +104,25 @@ void cpu_quantize(const cpu_kernels *kernels, cpu_pool *pool, const cpu_quantize
   spread(pool, kernels->quantize, a, a->rows, 1, a->width * 8);
 }
 
+void cpu_norm_quantize(const cpu_kernels *kernels, cpu_pool *pool,
+                       const cpu_norm_quantize_arguments *a) {
+  spread(pool, kernels->norm_quantize, a, a->rows, 1, a->width * 16);
+}
+
+static size_t gated_items(const cpu_gated_quantize_arguments *a) {
+  return a->rows * ((a->width / 32 + GATED_BLOCKS - 1) / GATED_BLOCKS);
+}
+
+void cpu_quantize_silu(const cpu_kernels *kernels, cpu_pool *pool,
+                       const cpu_gated_quantize_arguments *a) {
+  spread(pool, kernels->quantize_silu, a, gated_items(a), 1, GATED_BLOCKS * 32 * 32);
+}
+
+void cpu_quantize_gelu(const cpu_kernels *kernels, cpu_pool *pool,
+                       const cpu_gated_quantize_arguments *a) {
+  spread(pool, kernels->quantize_gelu, a, gated_items(a), 1, GATED_BLOCKS * 32 * 36);
+}
+
 void cpu_write_kv(const cpu_kernels *kernels, cpu_pool *pool, const cpu_write_kv_arguments *a) {
   spread(pool, kernels->write_kv, a, a->rows, 1, a->pool.heads * a->pool.head_width * 32);
 }

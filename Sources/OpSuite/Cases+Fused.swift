@@ -27,7 +27,12 @@ extension OpSuite {
               type, rows: rows, heads: (3, 3, 32), .adjacent, hasNorm: false, element: .f32),
           ]
         }
-      } + types.flatMap(promptCases) + writtenCases() + attendQuantizeCases()
+      } + types.flatMap(promptCases)
+      // More rows, and more blocks, than are worked on together: nothing is added before the last of these.
+      + [
+        linearAddCase(.q4_1, rows: 258, outputs: 17, blocks: 25, hasBias: true),
+        linearAddCase(.q4_1, rows: 1, outputs: 17, blocks: 513, hasBias: false),
+      ] + writtenCases() + attendQuantizeCases()
   }
 
   /// As a prompt has them: rows for which weights may wait, and more than they wait for.

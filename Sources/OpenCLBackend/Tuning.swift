@@ -97,7 +97,7 @@ extension KernelRow {
           effect: effect)
       ]
     }
-    // How far ahead weights are asked for; without assembly nothing is.
+    // How far ahead weights are asked for; without assembly few drivers are known to pass that on.
     let ahead =
       needs?.isAssembly == true
       ? [Tunable(name: "PREFETCH", values: [2048, 4096, 8192, 12288], standard: 8192)] : []

@@ -47,7 +47,7 @@ private final class Generation {
           output.withUnsafeMutableBufferPointer { output in
             var arguments = cpu_linear_arguments(
               type: CPU_Q4_1, weights: weights.baseAddress, outputs: 1536, width: 576, bias: nil,
-              input: input.baseAddress, rows: 1, output: output.baseAddress)
+              input: input.baseAddress, rows: 1, addend: nil, output: output.baseAddress)
             for _ in 0..<10_000 { cpu_linear_int8(cpu_kernels_best(), pool, &arguments) }
           }
         }

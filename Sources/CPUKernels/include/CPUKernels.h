@@ -97,6 +97,7 @@ typedef struct {
   const float *bias; // or NULL
   const void *input; // f32 rows, or rows of int8 blocks
   size_t rows;
+  const float *addend; // rows as the output's, or NULL; int8 blocks only
   float *output;
 } cpu_linear_arguments;
 
@@ -104,7 +105,7 @@ typedef struct {
 void cpu_linear(const cpu_kernels *kernels, cpu_pool *pool, const cpu_linear_arguments *arguments);
 
 // The input is int8 blocks and the weights are quantised. Products of a block are summed as integers,
-// without rounding; the sum starts with the bias and takes the blocks in order.
+// without rounding; the sum starts with the bias and takes the blocks in order. The addend comes on top at the end.
 void cpu_linear_int8(const cpu_kernels *kernels, cpu_pool *pool,
                      const cpu_linear_arguments *arguments);
 
@@ -210,6 +211,33 @@ typedef struct {
 
 void cpu_quantize(const cpu_kernels *kernels, cpu_pool *pool,
                   const cpu_quantize_arguments *arguments);
+
+// The same of what cpu_rms_norm makes of a row.
+typedef struct {
+  const float *input;
+  const float *weight;
+  float epsilon;
+  size_t rows;
+  size_t width;
+  void *output;
+} cpu_norm_quantize_arguments;
+
+void cpu_norm_quantize(const cpu_kernels *kernels, cpu_pool *pool,
+                       const cpu_norm_quantize_arguments *arguments);
+
+// The same of activation(a) * b.
+typedef struct {
+  const float *a;
+  const float *b;
+  size_t rows;
+  size_t width;
+  void *output;
+} cpu_gated_quantize_arguments;
+
+void cpu_quantize_silu(const cpu_kernels *kernels, cpu_pool *pool,
+                       const cpu_gated_quantize_arguments *arguments);
+void cpu_quantize_gelu(const cpu_kernels *kernels, cpu_pool *pool,
+                       const cpu_gated_quantize_arguments *arguments);
 
 // Pages of 16 tokens:
 //

@@ -360,8 +360,17 @@ INLINE void store_token(const cpu_kv_pool *pool, size_t head, size_t slot, const
 static void write_kv(const void *arguments, size_t first, size_t last) {
   const cpu_write_kv_arguments *a = arguments;
   size_t heads = a->pool.heads, width = a->pool.head_width;
+  const uint8_t *page = NULL;
   for (size_t r = first; r < last; r++) {
     if (a->slots[r] < 0) continue;
+    // The elements of a key lie in as many places, which come from memory together.
+    const uint8_t *first_head = page_of(&a->pool, 0, (size_t)a->slots[r]);
+    for (size_t h = 0; h < heads && first_head != page; h++) {
+      const uint8_t *keys = page_of(&a->pool, h, (size_t)a->slots[r]);
+      for (size_t line = 0; line < keys_bytes(a->pool.type, width); line += 64)
+        __builtin_prefetch(keys + line, 1);
+    }
+    page = first_head;
     for (size_t h = 0; h < heads; h++)
       store_token(&a->pool, h, (size_t)a->slots[r], a->k + (r * heads + h) * width,
                   a->v + (r * heads + h) * width);

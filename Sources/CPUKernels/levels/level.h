@@ -34,7 +34,9 @@
     .name = level, .decode = decode, .linear = linear, .linear_int8 = linear_int8,             \
     .embed = embed, .rms_norm = rms_norm, .rope = rope, .rotate = rotate, .add = add,          \
     .gated_silu = gated_silu, .gated_gelu = gated_gelu,                                        \
-    .quantize = quantize, .write_kv = write_kv, .copy_kv = copy_kv,                            \
+    .quantize = quantize, .norm_quantize = norm_quantize,                                      \
+    .quantize_silu = quantize_silu, .quantize_gelu = quantize_gelu,                            \
+    .write_kv = write_kv, .copy_kv = copy_kv,                                                  \
     .attend = attend, .merge_parts = merge_parts,                                              \
     .bound_pages = bound_pages, .score_pages = score_pages, .choose_pages = choose_pages,      \
     .weigh_rows = weigh_rows, .sum_columns = sum_columns,                                      \

@@ -64,6 +64,15 @@ INLINE void sum_row(cpu_type type, const uint8_t *x, size_t blocks, group_sums *
 
 INLINE size_t int8_row_bytes(size_t width) { return width + width / BLOCK * 8; }
 
+// What comes on top of a row of y when its blocks up to `done` are in, or NULL: nothing before the last.
+INLINE const float *addend_of(const cpu_linear_arguments *a, size_t row, size_t done) {
+  return a->addend && done == a->width / BLOCK ? a->addend + row * a->outputs : NULL;
+}
+
+INLINE void finish_int8(float *y, const float *addend, size_t o, size_t last, vf sum) {
+  store_up_to(y, o, last, addend ? load_up_to(addend, o, last) + sum : sum);
+}
+
 // ------------------------------------------------------------------------------------ few rows of x
 
 // Rows that count as few; blocks of x whose sums are held at a time; and how far ahead of their use weights are
@@ -198,8 +207,8 @@ INLINE void few_tiles(cpu_type type, int tokens, int streams, const cpu_linear_a
   for (size_t s = 0; s < (size_t)streams; s++)
     for (size_t h = 0; h < HALVES; h++)
       for (int t = 0; t < tokens; t++)
-        store_up_to(a->output + (size_t)t * a->outputs, o + s * step * TILE_ROWS + h * LANES, last,
-                    y[s][h][t]);
+        finish_int8(a->output + (size_t)t * a->outputs, addend_of(a, (size_t)t, b + count),
+                    o + s * step * TILE_ROWS + h * LANES, last, y[s][h][t]);
 }
 
 INLINE void linear_few_int8(cpu_type type, int tokens, const cpu_linear_arguments *a, size_t first,
@@ -371,9 +380,11 @@ INLINE void int8_tile(product_kind kind, int vectors, int tokens, const unpacked
   }
 }
 
-// Some rows of the output: lane 0 of the first vector is output o of y, and the last output is last - 1.
+// Some rows of the output: lane 0 of the first vector is output o of y, and the last output is last - 1. What comes on
+// top is rows as those of y, or NULL.
 typedef struct {
   float *y;
+  const float *addend;
   size_t outputs, o, last;
 } int8_output;
 
@@ -389,7 +400,9 @@ INLINE void int8_rows_tile(product_kind kind, int vectors, int tokens, const unp
   int8_tile(kind, vectors, tokens, w, blocks, x, sums);
   for (int t = 0; t < tokens; t++)
     for (int v = 0; v < vectors; v++)
-      store_up_to(out.y + (size_t)t * out.outputs, out.o + (size_t)(v * LANES), out.last, sums[v][t]);
+      finish_int8(out.y + (size_t)t * out.outputs,
+                  out.addend ? out.addend + (size_t)t * out.outputs : NULL, out.o + (size_t)(v * LANES),
+                  out.last, sums[v][t]);
 }
 
 // Meanwhile what lies at `ahead`, the weights that are unpacked next, is fetched from memory.
@@ -412,6 +425,7 @@ INLINE void int8_tiles(product_kind kind, int vectors, const unpacked *w, size_t
       TILE(1);
 #undef TILE
     t += n, out.y += n * out.outputs, x.of_groups += n;
+    if (out.addend) out.addend += n * out.outputs;
     x.values += n * x.stride, x.scales += n * x.stride;
   }
 }
@@ -457,7 +471,7 @@ static void linear_many(const cpu_linear_arguments *a, size_t first, size_t last
         size_t next = o + vectors * LANES, ahead_bytes = next < last ? tile_bytes(type, count) : 0;
         const uint8_t *ahead = tiles + next / TILE_ROWS * bytes;
         ahead_bytes *= vectors * LANES / TILE_ROWS;
-        int8_output out = {y, a->outputs, o, last};
+        int8_output out = {y, addend_of(a, first_row, b + count), a->outputs, o, last};
 #define TILES(...)                                                                            \
   if (vectors == INT8_VECTORS)                                                                \
     int8_tiles((product_kind){__VA_ARGS__}, INT8_VECTORS, w, count, x, start, rows, out,      \

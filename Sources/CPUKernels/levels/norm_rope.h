@@ -1,29 +1,50 @@
 // RMS norm and rotary positions, row by row.
 
-static void rms_norm(const void *arguments, size_t first, size_t last) {
-  const cpu_rms_norm_arguments *a = arguments;
-  size_t width = a->width;
-  float share = reciprocal(splat((float)width))[0];
-  for (size_t r = first; r < last; r++) {
-    const float *x = a->input + r * width;
-    float *y = a->output + r * width;
-    vf squares[SUM_VECTORS];
-    for (int c = 0; c < SUM_VECTORS; c++) squares[c] = (vf)0.0f;
-    size_t i = 0;
-    for (; i + 16 <= width; i += 16)
-      for (size_t c = 0; c < SUM_VECTORS; c++) {
-        vf v = load(x + i + c * LANES);
-        squares[c] = fused(v, v, squares[c]);
-      }
-    for (size_t c = 0; i < width; i += LANES, c++) {
-      vf v = load_some(x + i, width - i < LANES ? width - i : LANES);
+// 1 / sqrt(mean(x^2) + epsilon)
+INLINE float norm_factor(const float *x, size_t width, float epsilon) {
+  vf squares[SUM_VECTORS];
+  for (int c = 0; c < SUM_VECTORS; c++) squares[c] = (vf)0.0f;
+  size_t i = 0;
+  for (; i + 16 <= width; i += 16)
+    for (size_t c = 0; c < SUM_VECTORS; c++) {
+      vf v = load(x + i + c * LANES);
       squares[c] = fused(v, v, squares[c]);
     }
-    float mean = sum_of_lanes(squares) * share;
-    float factor = reciprocal_square_root(splat(mean + a->epsilon))[0];
-    for (i = 0; i + LANES <= width; i += LANES)
-      store(y + i, load(x + i) * factor * load(a->weight + i));
-    for (; i < width; i++) y[i] = x[i] * factor * a->weight[i];
+  for (size_t c = 0; i < width; i += LANES, c++) {
+    vf v = load_some(x + i, width - i < LANES ? width - i : LANES);
+    squares[c] = fused(v, v, squares[c]);
+  }
+  float mean = sum_of_lanes(squares) * reciprocal(splat((float)width))[0];
+  return reciprocal_square_root(splat(mean + epsilon))[0];
+}
+
+INLINE void norm_some(const float *x, float factor, const float *weight, size_t count, float *y) {
+  size_t i = 0;
+  for (; i + LANES <= count; i += LANES) store(y + i, load(x + i) * factor * load(weight + i));
+  for (; i < count; i++) y[i] = x[i] * factor * weight[i];
+}
+
+static void rms_norm(const void *arguments, size_t first, size_t last) {
+  const cpu_rms_norm_arguments *a = arguments;
+  for (size_t r = first; r < last; r++) {
+    const float *x = a->input + r * a->width;
+    norm_some(x, norm_factor(x, a->width, a->epsilon), a->weight, a->width, a->output + r * a->width);
+  }
+}
+
+// The same to int8 blocks, some of them at a time.
+static void norm_quantize(const void *arguments, size_t first, size_t last) {
+  const cpu_norm_quantize_arguments *a = arguments;
+  _Alignas(64) float normed[LANES * BLOCK];
+  for (size_t r = first; r < last; r++) {
+    const float *x = a->input + r * a->width;
+    float factor = norm_factor(x, a->width, a->epsilon);
+    int8_blocks row = int8_blocks_of(a->output, r, a->width);
+    for (size_t b = 0; b < row.blocks; b += LANES) {
+      size_t some = some_blocks(&row, b);
+      norm_some(x + b * BLOCK, factor, a->weight + b * BLOCK, some * BLOCK, normed);
+      store_blocks(&row, b, some, normed);
+    }
   }
 }
 

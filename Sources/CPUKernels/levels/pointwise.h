@@ -68,19 +68,58 @@ INLINE void quantize_blocks(const float *x, size_t count, uint8_t *bytes, float 
   store_some(sums, scale * load(totals), count);
 }
 
+// A row of int8 blocks.
+typedef struct {
+  uint8_t *bytes;
+  float *scales, *sums;
+  size_t blocks;
+} int8_blocks;
+
+INLINE int8_blocks int8_blocks_of(void *rows, size_t row, size_t width) {
+  size_t blocks = width / BLOCK;
+  uint8_t *bytes = (uint8_t *)rows + row * (width + blocks * 8);
+  float *scales = (float *)(void *)(bytes + width);
+  return (int8_blocks){bytes, scales, scales + blocks, blocks};
+}
+
+// How many blocks there are from b on, of LANES.
+INLINE size_t some_blocks(const int8_blocks *row, size_t b) {
+  return row->blocks - b < LANES ? row->blocks - b : LANES;
+}
+
+INLINE void store_blocks(const int8_blocks *row, size_t b, size_t count, const float *x) {
+  if (count == LANES)
+    quantize_blocks(x, LANES, row->bytes + b * BLOCK, row->scales + b, row->sums + b);
+  else
+    quantize_blocks(x, count, row->bytes + b * BLOCK, row->scales + b, row->sums + b);
+}
+
 static void quantize(const void *arguments, size_t first, size_t last) {
   const cpu_quantize_arguments *a = arguments;
-  size_t blocks = a->width / BLOCK;
   for (size_t r = first; r < last; r++) {
-    const float *x = a->input + r * a->width;
-    uint8_t *row = (uint8_t *)a->output + r * (a->width + blocks * 8);
-    float *scales = (float *)(void *)(row + a->width), *sums = scales + blocks;
-    for (size_t b = 0; b < blocks; b += LANES) {
-      const float *from = x + b * BLOCK;
-      if (blocks - b >= LANES)
-        quantize_blocks(from, LANES, row + b * BLOCK, scales + b, sums + b);
-      else
-        quantize_blocks(from, blocks - b, row + b * BLOCK, scales + b, sums + b);
-    }
+    int8_blocks row = int8_blocks_of(a->output, r, a->width);
+    for (size_t b = 0; b < row.blocks; b += LANES)
+      store_blocks(&row, b, some_blocks(&row, b), a->input + r * a->width + b * BLOCK);
   }
 }
+
+// The gate to int8. An item is GATED_BLOCKS blocks of a row.
+#define GATED_QUANTIZE(activation)                                                             \
+  static void quantize_##activation(const void *arguments, size_t first, size_t last) {        \
+    const cpu_gated_quantize_arguments *g = arguments;                                         \
+    _Alignas(64) float gated[LANES * BLOCK];                                                   \
+    size_t groups = (g->width / BLOCK + GATED_BLOCKS - 1) / GATED_BLOCKS;                      \
+    for (size_t item = first; item < last; item++) {                                           \
+      int8_blocks row = int8_blocks_of(g->output, item / groups, g->width);                    \
+      const float *x = g->a + item / groups * g->width, *y = g->b + item / groups * g->width;  \
+      size_t b = item % groups * GATED_BLOCKS, end = b + GATED_BLOCKS;                         \
+      for (; b < end && b < row.blocks; b += LANES) {                                          \
+        size_t some = some_blocks(&row, b);                                                    \
+        for (size_t i = 0; i < some * BLOCK; i += LANES)                                       \
+          store(gated + i, activation(load(x + b * BLOCK + i)) * load(y + b * BLOCK + i));     \
+        store_blocks(&row, b, some, gated);                                                    \
+      }                                                                                        \
+    }                                                                                          \
+  }
+GATED_QUANTIZE(silu)
+GATED_QUANTIZE(gelu)
