@@ -10,6 +10,9 @@ static const char pocl_xeon[] = {
 static const char intel_epyc[] = {
 #embed "tuned/intel-epyc.txt" suffix(, 0)
 };
+static const char intel_xeon[] = {
+#embed "tuned/intel-xeon.txt" suffix(, 0)
+};
 static const char nvidia[] = {
 #embed "tuned/nvidia.txt" suffix(, 0)
 };
@@ -20,6 +23,7 @@ static const kernel_program tunings[] = {
     TUNING("pocl-epyc", pocl_epyc),
     TUNING("pocl-xeon", pocl_xeon),
     TUNING("intel-epyc", intel_epyc),
+    TUNING("intel-xeon", intel_xeon),
     TUNING("nvidia", nvidia),
 };
 
