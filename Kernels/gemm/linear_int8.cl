@@ -10,8 +10,8 @@
 //          └──────┴──────┴──────┴─────┘
 //
 // A lane is a row of W, so nothing is added up over lanes and W is read in order; prelude.cl draws
-// it, code_products.cl and tile_dot.cl have the arithmetic. A block's bytes are put together once for T tokens. With UNPACKS 1 they wait
-// in private memory, and meet a few of these at a time (many_rows.cl).
+// it, code_products.cl and tile_dot.cl have the arithmetic. A block's bytes are put together once for T tokens. With
+// UNPACKS 1 they wait in private memory, and meet a few of these at a time (many_rows.cl).
 //
 // Global ids: (group of outputs, tile of tokens). Tiles and tokens beyond the edge are clamped when
 // read and skipped when written.

@@ -20,7 +20,7 @@ extension CPUDevice {
       cpu_linear_int8(instructions.kernels, threads.handle, &arguments)
       return
     }
-    precondition(addend == nil, "sums are fused with products of int8 blocks only")
+    precondition(addend == nil, "a sum is fused with products of int8 blocks only")
     if weight.type == .f32, let blas, arguments.rows >= rowsForBLAS {
       blas.linear(arguments, pool: threads)
     } else {

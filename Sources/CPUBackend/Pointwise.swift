@@ -6,11 +6,7 @@ import Tensors
 extension CPUDevice {
   /// x / sqrt(mean(x²) + ε) × weight; the parts of a row that are normed apart are rows to the kernel.
   func rmsNorm(_ norm: RMSNorm, _ bound: borrowing BoundInstruction) {
-    let width = norm.weight.width
-    var arguments = cpu_rms_norm_arguments(
-      input: bound.floats(input: 0), weight: bound.floatWeight(0, count: width),
-      epsilon: norm.epsilon, rows: bound.rows * (bound.output.width / width), width: width,
-      output: bound.floatOutput)
+    var arguments = arguments(norm, bound)
     cpu_rms_norm(instructions.kernels, threads.handle, &arguments)
   }
 
@@ -41,10 +37,7 @@ extension CPUDevice {
 
   /// Int8 blocks of what `rmsNorm` makes.
   func normQuantize(_ norm: RMSNorm, _ bound: borrowing BoundInstruction) {
-    let width = norm.weight.width
-    var arguments = cpu_norm_quantize_arguments(
-      input: bound.floats(input: 0), weight: bound.floatWeight(0, count: width),
-      epsilon: norm.epsilon, rows: bound.rows, width: width, output: bound.outputAddress)
+    var arguments = arguments(norm, bound)
     cpu_norm_quantize(instructions.kernels, threads.handle, &arguments)
   }
 
@@ -57,6 +50,16 @@ extension CPUDevice {
     case .silu: cpu_quantize_silu(instructions.kernels, threads.handle, &arguments)
     case .gelu: cpu_quantize_gelu(instructions.kernels, threads.handle, &arguments)
     }
+  }
+
+  private func arguments(
+    _ norm: RMSNorm, _ bound: borrowing BoundInstruction
+  ) -> cpu_rms_norm_arguments {
+    let width = norm.weight.width
+    return cpu_rms_norm_arguments(
+      input: bound.floats(input: 0), weight: bound.floatWeight(0, count: width),
+      epsilon: norm.epsilon, rows: bound.rows * (bound.output.width / width), width: width,
+      output: bound.outputAddress)
   }
 
   private func pair(_ bound: borrowing BoundInstruction) -> cpu_pair_arguments {

@@ -11,12 +11,12 @@ extension CPUDevice {
     switch operation {
     case .pure(.attention):
       return .declined(reason: "attention runs over a cache: planning lowers it to attend")
-    case .fused(.linearAdd(let layer)) where input == .int8Blocks:
-      return linearSupport(layer, input: input)
-    case .fused(let fusion):
-      return isOneKernel(operation)
-        ? .native(variant: instructions.name)
-        : .declined(reason: "\(fusion.name) runs as its parts")
+    case .fused(let fusion) where !isOneKernel(operation):
+      return .declined(reason: "\(fusion.name) runs as its parts")
+    case .fused(.linearAdd(let layer)):
+      return input == .int8Blocks
+        ? linearSupport(layer, input: input)
+        : .declined(reason: "a sum is fused with products of int8 blocks only")
     case .pure(.linear(let layer)):
       return linearSupport(layer, input: input)
     case .attend(let attention, _) where attention.headWidth > Int(CPU_MAX_HEAD_WIDTH),
@@ -33,7 +33,7 @@ extension CPUDevice {
       return .declined(
         reason: "heads are \(layout.headWidth) wide; the kernel takes \(CPU_MAX_HEAD_WIDTH)")
     case .pure(.selectRows): return .native(variant: "memcpy")
-    case .pure(.embedRows), .pure(.rmsNorm), .pure(.rope), .pure(.add), .pure(.gated),
+    case .fused, .pure(.embedRows), .pure(.rmsNorm), .pure(.rope), .pure(.add), .pure(.gated),
       .quantize, .rotateHeads, .writeKV, .copyKV, .boundPages, .scorePages, .choosePages,
       .weighRows,
       .sumColumns, .chooseTokens, .placeTokens, .gatherTokens, .attend:

@@ -105,7 +105,7 @@ void cpu_quantize(const cpu_kernels *kernels, cpu_pool *pool, const cpu_quantize
 }
 
 void cpu_norm_quantize(const cpu_kernels *kernels, cpu_pool *pool,
-                       const cpu_norm_quantize_arguments *a) {
+                       const cpu_rms_norm_arguments *a) {
   spread(pool, kernels->norm_quantize, a, a->rows, 1, a->width * 16);
 }
 

@@ -125,14 +125,14 @@ typedef struct {
 
 void cpu_embed(const cpu_kernels *kernels, cpu_pool *pool, const cpu_embed_arguments *arguments);
 
-// output = input / sqrt(mean(input^2) + epsilon) * weight, row by row; in place if they are equal.
+// output = input / sqrt(mean(input^2) + epsilon) * weight, row by row; floats in place if they are equal.
 typedef struct {
   const float *input;
   const float *weight;
   float epsilon;
   size_t rows;
   size_t width;
-  float *output;
+  void *output; // f32 rows, or of cpu_norm_quantize rows of int8 blocks
 } cpu_rms_norm_arguments;
 
 void cpu_rms_norm(const cpu_kernels *kernels, cpu_pool *pool,
@@ -213,17 +213,8 @@ void cpu_quantize(const cpu_kernels *kernels, cpu_pool *pool,
                   const cpu_quantize_arguments *arguments);
 
 // The same of what cpu_rms_norm makes of a row.
-typedef struct {
-  const float *input;
-  const float *weight;
-  float epsilon;
-  size_t rows;
-  size_t width;
-  void *output;
-} cpu_norm_quantize_arguments;
-
 void cpu_norm_quantize(const cpu_kernels *kernels, cpu_pool *pool,
-                       const cpu_norm_quantize_arguments *arguments);
+                       const cpu_rms_norm_arguments *arguments);
 
 // The same of activation(a) * b.
 typedef struct {

@@ -28,13 +28,14 @@ static void rms_norm(const void *arguments, size_t first, size_t last) {
   const cpu_rms_norm_arguments *a = arguments;
   for (size_t r = first; r < last; r++) {
     const float *x = a->input + r * a->width;
-    norm_some(x, norm_factor(x, a->width, a->epsilon), a->weight, a->width, a->output + r * a->width);
+    norm_some(x, norm_factor(x, a->width, a->epsilon), a->weight, a->width,
+              (float *)a->output + r * a->width);
   }
 }
 
 // The same to int8 blocks, some of them at a time.
 static void norm_quantize(const void *arguments, size_t first, size_t last) {
-  const cpu_norm_quantize_arguments *a = arguments;
+  const cpu_rms_norm_arguments *a = arguments;
   _Alignas(64) float normed[LANES * BLOCK];
   for (size_t r = first; r < last; r++) {
     const float *x = a->input + r * a->width;
