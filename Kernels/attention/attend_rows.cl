@@ -46,23 +46,25 @@ static inline void gather_span(
     else
       for (int p = 0; p < PAGES; p++) next[p] = keys[p];
 // Asks for the lines that begin in part `step` of the keys or values of the next window's pages, of HEAD_WIDTH parts; early
-// ones come near when a quarter of a page is left to them. The pages go together: one alone ends before the hardware
-// has found its way through it.
+// ones come near half a page later. The pages go together: one alone ends before the hardware has found its way
+// through it.
 #if PREFETCHES
-#define PAGE_BYTES ((uint)(PAGE_OF(HEAD_WIDTH) * sizeof(element)))
-#define SOON (ASKS_EARLY ? PAGE_BYTES / 4 / 64 * 64 : PAGE_BYTES)
-#define LINE(page, offset) ((global const uchar *)(page) + (offset))
-#define ASK(offset, part_bytes, step)                                                            \
-  for (uint n = ((step) * (part_bytes) + 63) / 64 * 64; n < ((step) + 1) * (part_bytes); n += 64) \
-    UNROLL for (int p = 0; p < PAGES; p++) {                                                     \
-      const uint at = (offset) + n, soon = at + SOON;                                            \
-      ask_for(soon < PAGE_BYTES ? LINE(keys[p], soon) : LINE(next[p], soon - PAGE_BYTES));       \
-      ask_early(LINE(next[p], at));                                                              \
-    }
 #define KEYS_BYTES(width) ((uint)(KEYS_OF(width) * sizeof(element)))
-#define WITH_KEYS(step) ASK(0u, KEYS_BYTES(1), step)
-#define WITH_VALUES(step)                                                                        \
-  ASK(KEYS_BYTES(HEAD_WIDTH), (uint)(PAGE_OF(1) * sizeof(element)) - KEYS_BYTES(1), step)
+#define VALUES_BYTES(width) ((uint)(PAGE_OF(width) * sizeof(element)) - KEYS_BYTES(width))
+#define LINE(page, offset) ((global const uchar *)(page) + (offset))
+#define ASK(near, near_offset, offset, part_bytes, step)                                         \
+  for (uint n = ((step) * (part_bytes) + 63) / 64 * 64; n < ((step) + 1) * (part_bytes); n += 64) \
+    UNROLL for (int a = 0; a < PAGES; a++) {                                                     \
+      ask_for(LINE(near[a], (near_offset) + n));                                                 \
+      ask_early(LINE(next[a], (offset) + n));                                                    \
+    }
+#if ASKS_EARLY
+#define WITH_KEYS(step) ASK(keys, KEYS_BYTES(HEAD_WIDTH), 0u, KEYS_BYTES(1), step)
+#define WITH_VALUES(step) ASK(next, 0u, KEYS_BYTES(HEAD_WIDTH), VALUES_BYTES(1), step)
+#else
+#define WITH_KEYS(step) ASK(next, 0u, 0u, KEYS_BYTES(1), step)
+#define WITH_VALUES(step) ASK(next, KEYS_BYTES(HEAD_WIDTH), 0u, VALUES_BYTES(1), step)
+#endif
 #else
 #define WITH_KEYS NOTHING_AHEAD
 #define WITH_VALUES NOTHING_AHEAD

@@ -45,7 +45,7 @@ typedef struct {
 // is fetched line by line meanwhile, so that memory is never idle. Behind the last one comes the next kv head's first.
 typedef struct {
   size_t page_bytes;
-  size_t soon; // how far ahead lines come near
+  size_t soon; // how far ahead lines come near: while keys are read, values; while values are, the next keys; or all of a page
   const uint8_t *here[WINDOW_PAGES];
   const uint8_t *next[WINDOW_PAGES];
 } window;
@@ -177,8 +177,21 @@ INLINE void gather_rest(cpu_kv_type type, gathering *s, size_t query, const uint
       function(type, 1, __VA_ARGS__), query += 1;                                         \
   }
 
+// A type's own code. What loops over pages and tokens stands out of line, since it needs all registers.
+#define OUT_OF_LINE static __attribute__((noinline))
+#define OF_TYPE(type, function, ...)                          \
+  switch (type) {                                             \
+    case CPU_KV_F32: function(CPU_KV_F32, __VA_ARGS__); break;   \
+    case CPU_KV_F16: function(CPU_KV_F16, __VA_ARGS__); break;   \
+    case CPU_KV_BF16: function(CPU_KV_BF16, __VA_ARGS__); break; \
+    case CPU_KV_Q8: function(CPU_KV_Q8, __VA_ARGS__); break;     \
+    case CPU_KV_Q4: function(CPU_KV_Q4, __VA_ARGS__); break;     \
+    case CPU_KV_K4V2: function(CPU_KV_K4V2, __VA_ARGS__); break; \
+    case CPU_KV_K2V2: function(CPU_KV_K2V2, __VA_ARGS__); break; \
+  }
+
 // The scores of the queries query ..< end against pages from ..< to of a window.
-INLINE void score(cpu_kv_type type, gathering *s, size_t query, size_t end, const uint8_t *const *keys,
+INLINE void score_as(cpu_kv_type type, gathering *s, size_t query, size_t end, const uint8_t *const *keys,
                   size_t stride, size_t from, size_t to, const window *w) {
   if (TILE_PAGES == WINDOW_PAGES && from == 0 && to == WINDOW_PAGES) {
     size_t j = query;
@@ -191,9 +204,13 @@ INLINE void score(cpu_kv_type type, gathering *s, size_t query, size_t end, cons
                       j == 0 && page == from ? w : NULL)
   }
 }
+OUT_OF_LINE void score(cpu_kv_type type, gathering *s, size_t query, size_t end, const uint8_t *const *keys,
+                       size_t stride, size_t from, size_t to, const window *w) {
+  OF_TYPE(type, score_as, s, query, end, keys, stride, from, to, w)
+}
 
 // The sums of the queries query ..< end over the tokens first ..< last of a window.
-INLINE void gather(cpu_kv_type type, gathering *s, size_t query, size_t end, const uint8_t *const *values,
+INLINE void gather_as(cpu_kv_type type, gathering *s, size_t query, size_t end, const uint8_t *const *values,
                    size_t first, size_t last, const window *w) {
   size_t d = 0, width = s->width;
   if (has_codes(type) && BLOCK_VECTORS > TILE_VECTORS && end - query <= WIDE_QUERIES)
@@ -215,6 +232,12 @@ INLINE void gather(cpu_kv_type type, gathering *s, size_t query, size_t end, con
   if (d < width && !has_codes(type))
     for (size_t j = query; j < end; j++) gather_rest(type, s, j, values, d, first, last);
 }
+OUT_OF_LINE void gather(cpu_kv_type type, gathering *s, size_t query, size_t end, const uint8_t *const *values,
+                        size_t first, size_t last, const window *w) {
+  OF_TYPE(type, gather_as, s, query, end, values, first, last, w)
+}
+
+#include "whole_windows.h"
 
 // Scores to weights: the running maximum, the sum, and the outputs so far on the new scale.
 // Tokens outside first ..< last are masked by selection, since they may hold anything.
@@ -320,7 +343,7 @@ INLINE void find_pages(const cpu_attend_arguments *a, const int32_t *table, size
 }
 
 // Widens the keys (element d of a window's tokens side by side) or the values of pages from ..< to.
-INLINE void widen_keys(cpu_kv_type type, gathering *s, const window *w, size_t from, size_t to) {
+INLINE void widen_keys_as(cpu_kv_type type, gathering *s, const window *w, size_t from, size_t to) {
   size_t width = s->width, step = keys_bytes(type, 1);
   for (size_t d = 0; d < width; d++)
     for (size_t p = from; p < to; p++) {
@@ -329,7 +352,7 @@ INLINE void widen_keys(cpu_kv_type type, gathering *s, const window *w, size_t f
         store(s->copy + d * WINDOW + p * PAGE + (size_t)(c * LANES), key_vector(type, w->here[p], width, d, c));
     }
 }
-INLINE void widen_values(cpu_kv_type type, gathering *s, const window *w, size_t from, size_t to) {
+INLINE void widen_values_as(cpu_kv_type type, gathering *s, const window *w, size_t from, size_t to) {
   size_t width = s->width, keys = keys_bytes(type, width), half = values_bytes(type, width);
   for (size_t p = from; p < to; p++)
     for (size_t i = 0; i < PAGE * width; i += 16) {
@@ -345,13 +368,22 @@ INLINE void widen_values(cpu_kv_type type, gathering *s, const window *w, size_t
     }
 }
 
+OUT_OF_LINE void widen_keys(cpu_kv_type type, gathering *s, const window *w, size_t from, size_t to) {
+  OF_TYPE(type, widen_keys_as, s, w, from, to)
+}
+OUT_OF_LINE void widen_values(cpu_kv_type type, gathering *s, const window *w, size_t from, size_t to) {
+  OF_TYPE(type, widen_values_as, s, w, from, to)
+}
+
 // Rows row ..< row + rows, which share a page list, with `heads` query heads from `head` on, in the spans
 // from ..< to; the parts stay apart, or else are merged and finished.
-INLINE void attend_rows(cpu_kv_type type, const cpu_attend_arguments *a, gathering *s, size_t row,
+INLINE void attend_rows(const cpu_attend_arguments *a, gathering *s, size_t row,
                         size_t rows, size_t kv_head, size_t head, size_t heads, int32_t from_span,
                         int32_t to_span, bool apart) {
+  cpu_kv_type type = a->pool.type;
   size_t width = a->pool.head_width, queries = rows * heads;
   bool copies = (!WIDENS_FREELY || has_codes(type)) && queries >= COPY_QUERIES;
+  bool in_lines = is_in_lines(type, queries, width);
   const int32_t *table = a->tables + a->table[row] + kv_head * a->head_stride;
   int32_t begin = INT32_MAX, end = 0;
   s->width = width;
@@ -380,7 +412,7 @@ INLINE void attend_rows(cpu_kv_type type, const cpu_attend_arguments *a, gatheri
     __builtin_memset(s->o, 0, queries * width * sizeof(float));
 
     size_t page = both_bytes(type, width);
-    window w = {.page_bytes = page, .soon = cpu_asks_early ? page / 4 / 64 * 64 : page};
+    window w = {.page_bytes = page, .soon = cpu_asks_early ? keys_bytes(type, width) : page};
     find_pages(a, table, kv_head, span_begin, least(span_end, (span_begin / WINDOW + 1) * WINDOW),
                w.here);
     for (int32_t first = span_begin, last; first < span_end; first = last) {
@@ -399,6 +431,8 @@ INLINE void attend_rows(cpu_kv_type type, const cpu_attend_arguments *a, gatheri
         for (size_t p = 0; p < WINDOW_PAGES; p++) copy[p] = (const uint8_t *)(s->copy + p * PAGE);
         widen_keys(type, s, &w, from, to);
         score(CPU_KV_F32, s, 0, queries, copy, WINDOW * 4, from, to, NULL);
+      } else if (in_lines && from == 0 && to == WINDOW_PAGES) {
+        score_whole(type, queries, s, &w);
       } else {
         score(type, s, 0, queries, w.here, keys_bytes(type, 1), from, to, &w);
       }
@@ -422,7 +456,9 @@ INLINE void attend_rows(cpu_kv_type type, const cpu_attend_arguments *a, gatheri
         int32_t sees = most(a->begin[row + r], first), until = least(a->end[row + r], last);
         if (sees >= until) continue;
         size_t j = r * heads, k = (r + some) * heads;
-        if (copies)
+        if (in_lines && alike && first == base && last == base + WINDOW)
+          gather_whole(type, queries, s, &w);
+        else if (copies)
           gather(CPU_KV_F32, s, j, k, copy, (size_t)(sees - base), (size_t)(until - base), NULL);
         else
           gather(type, s, j, k, values, (size_t)(sees - base), (size_t)(until - base), &w);
@@ -474,17 +510,7 @@ static void attend(const void *arguments, size_t first, size_t last) {
       size_t most_heads = room / rows;
       for (size_t h = 0; h < group; h += most_heads) {
         size_t heads = group - h < most_heads ? group - h : most_heads;
-#define ATTEND(type) \
-  attend_rows(type, a, &s, row, rows, kv_head, kv_head * group + h, heads, from, to, a->parts)
-        switch (a->pool.type) {
-          case CPU_KV_F32: ATTEND(CPU_KV_F32); break;
-          case CPU_KV_F16: ATTEND(CPU_KV_F16); break;
-          case CPU_KV_BF16: ATTEND(CPU_KV_BF16); break;
-          case CPU_KV_Q8: ATTEND(CPU_KV_Q8); break;
-          case CPU_KV_Q4: ATTEND(CPU_KV_Q4); break;
-          case CPU_KV_K4V2: ATTEND(CPU_KV_K4V2); break;
-          case CPU_KV_K2V2: ATTEND(CPU_KV_K2V2); break;
-        }
+        attend_rows(a, &s, row, rows, kv_head, kv_head * group + h, heads, from, to, a->parts);
       }
     }
   }

@@ -50,7 +50,7 @@ INLINE void place_queries(const cpu_observe_arguments *o, gathering *s, const ro
     }
 }
 
-INLINE void weigh_tile(cpu_kv_type type, const cpu_observe_arguments *o, gathering *s,
+INLINE void weigh_tile(const cpu_observe_arguments *o, gathering *s,
                        const row_tile *tile, size_t kv_head, size_t head, size_t heads) {
   const cpu_attend_arguments *a = &o->rows;
   const int32_t *table = a->tables + a->table[o->observed[tile->place[0]]];
@@ -68,7 +68,7 @@ INLINE void weigh_tile(cpu_kv_type type, const cpu_observe_arguments *o, gatheri
       int32_t base = first / WINDOW * WINDOW;
       last = least(span_end, base + WINDOW);
       find_pages(a, table, kv_head, first, last, pages);
-      score(type, s, 0, queries, pages, keys_bytes(type, 1), (size_t)(first - base) / PAGE,
+      score(a->pool.type, s, 0, queries, pages, keys_bytes(a->pool.type, 1), (size_t)(first - base) / PAGE,
             (size_t)(last - base - 1) / PAGE + 1, NULL);
       for (size_t r = 0; r < tile->count; r++) {
         int32_t row = o->observed[tile->place[r]];
@@ -108,22 +108,13 @@ static void weigh_rows(const void *arguments, size_t first, size_t last) {
     for (row_tile tile; (tile = next_rows(o, &place, end, 0, INT32_MAX)).count > 0;)
       for (size_t h = 0, heads; h < group; h += heads) {
         heads = tile_heads_of(o, tile.count, h);
-#define WEIGH(type) weigh_tile(type, o, &s, &tile, kv_head, kv_head * group + h, heads)
-        switch (a->pool.type) {
-          case CPU_KV_F32: WEIGH(CPU_KV_F32); break;
-          case CPU_KV_F16: WEIGH(CPU_KV_F16); break;
-          case CPU_KV_BF16: WEIGH(CPU_KV_BF16); break;
-          case CPU_KV_Q8: WEIGH(CPU_KV_Q8); break;
-          case CPU_KV_Q4:
-          case CPU_KV_K4V2: WEIGH(CPU_KV_Q4); break;
-          case CPU_KV_K2V2: WEIGH(CPU_KV_K2V2); break;
-        }
+        weigh_tile(o, &s, &tile, kv_head, kv_head * group + h, heads);
       }
   }
 }
 
 // Adds what the rows of a tile attend to the tokens of the window that begins at `base`.
-INLINE void sum_tile(cpu_kv_type type, const cpu_observe_arguments *o, gathering *s, const row_tile *tile,
+INLINE void sum_tile(const cpu_observe_arguments *o, gathering *s, const row_tile *tile,
                      size_t kv_head, size_t head, size_t heads, int32_t base,
                      vf sums[WINDOW / LANES]) {
   const cpu_attend_arguments *a = &o->rows;
@@ -133,7 +124,7 @@ INLINE void sum_tile(cpu_kv_type type, const cpu_observe_arguments *o, gathering
   for (int i = 0; i < LANES; i++) lane[i] = i;
   place_queries(o, s, tile, head, heads);
   find_pages(a, table, kv_head, tile->begin, tile->end, pages);
-  score(type, s, 0, tile->count * heads, pages, keys_bytes(type, 1),
+  score(a->pool.type, s, 0, tile->count * heads, pages, keys_bytes(a->pool.type, 1),
         (size_t)(tile->begin - base) / PAGE, (size_t)(tile->end - base - 1) / PAGE + 1, NULL);
   for (size_t j = 0; j < tile->count * heads; j++) {
     size_t place = tile->place[j / heads];
@@ -163,16 +154,7 @@ static void sum_columns(const void *arguments, size_t first, size_t last) {
          (tile = next_rows(o, &place, o->count, base, base + WINDOW)).count > 0;)
       for (size_t h = 0, heads; h < group; h += heads) {
         heads = tile_heads_of(o, tile.count, h);
-#define SUM(type) sum_tile(type, o, &s, &tile, kv_head, kv_head * group + h, heads, base, sums)
-        switch (a->pool.type) {
-          case CPU_KV_F32: SUM(CPU_KV_F32); break;
-          case CPU_KV_F16: SUM(CPU_KV_F16); break;
-          case CPU_KV_BF16: SUM(CPU_KV_BF16); break;
-          case CPU_KV_Q8: SUM(CPU_KV_Q8); break;
-          case CPU_KV_Q4:
-          case CPU_KV_K4V2: SUM(CPU_KV_Q4); break;
-          case CPU_KV_K2V2: SUM(CPU_KV_K2V2); break;
-        }
+        sum_tile(o, &s, &tile, kv_head, kv_head * group + h, heads, base, sums);
       }
     float *columns = o->columns + kv_head * o->tokens + (size_t)base;
     for (size_t i = 0; i < WINDOW && (size_t)base + i < o->tokens; i += LANES)
