@@ -46,24 +46,31 @@ static inline void gather_span(
     else
       for (int p = 0; p < PAGES; p++) next[p] = keys[p];
 // Asks for the lines that begin in part `step` of the keys or values of the next window's pages, of HEAD_WIDTH parts; early
-// ones come near half a page later. The pages go together: one alone ends before the hardware has found its way
-// through it.
+// ones come near while the other half of a page is worked on. The pages go together: one alone ends before the
+// hardware has found its way through it.
 #if PREFETCHES
 #define KEYS_BYTES(width) ((uint)(KEYS_OF(width) * sizeof(element)))
 #define VALUES_BYTES(width) ((uint)(PAGE_OF(width) * sizeof(element)) - KEYS_BYTES(width))
 #define LINE(page, offset) ((global const uchar *)(page) + (offset))
-#define ASK(near, near_offset, offset, part_bytes, step)                                         \
+#define ASK(how, pages, offset, part_bytes, step)                                                \
   for (uint n = ((step) * (part_bytes) + 63) / 64 * 64; n < ((step) + 1) * (part_bytes); n += 64) \
-    UNROLL for (int a = 0; a < PAGES; a++) {                                                     \
-      ask_for(LINE(near[a], (near_offset) + n));                                                 \
-      ask_early(LINE(next[a], (offset) + n));                                                    \
-    }
+    UNROLL for (int p = 0; p < PAGES; p++) how(LINE(pages[p], (offset) + n));
+#define ASK_FOR_KEYS(how, pages, step) ASK(how, pages, 0u, KEYS_BYTES(1), step)
+#define ASK_FOR_VALUES(how, pages, step) ASK(how, pages, KEYS_BYTES(HEAD_WIDTH), VALUES_BYTES(1), step)
 #if ASKS_EARLY
-#define WITH_KEYS(step) ASK(keys, KEYS_BYTES(HEAD_WIDTH), 0u, KEYS_BYTES(1), step)
-#define WITH_VALUES(step) ASK(next, 0u, KEYS_BYTES(HEAD_WIDTH), VALUES_BYTES(1), step)
+#define WITH_KEYS(step)                                                                          \
+  do {                                                                                           \
+    ASK_FOR_VALUES(ask_for, keys, step)                                                          \
+    ASK_FOR_KEYS(ask_early, next, step)                                                          \
+  } while (0)
+#define WITH_VALUES(step)                                                                        \
+  do {                                                                                           \
+    ASK_FOR_KEYS(ask_for, next, step)                                                            \
+    ASK_FOR_VALUES(ask_early, next, step)                                                        \
+  } while (0)
 #else
-#define WITH_KEYS(step) ASK(next, 0u, 0u, KEYS_BYTES(1), step)
-#define WITH_VALUES(step) ASK(next, KEYS_BYTES(HEAD_WIDTH), 0u, VALUES_BYTES(1), step)
+#define WITH_KEYS(step) ASK_FOR_KEYS(ask_for, next, step)
+#define WITH_VALUES(step) ASK_FOR_VALUES(ask_for, next, step)
 #endif
 #else
 #define WITH_KEYS NOTHING_AHEAD

@@ -45,7 +45,7 @@ typedef struct {
 // is fetched line by line meanwhile, so that memory is never idle. Behind the last one comes the next kv head's first.
 typedef struct {
   size_t page_bytes;
-  size_t soon; // how far ahead lines come near: while keys are read, values; while values are, the next keys; or all of a page
+  size_t soon; // how far ahead lines come near: as far as keys are long, some half of a page, or all of it
   const uint8_t *here[WINDOW_PAGES];
   const uint8_t *next[WINDOW_PAGES];
 } window;
@@ -177,10 +177,11 @@ INLINE void gather_rest(cpu_kv_type type, gathering *s, size_t query, const uint
       function(type, 1, __VA_ARGS__), query += 1;                                         \
   }
 
-// A type's own code. What loops over pages and tokens stands out of line, since it needs all registers.
+// What loops over elements and tokens stands out of line, since it needs all registers.
 #define OUT_OF_LINE static __attribute__((noinline))
-#define OF_TYPE(type, function, ...)                          \
-  switch (type) {                                             \
+// Calls `function` with the type as a constant.
+#define OF_TYPE(type, function, ...)                             \
+  switch (type) {                                                \
     case CPU_KV_F32: function(CPU_KV_F32, __VA_ARGS__); break;   \
     case CPU_KV_F16: function(CPU_KV_F16, __VA_ARGS__); break;   \
     case CPU_KV_BF16: function(CPU_KV_BF16, __VA_ARGS__); break; \
@@ -192,7 +193,7 @@ INLINE void gather_rest(cpu_kv_type type, gathering *s, size_t query, const uint
 
 // The scores of the queries query ..< end against pages from ..< to of a window.
 INLINE void score_as(cpu_kv_type type, gathering *s, size_t query, size_t end, const uint8_t *const *keys,
-                  size_t stride, size_t from, size_t to, const window *w) {
+                     size_t stride, size_t from, size_t to, const window *w) {
   if (TILE_PAGES == WINDOW_PAGES && from == 0 && to == WINDOW_PAGES) {
     size_t j = query;
     IN_CONSTANT_TILES(j, end, score_tile, TILE_PAGES, s, j, keys, stride, 0, j == 0 ? w : NULL)
@@ -211,7 +212,7 @@ OUT_OF_LINE void score(cpu_kv_type type, gathering *s, size_t query, size_t end,
 
 // The sums of the queries query ..< end over the tokens first ..< last of a window.
 INLINE void gather_as(cpu_kv_type type, gathering *s, size_t query, size_t end, const uint8_t *const *values,
-                   size_t first, size_t last, const window *w) {
+                      size_t first, size_t last, const window *w) {
   size_t d = 0, width = s->width;
   if (has_codes(type) && BLOCK_VECTORS > TILE_VECTORS && end - query <= WIDE_QUERIES)
     for (; d < width; d += KV_BLOCK) {
@@ -374,6 +375,7 @@ OUT_OF_LINE void widen_keys(cpu_kv_type type, gathering *s, const window *w, siz
 OUT_OF_LINE void widen_values(cpu_kv_type type, gathering *s, const window *w, size_t from, size_t to) {
   OF_TYPE(type, widen_values_as, s, w, from, to)
 }
+#undef OF_TYPE
 
 // Rows row ..< row + rows, which share a page list, with `heads` query heads from `head` on, in the spans
 // from ..< to; the parts stay apart, or else are merged and finished.
@@ -383,7 +385,7 @@ INLINE void attend_rows(const cpu_attend_arguments *a, gathering *s, size_t row,
   cpu_kv_type type = a->pool.type;
   size_t width = a->pool.head_width, queries = rows * heads;
   bool copies = (!WIDENS_FREELY || has_codes(type)) && queries >= COPY_QUERIES;
-  bool in_lines = is_in_lines(type, queries, width);
+  bool whole = takes_whole_windows(type, queries, width);
   const int32_t *table = a->tables + a->table[row] + kv_head * a->head_stride;
   int32_t begin = INT32_MAX, end = 0;
   s->width = width;
@@ -431,7 +433,7 @@ INLINE void attend_rows(const cpu_attend_arguments *a, gathering *s, size_t row,
         for (size_t p = 0; p < WINDOW_PAGES; p++) copy[p] = (const uint8_t *)(s->copy + p * PAGE);
         widen_keys(type, s, &w, from, to);
         score(CPU_KV_F32, s, 0, queries, copy, WINDOW * 4, from, to, NULL);
-      } else if (in_lines && from == 0 && to == WINDOW_PAGES) {
+      } else if (whole && from == 0 && to == WINDOW_PAGES) {
         score_whole(type, queries, s, &w);
       } else {
         score(type, s, 0, queries, w.here, keys_bytes(type, 1), from, to, &w);
@@ -456,7 +458,7 @@ INLINE void attend_rows(const cpu_attend_arguments *a, gathering *s, size_t row,
         int32_t sees = most(a->begin[row + r], first), until = least(a->end[row + r], last);
         if (sees >= until) continue;
         size_t j = r * heads, k = (r + some) * heads;
-        if (in_lines && alike && first == base && last == base + WINDOW)
+        if (whole && alike && first == base && last == base + WINDOW)
           gather_whole(type, queries, s, &w);
         else if (copies)
           gather(CPU_KV_F32, s, j, k, copy, (size_t)(sees - base), (size_t)(until - base), NULL);

@@ -7,24 +7,32 @@
 // Levels with smaller registers go page by page.
 #if LANES == 16
 
-// Elements, or tokens, that share a line of a page.
+_Static_assert(QUERIES == 6 && TILE_PAGES == WINDOW_PAGES && PAGE_VECTORS == 1,
+               "the tables have six functions, whose tiles are a vector of each page");
+
+// Elements of keys that share a line of a page; and how many of a page's tokens are added while a line of each page is
+// asked for.
 INLINE size_t sharing_line(cpu_kv_type type) { return type == CPU_KV_F32 ? 1 : 2; }
+
+// Whether lines come to the second cache first.
+INLINE bool comes_early(const window *w) { return w->soon < w->page_bytes; }
 
 // The scores of the first queries.
 INLINE void score_lines(cpu_kv_type type, size_t queries, gathering *s, const window *w) {
   const uint8_t *here[WINDOW_PAGES], *near[WINDOW_PAGES], *next[WINDOW_PAGES];
   size_t width = s->width, element = keys_bytes(type, 1), some = sharing_line(type);
+  bool early = comes_early(w);
   vf sums[QUERIES][WINDOW_PAGES];
   for (int i = 0; i < WINDOW_PAGES; i++) {
     here[i] = w->here[i], next[i] = w->next[i];
-    near[i] = w->soon < w->page_bytes ? here[i] + w->soon : next[i];
+    near[i] = early ? here[i] + w->soon : next[i];
   }
   for (size_t j = 0; j < queries; j++)
     for (int i = 0; i < WINDOW_PAGES; i++) sums[j][i] = (vf)0.0f;
   for (size_t place = 0; place < width * element; place += some * element) {
     const float *q = s->q + place / element;
     for (int i = 0; i < WINDOW_PAGES; i++) __builtin_prefetch(near[i] + place);
-    for (int i = 0; i < WINDOW_PAGES; i++) __builtin_prefetch(next[i] + place, 0, 2);
+    for (int i = 0; i < WINDOW_PAGES && early; i++) __builtin_prefetch(next[i] + place, 0, 2);
     for (size_t n = 0; n < some; n++) {
       vf key[WINDOW_PAGES];
       for (int i = 0; i < WINDOW_PAGES; i++) key[i] = kv_load(type, here[i] + place + n * element, 0);
@@ -34,9 +42,9 @@ INLINE void score_lines(cpu_kv_type type, size_t queries, gathering *s, const wi
       }
     }
   }
-  // The first of the lines that values fetch come while scores become weights.
+  // The first lines of the next values come while scores become weights.
   size_t keys = keys_bytes(type, width), share = PAGE * values_bytes(type, 1);
-  for (size_t place = keys; place < keys + share; place += 64)
+  for (size_t place = keys; place < keys + share && early; place += 64)
     for (int i = 0; i < WINDOW_PAGES; i++) __builtin_prefetch(next[i] + place, 0, 2);
   for (size_t j = 0; j < queries; j++)
     for (int i = 0; i < WINDOW_PAGES; i++) store(&s->p[j][i * LANES], sums[j][i]);
@@ -51,17 +59,18 @@ INLINE void gather_lines(cpu_kv_type type, size_t queries, gathering *s, const w
       for (int c = 0; c < TILE_VECTORS; c++) sums[j][c] = load(s->o + j * width + d + (size_t)(c * LANES));
     for (size_t page = 0; page < WINDOW_PAGES; page++) {
       const uint8_t *value = w->here[page] + keys + d * (element / PAGE), *near[WINDOW_PAGES], *next[WINDOW_PAGES];
-      // The tokens of a page have a quarter of the lines of these elements in all pages; they fetch those behind them.
+      // All next pages' values are asked for in equal shares, in order of addresses: one while the tokens of a page are
+      // added. What comes early is a share ahead of that.
       size_t share = PAGE * element, place = keys + d * element + page * share;
-      bool has_more = place + share < w->page_bytes;
+      bool early = comes_early(w) && place + share < w->page_bytes;
       for (int i = 0; i < WINDOW_PAGES; i++) {
-        near[i] = w->next[i] + place + w->soon - w->page_bytes;
-        next[i] = w->next[i] + place + share;
+        near[i] = w->next[i] + (place + w->soon - w->page_bytes);
+        next[i] = w->next[i] + (place + share);
       }
       for (size_t t = 0; t < PAGE; t += some) {
         const float *weights = &s->p[0][page * PAGE + t];
         for (int i = 0; i < WINDOW_PAGES; i++) __builtin_prefetch(near[i] + t * element);
-        for (int i = 0; i < WINDOW_PAGES && has_more; i++) __builtin_prefetch(next[i] + t * element, 0, 2);
+        for (int i = 0; i < WINDOW_PAGES && early; i++) __builtin_prefetch(next[i] + t * element, 0, 2);
         for (size_t n = 0; n < some; n++, value += width * (element / PAGE)) {
           vf v[TILE_VECTORS];
           for (int c = 0; c < TILE_VECTORS; c++) v[c] = kv_load(type, value, (size_t)(c * LANES));
@@ -104,9 +113,12 @@ static lines_function *const score_lines_of[][QUERIES] = {
     LINES_ROW(score_lines, F32), LINES_ROW(score_lines, F16), LINES_ROW(score_lines, BF16)};
 static lines_function *const gather_lines_of[][QUERIES] = {
     LINES_ROW(gather_lines, F32), LINES_ROW(gather_lines, F16), LINES_ROW(gather_lines, BF16)};
+#undef LINES_FUNCTIONS
+#undef LINES_OF_TYPE
+#undef LINES_ROW
 
-// Whether these queries, which see all of a window, are worked on so.
-INLINE bool is_in_lines(cpu_kv_type type, size_t queries, size_t width) {
+// Whether whole windows of so many queries are worked on so.
+INLINE bool takes_whole_windows(cpu_kv_type type, size_t queries, size_t width) {
   return !has_codes(type) && queries <= QUERIES && width % (TILE_VECTORS * LANES) == 0;
 }
 INLINE void score_whole(cpu_kv_type type, size_t queries, gathering *s, const window *w) {
@@ -118,10 +130,11 @@ INLINE void gather_whole(cpu_kv_type type, size_t queries, gathering *s, const w
 
 #else
 
-INLINE bool is_in_lines(cpu_kv_type type, size_t queries, size_t width) {
+INLINE bool takes_whole_windows(cpu_kv_type type, size_t queries, size_t width) {
   (void)type, (void)queries, (void)width;
   return false;
 }
+// Never called.
 INLINE void score_whole(cpu_kv_type type, size_t queries, gathering *s, const window *w) {
   (void)type, (void)queries, (void)s, (void)w;
 }
