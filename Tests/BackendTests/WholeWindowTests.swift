@@ -1,6 +1,5 @@
 import CPUKernels
 import Devices
-import TestSupport
 import Testing
 
 /// A level's loops over whole windows against the portable one, which goes page by page: the same bits.
