@@ -45,8 +45,8 @@ static inline void gather_span(
           min(row_end, row_begin / WINDOW * WINDOW + WINDOW), next);
     else
       for (int p = 0; p < PAGES; p++) next[p] = keys[p];
-// Asks for the lines that begin in part `step` of the keys or values of the next window's pages, of HEAD_WIDTH parts; early
-// ones come near while the other half of a page is worked on. The pages go together: one alone ends before the
+// Asks for the lines that begin in part `step` of the keys or values of the next window's pages, of HEAD_WIDTH parts, and
+// again while the other half of a page is worked on. The pages go together: one alone ends before the
 // hardware has found its way through it.
 #if PREFETCHES
 #define KEYS_BYTES(width) ((uint)(KEYS_OF(width) * sizeof(element)))
@@ -57,7 +57,6 @@ static inline void gather_span(
     UNROLL for (int p = 0; p < PAGES; p++) how(LINE(pages[p], (offset) + n));
 #define ASK_FOR_KEYS(how, pages, step) ASK(how, pages, 0u, KEYS_BYTES(1), step)
 #define ASK_FOR_VALUES(how, pages, step) ASK(how, pages, KEYS_BYTES(HEAD_WIDTH), VALUES_BYTES(1), step)
-#if ASKS_EARLY
 #define WITH_KEYS(step)                                                                          \
   do {                                                                                           \
     ASK_FOR_VALUES(ask_for, keys, step)                                                          \
@@ -68,10 +67,6 @@ static inline void gather_span(
     ASK_FOR_KEYS(ask_for, next, step)                                                            \
     ASK_FOR_VALUES(ask_early, next, step)                                                        \
   } while (0)
-#else
-#define WITH_KEYS(step) ASK_FOR_KEYS(ask_for, next, step)
-#define WITH_VALUES(step) ASK_FOR_VALUES(ask_for, next, step)
-#endif
 #else
 #define WITH_KEYS NOTHING_AHEAD
 #define WITH_VALUES NOTHING_AHEAD

@@ -39,8 +39,8 @@
 // --- What some drivers take -----------------------------------------------------------------------
 //
 // VNNI 1 is for a CPU that has AVX-512 VNNI, and AVX2 1 for one that has AVX2, under a driver that takes inline
-// assembly. PREFETCHES 1 is for a compiler of which it is known that it makes an instruction of __builtin_prefetch. With
-// ASKS_EARLY 1 lines far ahead are asked for too.
+// assembly. PREFETCHES 1 is for a compiler of which it is known that it makes an instruction of __builtin_prefetch.
+// INTEL_CORES 1 is for Intel's, which wait for few lines at a time in their first cache.
 
 #ifndef VNNI
 #define VNNI 0
@@ -51,8 +51,8 @@
 #ifndef PREFETCHES
 #define PREFETCHES (VNNI || AVX2)
 #endif
-#ifndef ASKS_EARLY
-#define ASKS_EARLY 0
+#ifndef INTEL_CORES
+#define INTEL_CORES 0
 #endif
 
 // Asks memory for a line that will be read soon. Elsewhere the hardware may do as well, and prefetch() may be slow: one
@@ -64,11 +64,12 @@ static inline void ask_for(global const void *line)
 #endif
 }
 
-// The same for a line that will be read later: it need come no nearer than the second cache.
+// The same for a line that is asked for once more before it is read: with INTEL_CORES 1 it need come no nearer than the
+// second cache.
 static inline void ask_early(global const void *line)
 {
-#if PREFETCHES && ASKS_EARLY
-  __builtin_prefetch((const void *)(size_t)line, 0, 2);
+#if PREFETCHES
+  __builtin_prefetch((const void *)(size_t)line, 0, INTEL_CORES ? 2 : 3);
 #endif
 }
 

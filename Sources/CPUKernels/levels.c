@@ -5,13 +5,13 @@
 #include <cpuid.h>
 #endif
 
-bool cpu_asks_early;
+bool cpu_is_intel;
 
 #if defined(__x86_64__)
 
 __attribute__((constructor)) static void know_maker(void) {
   uint32_t a, b, c, d;
-  cpu_asks_early = __get_cpuid(0, &a, &b, &c, &d) && b == signature_INTEL_ebx &&
+  cpu_is_intel = __get_cpuid(0, &a, &b, &c, &d) && b == signature_INTEL_ebx &&
                    c == signature_INTEL_ecx && d == signature_INTEL_edx;
 }
 

@@ -2,9 +2,9 @@
 // and several per thread, so that a thread whose core was taken away holds up little.
 #include "kernels.h"
 
-// In bytes moved or operations, whichever the caller counts: a task costs at least some three microseconds,
-// and threads that sleep are woken for some hundred.
-enum { TASK_WORK = 1 << 16, WAKE_WORK = 1 << 21, TASKS_PER_THREAD = 8 };
+// In bytes moved or operations, whichever the caller counts: a task costs at least some three microseconds and, unless
+// one item does, at most some 25, for which others wait at the end; threads that sleep are woken for some hundred.
+enum { TASK_WORK = 1 << 16, MOST_WORK = 1 << 19, WAKE_WORK = 1 << 21, TASKS_PER_THREAD = 8 };
 
 typedef struct {
   cpu_range range;
@@ -26,15 +26,17 @@ static void spread(cpu_pool *pool, cpu_range range, const void *arguments, size_
   if (items == 0) return;
   size_t threads = (size_t)cpu_pool_threads(pool);
   size_t share = (items + threads * TASKS_PER_THREAD - 1) / (threads * TASKS_PER_THREAD);
-  size_t worth = TASK_WORK / (work > 0 ? work : 1) + 1;
+  work = work > 0 ? work : 1;
+  size_t worth = TASK_WORK / work + 1, most = MOST_WORK / work + 1;
   size_t per_task = share > worth ? share : worth;
+  per_task = per_task < most ? per_task : most;
   per_task = (per_task + grain - 1) / grain * grain;
   if (threads == 1 || per_task >= items) {
     range(arguments, 0, items);
     return;
   }
   job j = {range, arguments, items, per_task};
-  cpu_pool_run(pool, (items + per_task - 1) / per_task, items >= WAKE_WORK / (work > 0 ? work : 1),
+  cpu_pool_run(pool, (items + per_task - 1) / per_task, items >= WAKE_WORK / work,
                run_task, &j);
 }
 

@@ -69,9 +69,10 @@ extension OpenCLDevices.Description {
   /// Whether programs without assembly ask memory for lines too: Intel's compiler makes an instruction of it.
   var prefetches: Bool { platform.hasPrefix("Intel(R) OpenCL") && isCPU }
 
-  /// Whether programs that ask memory for lines ask for those far ahead too, into the second cache. Intel's cores wait
-  /// for few lines at a time in the first, and read 3 to 7 % more bytes so; on one of AMD it took 2 to 9 % longer.
-  var asksEarly: Bool { apus_host_is_intel() }
+  /// Whether cores are Intel's, which wait for few lines at a time in their first cache. Programs that ask memory for
+  /// lines then ask for those far ahead into the second one, and read one row's weights from several places at once. A
+  /// Zen 5 reads 7 to 15 % more bytes from a single place.
+  var hasIntelCores: Bool { apus_host_is_intel() }
 
   /// Whether this is PoCL on the host's processor, compiling for one of these. PoCL names a device
   /// `<driver>-<LLVM's name of the processor>-<model>`; asked for registers that its target lacks, it ends

@@ -80,7 +80,7 @@ final class KernelCache {
     return "-cl-std=\(needs?.language ?? "CL1.2")"
       + (description.splitsFMA ? " -DSPLITS_FMA=1" : "")
       + (description.prefetches ? " -DPREFETCHES=1" : "")
-      + (asks && description.asksEarly ? " -DASKS_EARLY=1" : "")
+      + (asks && description.hasIntelCores ? " -DINTEL_CORES=1" : "")
   }
 
   /// A new kernel of a table row for one instruction.

@@ -76,9 +76,9 @@ INLINE void finish_int8(float *y, const float *addend, size_t o, size_t last, vf
 // ------------------------------------------------------------------------------------ few rows of x
 
 // Rows that count as few; blocks of x whose sums are held at a time; and how far ahead of their use weights are
-// asked for, shared by the streams, since a block takes longer than a core looks ahead by itself. Where lines
-// are asked for early, each stream's come to the second cache from as far, and near from a quarter of that.
-enum { FEW_INT8 = 3, SUMMED_BLOCKS = 512, INT8_AHEAD = 4096, HALVES = TILE_ROWS / LANES };
+// asked for, since a block takes longer than a core looks ahead by itself. On Intel's cores they come to the second
+// cache from half as far, and near from an eighth; a Zen 5 has more of them where it is asked twice.
+enum { FEW_INT8 = 3, SUMMED_BLOCKS = 512, INT8_AHEAD = 8192, HALVES = TILE_ROWS / LANES };
 
 // One row of x, from one of its blocks on.
 typedef struct {
@@ -166,8 +166,7 @@ typedef vf few_sums[HALVES][FEW_INT8];
 INLINE void add_tiles_int8(cpu_type type, int tokens, int streams, const uint8_t *tiles, size_t apart,
                            size_t blocks, const int8_row *x, few_sums *y) {
   size_t bytes = tile_bytes(type, span(type));
-  size_t soon = INT8_AHEAD / (size_t)(cpu_asks_early ? 4 : streams);
-  size_t early = cpu_asks_early ? INT8_AHEAD : soon;
+  size_t early = INT8_AHEAD / (cpu_is_intel ? 2 : 1), soon = INT8_AHEAD / (cpu_is_intel ? 8 : 1);
   for (size_t b = 0; b < blocks; b += span(type), tiles += bytes) {
 #pragma clang loop unroll(full)
     for (size_t s = 0; s < (size_t)streams; s++) {
@@ -226,7 +225,7 @@ INLINE void linear_few_int8(cpu_type type, int tokens, const cpu_linear_argument
     }
     // Streams go through parts of as many tiles; what is left comes behind them.
     size_t o = first;
-    if (INT8_STREAMS > 1 && tokens == 1) {
+    if (INT8_STREAMS > 1 && tokens == 1 && cpu_is_intel) {
       size_t part = (last - first) / TILE_ROWS / INT8_STREAMS;
       for (; o < first + part * TILE_ROWS; o += TILE_ROWS)
         few_tiles(type, tokens, INT8_STREAMS, a, b, count, x, o, part, last);
@@ -410,6 +409,8 @@ INLINE void int8_tiles(product_kind kind, int vectors, const unpacked *w, size_t
                        const vf *start, size_t rows, int8_output out, const uint8_t *ahead,
                        size_t bytes) {
   size_t most = vectors * INT8_TOKENS > INT8_SUMS ? INT8_SUMS / vectors : INT8_TOKENS;
+  // Eight chains of products keep a core of AMD busy, and leave registers for what comes behind a block.
+  if (!cpu_is_intel && vectors == 2 && most > 4) most = 4;
   size_t lines = (bytes / 64 * most + rows - 1) / rows;
   for (size_t t = 0; t < rows;) {
     for (size_t i = 0; i < lines; i++, ahead += 64) __builtin_prefetch(ahead);

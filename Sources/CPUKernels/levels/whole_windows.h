@@ -14,25 +14,24 @@ _Static_assert(QUERIES == 6 && TILE_PAGES == WINDOW_PAGES && PAGE_VECTORS == 1,
 // asked for.
 INLINE size_t sharing_line(cpu_kv_type type) { return type == CPU_KV_F32 ? 1 : 2; }
 
-// Whether lines come to the second cache first.
-INLINE bool comes_early(const window *w) { return w->soon < w->page_bytes; }
-
 // The scores of the first queries.
 INLINE void score_lines(cpu_kv_type type, size_t queries, gathering *s, const window *w) {
   const uint8_t *here[WINDOW_PAGES], *near[WINDOW_PAGES], *next[WINDOW_PAGES];
   size_t width = s->width, element = keys_bytes(type, 1), some = sharing_line(type);
-  bool early = comes_early(w);
+  bool intel = cpu_is_intel;
   vf sums[QUERIES][WINDOW_PAGES];
   for (int i = 0; i < WINDOW_PAGES; i++) {
     here[i] = w->here[i], next[i] = w->next[i];
-    near[i] = early ? here[i] + w->soon : next[i];
+    near[i] = here[i] + w->soon;
   }
   for (size_t j = 0; j < queries; j++)
     for (int i = 0; i < WINDOW_PAGES; i++) sums[j][i] = (vf)0.0f;
   for (size_t place = 0; place < width * element; place += some * element) {
     const float *q = s->q + place / element;
-    for (int i = 0; i < WINDOW_PAGES; i++) __builtin_prefetch(near[i] + place);
-    for (int i = 0; i < WINDOW_PAGES && early; i++) __builtin_prefetch(next[i] + place, 0, 2);
+    for (int i = 0; i < WINDOW_PAGES; i++) {
+      __builtin_prefetch(near[i] + place);
+      ask_early(next[i] + place, intel);
+    }
     for (size_t n = 0; n < some; n++) {
       vf key[WINDOW_PAGES];
       for (int i = 0; i < WINDOW_PAGES; i++) key[i] = kv_load(type, here[i] + place + n * element, 0);
@@ -44,8 +43,8 @@ INLINE void score_lines(cpu_kv_type type, size_t queries, gathering *s, const wi
   }
   // The first lines of the next values come while scores become weights.
   size_t keys = keys_bytes(type, width), share = PAGE * values_bytes(type, 1);
-  for (size_t place = keys; place < keys + share && early; place += 64)
-    for (int i = 0; i < WINDOW_PAGES; i++) __builtin_prefetch(next[i] + place, 0, 2);
+  for (size_t place = keys; place < keys + share; place += 64)
+    for (int i = 0; i < WINDOW_PAGES; i++) ask_early(next[i] + place, intel);
   for (size_t j = 0; j < queries; j++)
     for (int i = 0; i < WINDOW_PAGES; i++) store(&s->p[j][i * LANES], sums[j][i]);
 }
@@ -53,16 +52,18 @@ INLINE void score_lines(cpu_kv_type type, size_t queries, gathering *s, const wi
 // Adds the weighted values to the first queries.
 INLINE void gather_lines(cpu_kv_type type, size_t queries, gathering *s, const window *w) {
   size_t width = s->width, element = values_bytes(type, 1), some = sharing_line(type), keys = keys_bytes(type, width);
+  bool intel = cpu_is_intel;
   for (size_t d = 0; d < width; d += TILE_VECTORS * LANES) {
     vf sums[QUERIES][TILE_VECTORS];
     for (size_t j = 0; j < queries; j++)
       for (int c = 0; c < TILE_VECTORS; c++) sums[j][c] = load(s->o + j * width + d + (size_t)(c * LANES));
+#pragma clang loop unroll(disable) // short, as above
     for (size_t page = 0; page < WINDOW_PAGES; page++) {
       const uint8_t *value = w->here[page] + keys + d * (element / PAGE), *near[WINDOW_PAGES], *next[WINDOW_PAGES];
       // All next pages' values are asked for in equal shares, in order of addresses: one while the tokens of a page are
       // added. What comes early is a share ahead of that.
       size_t share = PAGE * element, place = keys + d * element + page * share;
-      bool early = comes_early(w) && place + share < w->page_bytes;
+      bool early = place + share < w->page_bytes;
       for (int i = 0; i < WINDOW_PAGES; i++) {
         near[i] = w->next[i] + (place + w->soon - w->page_bytes);
         next[i] = w->next[i] + (place + share);
@@ -70,7 +71,7 @@ INLINE void gather_lines(cpu_kv_type type, size_t queries, gathering *s, const w
       for (size_t t = 0; t < PAGE; t += some) {
         const float *weights = &s->p[0][page * PAGE + t];
         for (int i = 0; i < WINDOW_PAGES; i++) __builtin_prefetch(near[i] + t * element);
-        for (int i = 0; i < WINDOW_PAGES && early; i++) __builtin_prefetch(next[i] + t * element, 0, 2);
+        for (int i = 0; i < WINDOW_PAGES && early; i++) ask_early(next[i] + t * element, intel);
         for (size_t n = 0; n < some; n++, value += width * (element / PAGE)) {
           vf v[TILE_VECTORS];
           for (int c = 0; c < TILE_VECTORS; c++) v[c] = kv_load(type, value, (size_t)(c * LANES));
