@@ -140,7 +140,7 @@ static inline float16 add_block(
         {                                                                                       \
           for (uint line = 0; line < BYTES_A_BLOCK; line += 64) {                               \
             ask_for(tile[s] + soon + line);                                                     \
-            if (INTEL_CORES) ask_early(tile[s] + early + line);                                   \
+            if (INTEL_CORES) ask_early(tile[s] + early + line);                                 \
           }                                                                                     \
           DOT dot[GROUPS];                                                                      \
           _Pragma("unroll") for (uint g = 0; g < GROUPS; g++)                                   \

@@ -12,7 +12,7 @@ bool cpu_is_intel;
 __attribute__((constructor)) static void know_maker(void) {
   uint32_t a, b, c, d;
   cpu_is_intel = __get_cpuid(0, &a, &b, &c, &d) && b == signature_INTEL_ebx &&
-                   c == signature_INTEL_ecx && d == signature_INTEL_edx;
+                 c == signature_INTEL_ecx && d == signature_INTEL_edx;
 }
 
 // Register states that the operating system saves: without them the instructions fault, whatever
@@ -36,6 +36,12 @@ static bool has(cpu_level level) {
 }
 
 #endif
+
+bool cpu_suit_intel(bool does) {
+  bool did = cpu_is_intel;
+  cpu_is_intel = does;
+  return did;
+}
 
 const cpu_kernels *cpu_kernels_level(cpu_level level) {
   switch (level) {

@@ -3,8 +3,9 @@
 #include "kernels.h"
 
 // In bytes moved or operations, whichever the caller counts: a task costs at least some three microseconds and, unless
-// one item does, at most some 25, for which others wait at the end; threads that sleep are woken for some hundred.
-enum { TASK_WORK = 1 << 16, MOST_WORK = 1 << 19, WAKE_WORK = 1 << 21, TASKS_PER_THREAD = 8 };
+// the least that can be cut off does, at most some 50, for which others wait at the end; threads that sleep are woken
+// for some hundred.
+enum { TASK_WORK = 1 << 16, MOST_WORK = 1 << 20, WAKE_WORK = 1 << 21, TASKS_PER_THREAD = 8 };
 
 typedef struct {
   cpu_range range;
@@ -45,7 +46,8 @@ void cpu_decode(const cpu_kernels *kernels, cpu_type type, const void *source, s
   kernels->decode(type, source, count, target);
 }
 
-// Outputs are cut at multiples of two vectors, so that register tiles are full.
+// Outputs are cut at multiples of two vectors, so that register tiles are full, and for one row at twice that, which is
+// as many tiles as may be read side by side.
 enum { OUTPUTS = 32 };
 
 void cpu_linear(const cpu_kernels *kernels, cpu_pool *pool, const cpu_linear_arguments *a) {
@@ -54,7 +56,8 @@ void cpu_linear(const cpu_kernels *kernels, cpu_pool *pool, const cpu_linear_arg
 
 void cpu_linear_int8(const cpu_kernels *kernels, cpu_pool *pool, const cpu_linear_arguments *a) {
   if (a->rows == 0) return;
-  spread(pool, kernels->linear_int8, a, a->outputs, OUTPUTS, a->width + a->width * a->rows / 16);
+  spread(pool, kernels->linear_int8, a, a->outputs, a->rows == 1 ? 2 * OUTPUTS : OUTPUTS,
+         a->width + a->width * a->rows / 16);
 }
 
 void cpu_embed(const cpu_kernels *kernels, cpu_pool *pool, const cpu_embed_arguments *a) {

@@ -71,8 +71,8 @@ extension OpenCLDevices.Description {
 
   /// Whether cores are Intel's, which wait for few lines at a time in their first cache. Programs that ask memory for
   /// lines then ask for those far ahead into the second one, and read one row's weights from several places at once. A
-  /// Zen 5 reads 7 to 15 % more bytes from a single place.
-  var hasIntelCores: Bool { apus_host_is_intel() }
+  /// Zen 5 reads 7 to 17 % more bytes from a single place.
+  var hasIntelCores: Bool { isCPU && apus_host_is_intel() }
 
   /// Whether this is PoCL on the host's processor, compiling for one of these. PoCL names a device
   /// `<driver>-<LLVM's name of the processor>-<model>`; asked for registers that its target lacks, it ends

@@ -76,11 +76,10 @@ final class KernelCache {
 
   /// The compiler's options for a program: none lets it assume finite numbers or reorder sums.
   func options(_ needs: Feature? = nil) -> String {
-    let asks = description.prefetches || needs?.isAssembly == true
-    return "-cl-std=\(needs?.language ?? "CL1.2")"
+    "-cl-std=\(needs?.language ?? "CL1.2")"
       + (description.splitsFMA ? " -DSPLITS_FMA=1" : "")
       + (description.prefetches ? " -DPREFETCHES=1" : "")
-      + (asks && description.hasIntelCores ? " -DINTEL_CORES=1" : "")
+      + (description.hasIntelCores ? " -DINTEL_CORES=1" : "")
   }
 
   /// A new kernel of a table row for one instruction.

@@ -65,6 +65,14 @@ import WeightTiles
           input: blocks.bytes)
         let rounded = product(blocks.values, decoded, rows: rows, width: width, outputs: outputs)
         #expect(error(integers, rounded) < 1e-11, "\(shape), int8")
+        // What suits the cores of the other maker.
+        let suited = cpu_suit_intel(true)
+        cpu_suit_intel(!suited)
+        let others = linear(
+          level, type, weights, outputs: outputs, width: width, rows: rows, isInt8: true,
+          input: blocks.bytes)
+        cpu_suit_intel(suited)
+        #expect(others == integers, "\(shape), int8 on other cores")
       }
     }
   }

@@ -31,6 +31,10 @@ const cpu_kernels *cpu_kernels_level(cpu_level level);
 // The highest level that this CPU has.
 const cpu_kernels *cpu_kernels_best(void);
 
+// Sets whether kernels suit Intel's cores, which changes what they ask memory for and in which order, not what they
+// compute; returns whether they did. From the start they suit the processor.
+bool cpu_suit_intel(bool does);
+
 // "portable", "avx2", "avx512-vnni".
 const char *cpu_kernels_name(const cpu_kernels *kernels);
 

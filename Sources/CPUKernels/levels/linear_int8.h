@@ -4,8 +4,8 @@
 // writes it down. Integer sums are exact, so only that order counts. A lane is a row of W, and four bytes
 // of x are broadcast at a time:
 //
-//   few rows of x    codes come straight from the tiles, from front to back; for one row INT8_STREAMS parts
-//                    of W are read side by side
+//   few rows of x    codes come straight from the tiles, from front to back; for one row Intel's cores read
+//                    INT8_STREAMS parts of W side by side
 //   many rows of x   BLOCKS blocks of LANES rows of W are unpacked to bytes, which then meet
 //                    as many rows of x at a time as INT8_SUMS sums stay in registers for
 //
