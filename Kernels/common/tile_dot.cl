@@ -10,10 +10,9 @@
 //   dots_global(tiles, x, inputs, apart, y);
 //
 // adds 16 rows of W of each tile times x to y, which starts as the bias, or zeros, and leaves `tiles` behind them.
-// Tiles are read side by side, block after block, each from front to back: with INTEL_CORES 1 memory hands out several
-// streams faster than one, and what is PREFETCH / 2 bytes ahead is asked for into the second cache, near from a quarter
-// of that. Else there is one stream, PREFETCH bytes ahead. The next call goes on `apart` bytes behind the end of each
-// tile.
+// Tiles are read side by side, block after block, each from front to back. PREFETCH bytes are asked for ahead, shared by
+// the streams; with INTEL_CORES 1 each stream's come to the second cache from half as far, and near from an eighth. The
+// next call goes on `apart` bytes behind the end of each tile.
 //
 // With d, m the scale and minimum of a block, s and n those of its groups, the steps are those of the
 // reference: y = fma(d s scale, Σ q x, y), then y = fma(m n, sum, y); with two groups, whose sums are
@@ -22,8 +21,9 @@
 #ifndef PREFETCH
 #define PREFETCH 8192
 #endif
-// Tiles that are read side by side for one row of x; with AVX2 products take longer than memory.
-#define STREAMS (INTEL_CORES && !AVX2 ? 4 : 1)
+// Tiles that are read side by side for one row of x. With AVX2 products take longer than memory; with VNNI other cores
+// than Intel's are faster from one place, while plain code gains from four on either maker's.
+#define STREAMS (AVX2 || (VNNI && !INTEL_CORES) ? 1 : 4)
 
 // Bytes of a row of activations.
 #define ROW_BYTES(inputs) ((size_t)(inputs) + (inputs) / BLOCK * 8)
@@ -111,7 +111,7 @@ static inline float16 add_block(
 // Of a tile, with its share of the head.
 #define BYTES_A_BLOCK (TILE_BLOCK_BYTES + HEAD_BYTES / TILE_BLOCKS)
 #define EARLY (PREFETCH / 2)
-#define SOON (PREFETCH / (INTEL_CORES ? 8 : 1))
+#define SOON(count) (PREFETCH / (INTEL_CORES ? 8 : (count)))
 #define TILES_DOT(name, space, count)                                                           \
   static inline void name(                                                                      \
       global const uchar **tile, space const uchar *x, uint inputs, size_t apart, float16 *y)   \
@@ -133,7 +133,7 @@ static inline float16 add_block(
         int terms[GROUPS] = {0};                                                                \
         if (HAS_TERMS || !BYTES) block_terms(vload8(b, words), terms);                          \
         ROW_OF_BLOCK(row, space, words, b)                                                      \
-        const uint left = (blocks - b) * BYTES_A_BLOCK, ahead = SOON;                           \
+        const uint left = (blocks - b) * BYTES_A_BLOCK, ahead = SOON(count);                    \
         const size_t soon = ahead + (left <= ahead ? apart : 0);                                \
         const size_t early = EARLY + (left <= EARLY ? apart : 0);                               \
         _Pragma("unroll") for (uint s = 0; s < count; s++)                                      \

@@ -44,8 +44,7 @@ struct cpu_kernels {
 
 // Intel's cores wait for few lines at a time in their first cache: lines far ahead are asked for into the second one,
 // and one row's weights are read from several places at once. A Zen 5 reads 10 to 55 % more bytes from a single place,
-// and attention's 4 % faster where all lines are asked for into the first cache. Intel's products of bytes take a
-// cycle longer, too, so more of them have to be on their way.
+// and attention's 4 % faster where all lines are asked for into the first cache.
 extern bool cpu_is_intel;
 
 extern const cpu_kernels cpu_kernels_portable;

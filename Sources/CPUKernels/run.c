@@ -37,8 +37,7 @@ static void spread(cpu_pool *pool, cpu_range range, const void *arguments, size_
     return;
   }
   job j = {range, arguments, items, per_task};
-  cpu_pool_run(pool, (items + per_task - 1) / per_task, items >= WAKE_WORK / work,
-               run_task, &j);
+  cpu_pool_run(pool, (items + per_task - 1) / per_task, items >= WAKE_WORK / work, run_task, &j);
 }
 
 void cpu_decode(const cpu_kernels *kernels, cpu_type type, const void *source, size_t count,

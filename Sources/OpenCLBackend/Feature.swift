@@ -70,8 +70,8 @@ extension OpenCLDevices.Description {
   var prefetches: Bool { platform.hasPrefix("Intel(R) OpenCL") && isCPU }
 
   /// Whether cores are Intel's, which wait for few lines at a time in their first cache. Programs that ask memory for
-  /// lines then ask for those far ahead into the second one, and read one row's weights from several places at once. A
-  /// Zen 5 reads 7 to 17 % more bytes from a single place.
+  /// lines then ask for those far ahead into the second one, and with VNNI read one row's weights from several places at
+  /// once. A Zen 5 reads 7 to 17 % more bytes from a single place.
   var hasIntelCores: Bool { isCPU && apus_host_is_intel() }
 
   /// Whether this is PoCL on the host's processor, compiling for one of these. PoCL names a device

@@ -409,8 +409,6 @@ INLINE void int8_tiles(product_kind kind, int vectors, const unpacked *w, size_t
                        const vf *start, size_t rows, int8_output out, const uint8_t *ahead,
                        size_t bytes) {
   size_t most = vectors * INT8_TOKENS > INT8_SUMS ? INT8_SUMS / vectors : INT8_TOKENS;
-  // Eight chains of products keep a core of AMD busy, and leave registers for what comes behind a block.
-  if (!cpu_is_intel && vectors == 2 && most > 4) most = 4;
   size_t lines = (bytes / 64 * most + rows - 1) / rows;
   for (size_t t = 0; t < rows;) {
     for (size_t i = 0; i < lines; i++, ahead += 64) __builtin_prefetch(ahead);
