@@ -1,15 +1,20 @@
-// A step of one token as one launch, for CPU devices: workers take items of a phase until none is left,
-// wait until all are done, and go on to the next phase. A phase is what else would be a launch.
+// A step as one launch, for CPU devices: workers take items of a phase until none is left, wait until all are
+// done, and go on to the next phase. A phase is what else would be a launch, an item one of its work-items.
 //
-//   work      phase 0 │ phase 1 │ …        64-bit words: opcode │ items │ count │ `count` words of arguments
-//   meters    set 0 │ set 1                of each phase items that are taken, and those that are done
+//   work      phase 0 │ phase 1 │ …        64-bit words: opcode │ width │ height │ lot │ count │ `count` words of
+//                                          arguments; there are width × height items, of which `lot` are taken at once
+//   meters    set 0 │ set 1                of each phase items that are done, and of each worker's share those that
+//                                          are taken
 //
-// Steps use the sets in turns, and whoever begins a phase clears the other set's meters of it: whoever used
+// Items lie row after row, and each worker has a share of neighbours: what it reads is mostly what it wrote in the
+// phase before. When its share is taken it goes on with the others'.
+//
+// Steps use the sets in turns, and whoever begins a share clears the other set's meters of it: whoever used
 // them has ended. A phase may need any item of those before it, so nobody begins one sooner; but nobody waits
 // for an item that no worker has begun: where few workers run, or one after the other, they do it all.
 //
 // The host puts run_phase before this text: what an opcode does, by the functions of other programs, on
-// slabs of memory. With YIELDS 1 a worker that waits lets others have the processor: one of them may be
+// slabs of memory, for an item: its place, x and y, and width and height. With YIELDS 1 a worker that waits lets others have the processor: one of them may be
 // what it waits for.
 //
 // Global ids: (worker). A worker alone needs no meters. `patience` is how often one looks before it gives
@@ -20,9 +25,9 @@
 #define SLAB_PARAMETERS global uchar *slab_0
 #define SLABS slab_0
 static inline void run_phase(
-    uint opcode, size_t item, global const ulong *words, global uchar *const *slabs)
+    uint opcode, uint4 item, global const ulong *words, global uchar *const *slabs)
 {
-  slabs[words[0]][words[1] + item] = (uchar)opcode;
+  slabs[words[0]][words[1] + item.y * item.z + item.x] = (uchar)opcode;
 }
 #endif
 #ifndef YIELDS
@@ -49,20 +54,31 @@ kernel void run_step(
     global const ulong *work, uint phases, global uint *meters, uint set, uint patience, SLAB_PARAMETERS)
 {
   global uchar *slabs[SLAB_COUNT] = {SLABS};
-  const bool alone = get_global_size(0) == 1;
+  const uint worker = get_global_id(0), workers = get_global_size(0);
   for (uint p = 0; p < phases; p++) {
-    const uint opcode = work[0], items = work[1];
-    global volatile uint *taken = meters + (set * phases + p) * 2 * METER, *done = taken + METER;
-    global volatile uint *idle = meters + ((1 - set) * phases + p) * 2 * METER;
+    const uint opcode = work[0], width = work[1], height = work[2], items = width * height;
+    const uint share = (items + workers - 1) / workers, lot = workers == 1 ? items : work[3];
+    global volatile uint *done = meters + (set * phases + p) * (workers + 1) * METER;
+    global volatile uint *idle = meters + ((1 - set) * phases + p) * (workers + 1) * METER;
     uint count = 0;
-    for (uint item = 0;; item++) {
-      if (!alone) item = atomic_inc(taken);
-      if (item >= items) break;
-      if (!alone && item == 0) idle[0] = idle[METER] = 0;
-      run_phase(opcode, item, work + 3, slabs);
-      count++;
+    for (uint i = 0; i < workers; i++) {
+      const uint owner = (worker + i) % workers, begin = owner * share;
+      const uint end = min(begin + share, items);
+      global volatile uint *taken = done + (owner + 1) * METER;
+      for (uint first = begin; first < end; first += lot) {
+        if (workers > 1) first = begin + atomic_add(taken, lot);
+        if (first >= end) break;
+        if (workers > 1 && first == begin) {
+          idle[(owner + 1) * METER] = 0;
+          if (owner == 0) idle[0] = 0;
+        }
+        const uint last = min(end - first, lot) + first;
+        for (uint item = first; item < last; item++)
+          run_phase(opcode, (uint4)(item % width, item / width, width, height), work + 5, slabs);
+        count += last - first;
+      }
     }
-    if (!alone) {
+    if (workers > 1) {
       mem_fence(CLK_GLOBAL_MEM_FENCE);
       if (count > 0) atomic_add(done, count);
       for (uint looks = 0; *done < items; looks++) {
@@ -72,6 +88,6 @@ kernel void run_step(
       atomic_add(done, 0);
       mem_fence(CLK_GLOBAL_MEM_FENCE);
     }
-    work += 3 + work[2];
+    work += 5 + work[4];
   }
 }

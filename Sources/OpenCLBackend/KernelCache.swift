@@ -9,7 +9,7 @@ final class KernelCache {
   let calls: CallCheck
   let description: OpenCLDevices.Description
   var programs: [Key: Program] = [:]
-  /// Programs of whole steps.
+  /// Programs of whole steps that were found right.
   var linked: [Program] = []
 
   /// A program and the values of its defines.
@@ -30,16 +30,19 @@ final class KernelCache {
     let owner: OwnedProgram
     /// Texts that it shares with others.
     let shared: [String]
+    /// Whether it came from disk.
+    let isKept: Bool
     /// How it is to be kept on disk, until it is.
     fileprivate var draft: (key: CacheKey, name: String)?
     fileprivate var isUsed = true
 
     init(
-      _ owner: consuming OwnedProgram, shared: [String],
+      _ owner: consuming OwnedProgram, shared: [String], isKept: Bool = false,
       draft: (key: CacheKey, name: String)? = nil
     ) {
       self.owner = owner
       self.shared = shared
+      self.isKept = isKept
       self.draft = draft
     }
   }

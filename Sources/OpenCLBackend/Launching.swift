@@ -30,8 +30,8 @@ struct CallCheck {
 struct LaunchRange {
   /// Units of the first index that a work-item takes.
   let each: Int
-  private let x: Int
-  private let y: Int
+  let x: Int
+  let y: Int
   private let groupWidth: Int?
 
   /// The range of a launch. `items` is how many work-items keep the device busy, or nil where more
@@ -52,8 +52,8 @@ struct LaunchRange {
     x = ((all + many - 1) / many + width - 1) / width * width
   }
 
-  /// How many work-items there are along `x`, or nil where that is not all that matters.
-  var items: Int? { y == 1 && groupWidth == nil ? x : nil }
+  /// Whether work-items know nothing of each other.
+  var isLoose: Bool { groupWidth == nil }
 
   /// Enqueues the launch. On a CPU a work-group is one work-item, which is already a vector: with
   /// other sizes some drivers compile anew for each. Elsewhere the driver chooses.

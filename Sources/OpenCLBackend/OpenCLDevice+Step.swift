@@ -2,77 +2,108 @@ import COpenCL
 import Devices
 import ModelGraph
 
-/// How a device of OpenCL runs a step of one token.
+/// How a device of OpenCL runs steps.
 package enum StepMode: Sendable, Hashable {
-  /// As one launch where that is known to be faster.
+  /// As one launch each where that is known to be faster.
   case automatic
-  /// As one launch on every CPU device.
+  /// As one launch each on every CPU device.
   case oneLaunch
   /// By a launch for each instruction.
   case launches
 }
 
-/// What is known of a list's steps of one token.
+/// Steps that may be one launch. Others have few rows, of several sequences or of a draft.
+enum StepShape: Hashable {
+  /// One token, whose logits are wanted.
+  case token
+  /// Part of a prompt.
+  case prompt
+
+  /// Fewer rows are launched faster than they are counted.
+  private static let fewestRows = 8
+
+  init?(_ sizes: SymbolSizes) {
+    switch (sizes.rows, sizes.outputs) {
+    case (1, 1): self = .token
+    case (Self.fewestRows..., ...1): self = .prompt
+    default: return nil
+    }
+  }
+}
+
+/// What is known of a list's steps of one shape.
 enum StepState {
   case oneLaunch(StepLaunch)
   /// They run by launches, and why.
   case launches(String)
+  /// There was one, and no program on disk. To build one takes seconds, so the next one has to come first.
+  case seen
 }
 
-// Steps of one token as one launch. Launches for each instruction are the reference: with them a list's
-// first step is compared, bit by bit.
+// Steps as one launch. Launches for each instruction are the reference: with them a list's first step is
+// compared, bit by bit, unless the program comes from disk, where only those are that were compared.
 extension OpenCLDevice {
   /// How often a worker looks for what another does before the first step is given up: seconds.
   private static let patience = 100_000_000
 
   /// Why steps run by launches for each instruction, before any ran; nil where they do not.
   static func obstacle(
-    _ mode: StepMode, _ device: OpenCLDevices.Description
+    _ mode: StepMode, _ device: OpenCLDevices.Description, _ shape: StepShape = .token, workers: Int
   ) -> String? {
-    switch mode {
+    let pocl = "Portable Computing Language"
+    let known = shape == .token ? [pocl, "Intel(R) OpenCL"] : [pocl]
+    return switch mode {
     case .launches: "not wanted"
     case _ where !device.isCPU: "this is no CPU"
     case _ where device.endsLongLoops: "this driver ends long loops"
-    case .automatic
-    where !["Portable Computing Language", "Intel(R) OpenCL"].contains(device.platform):
+    case .automatic where !known.contains(device.platform):
       "one is not known to be faster with this driver"
+    // A launch of many rows takes long beside its start, and there is nobody to wake or wait for.
+    case .automatic where shape == .prompt && workers == 1: "there is one worker"
     case .automatic, .oneLaunch: nil
     }
   }
+
+  /// Workers of a step that is one launch.
+  private var workers: Int { min(computeUnits, Int(apus_cl_host_processors())) }
 
   /// Runs a step as one launch, where that works; false where launches are to run it.
   func runAsOne(
     _ instructions: [Instruction], of list: PreparedList, _ sizes: SymbolSizes
   ) throws(DeviceError) -> Bool {
-    guard recorder == nil, sizes.rows == 1, sizes.outputs == 1,
+    guard recorder == nil, let shape = StepShape(sizes),
       instructions.count >= StepLaunch.fewestInstructions
     else { return false }
-    if let stepObstacle { return try runByLaunches(stepObstacle) }
-    switch list.step {
-    case .launches(let reason): return try runByLaunches(reason)
+    if let obstacle = Self.obstacle(stepMode, description, shape, workers: workers) {
+      return try runByLaunches(obstacle, shape)
+    }
+    switch list.steps[shape] {
+    case .launches(let reason): return try runByLaunches(reason, shape)
     case .oneLaunch(let step):
       if step.sizes != step.relevant(sizes) {
         let launches = try launches(of: instructions, list, sizes)
         guard try step.resize(launches, sizes, on: queue.raw) else {
-          return try runByLaunches("there are launches in the way")
+          return try runByLaunches("there are launches in the way", shape)
         }
       }
       isBusy = true
       try step.enqueue(on: queue.raw)
-    case nil:
-      let state = try tryAsOne(instructions, of: list, sizes)
-      list.step = state
-      switch state {
+    case let state:
+      let next = try tryAsOne(
+        instructions, of: list, sizes, builds: shape == .token || state != nil)
+      list.steps[shape] = next
+      switch next {
       case .oneLaunch(let step): account(for: step)
-      case .launches(let reason): _ = try runByLaunches(reason)
+      case .launches(let reason): _ = try runByLaunches(reason, shape)
+      case .seen: break
       }
     }
     return true
   }
 
   /// False, for launches are to run a step; an error where that is not wanted.
-  private func runByLaunches(_ reason: String) throws(DeviceError) -> Bool {
-    guard stepMode == .oneLaunch, description.isCPU else { return false }
+  private func runByLaunches(_ reason: String, _ shape: StepShape) throws(DeviceError) -> Bool {
+    guard stepMode == .oneLaunch, shape == .token, description.isCPU else { return false }
     throw DeviceError(
       device: traits.name, call: "a step as one launch", status: "not possible",
       detail: "\(reason); leave out --persistent on")
@@ -87,15 +118,37 @@ extension OpenCLDevice {
     #endif
   }
 
-  /// Runs a list's first step both ways.
+  /// Runs a list's first step of a shape: both ways, where nobody did before.
   private func tryAsOne(
-    _ instructions: [Instruction], of list: PreparedList, _ sizes: SymbolSizes
+    _ instructions: [Instruction], of list: PreparedList, _ sizes: SymbolSizes, builds: Bool
   ) throws(DeviceError) -> StepState {
-    // Few steps fill a page of the cache, and those have a launch more.
-    var filling = sizes
-    filling.fillsPages = true
-    let most = try self.launches(of: instructions, list, filling)
+    // Few steps fill a page of the cache, and those have a launch more; so has the last part of a prompt.
+    var most = sizes
+    most.fillsPages = true
+    most.outputs = 1
+    let all = try self.launches(of: instructions, list, most)
     let launches = try self.launches(of: instructions, list, sizes)
+    let made: StepLaunch?
+    do throws(DeviceError) {
+      made = try StepLaunch(
+        parts(of: all, most), phases: all.count + instructions.count,
+        buffers: instructions.buffers.map { ($0, buffer($0).raw) },
+        workers: workers, yields: yields,
+        builds: builds && sizes.outputs > 0, kernels: kernels)
+    } catch {
+      try submit(launches)
+      return .launches("\(error)")
+    }
+    // A part of a prompt without an output has nothing to compare.
+    guard let step = made, step.program.isKept || sizes.outputs > 0 else {
+      try submit(launches)
+      return .seen
+    }
+    if step.program.isKept, try step.resize(launches, sizes, on: queue.raw) {
+      isBusy = true
+      try step.enqueue(on: queue.raw)
+      return .oneLaunch(step)
+    }
     try submit(launches)
     guard let output = instructions.last?.output, instructions.canRunTwice(sizes) else {
       return .launches("a step cannot be repeated")
@@ -103,15 +156,11 @@ extension OpenCLDevice {
     let expected = try content(of: output, sizes)
     let reason: String
     do throws(DeviceError) {
-      let step = try StepLaunch(
-        parts(of: most, filling), phases: most.count + instructions.count,
-        buffers: instructions.buffers.map { ($0, buffer($0).raw) },
-        workers: min(computeUnits, Int(apus_cl_host_processors())), yields: yields, kernels: kernels
-      )
       if try step.resize(launches, sizes, on: queue.raw) {
         isBusy = true
         try step.enqueue(on: queue.raw, patience: Self.patience)
         if try content(of: output, sizes) == expected {
+          kernels.keep(step.program)
           return .oneLaunch(step)
         }
         reason = "its results differ"
@@ -155,7 +204,8 @@ extension OpenCLDevice {
     var known: Set<StepProgram.Part> = []
     for launch in launches {
       let measures = Measures(instruction: launch.instruction, sizes: sizes)
-      for number in [launch.number] + alternatives(launch.row.kind) {
+      let others = measures[.rows] == 1 ? alternatives(launch.row.kind) : []
+      for number in [launch.number] + others {
         let part = StepProgram.Part(number, row(number), measures)
         if known.insert(part).inserted { parts.append(part) }
       }

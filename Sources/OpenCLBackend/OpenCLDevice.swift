@@ -121,7 +121,7 @@ package final class OpenCLDevice: Device {
     rows = KernelTable.reached(by: self.features, without: [])
     self.calls = calls
     stepMode = steps
-    stepObstacle = Self.obstacle(steps, description)
+    stepObstacle = Self.obstacle(steps, description, workers: computeUnits)
     traits = DeviceTraits(
       kind: .opencl, name: name, hardware: description.name,
       driver: "\(description.platform) \(description.driver)",
@@ -233,7 +233,7 @@ package final class OpenCLDevice: Device {
   /// Drops what is kept of lists; nothing of it may be running.
   private func forgetLists() {
     for list in prepared {
-      if case .oneLaunch(let step) = list.step { ledger.remove(step.bytes) }
+      for case .oneLaunch(let step) in list.steps.values { ledger.remove(step.bytes) }
     }
     prepared = []
   }

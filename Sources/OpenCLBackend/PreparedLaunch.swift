@@ -130,8 +130,8 @@ final class PreparedList {
   /// Kept, so that no other list comes to lie in its place.
   private let instructions: [Instruction]
   var slots: [Slot]
-  /// How steps of one token run, once one did.
-  var step: StepState?
+  /// How steps run, by their shapes, once one of a shape did.
+  var steps: [StepShape: StepState] = [:]
 
   /// What is kept of one instruction.
   struct Slot {

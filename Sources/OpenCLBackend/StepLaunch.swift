@@ -2,12 +2,18 @@ import COpenCL
 import Devices
 import ModelGraph
 
-/// Steps of one token as one launch each: `Kernels/step/step.cl`, made for a list of instructions.
+/// Steps as one launch each: `Kernels/step/step.cl`, made for a list of instructions.
 final class StepLaunch {
   /// Of lists that are shorter, launches cost little.
   static let fewestInstructions = 8
+  /// Words of a phase before its arguments.
+  private static let headWords = 5
+  /// How often workers take items of a phase, where there are more of these.
+  private static let turns = 32
 
   private let kernel: OwnedKernel
+  /// On disk are programs of which a process found that they do what launches do.
+  let program: KernelCache.Program
   private let opcodes: [StepProgram.Part: Int]
   private let slabs: [BufferID: Int]
   private let workers: Int
@@ -24,23 +30,26 @@ final class StepLaunch {
   /// Bytes on the device.
   var bytes: Int { work.bytes + meters.bytes }
 
-  /// Builds the program for kernels that steps may need, the most launches that it stands for, and the
-  /// memory that instructions use. `yields` says whether the driver takes assembly for Linux on x86-64.
-  init(
+  /// Takes or builds the program for kernels that steps may need, the most launches that it stands for, and the
+  /// memory that instructions use. `yields` says whether the driver takes assembly for Linux on x86-64. Nil where it
+  /// would have to be built, unless `builds`.
+  init?(
     _ parts: [StepProgram.Part], phases: Int, buffers: [(id: BufferID, raw: cl_mem)], workers: Int,
-    yields: Bool, kernels: KernelCache
+    yields: Bool, builds: Bool, kernels: KernelCache
   ) throws(DeviceError) {
-    let program = StepProgram(parts, slabs: buffers.count, yields: yields)
-    opcodes = program.opcodes
+    let step = StepProgram(parts, slabs: buffers.count, yields: yields)
+    guard let program = try kernels.program(step, builds: builds) else { return nil }
+    self.program = program
+    kernel = try kernels.kernel(program)
+    opcodes = step.opcodes
     self.workers = workers
     boundsPages = parts.contains { if case .boundPages = $0.row.kind { true } else { false } }
     calls = kernels.calls
     slabs = Dictionary(
       uniqueKeysWithValues: buffers.enumerated().map { ($1.id, $0) })
     let longest = parts.map(\.row.parameterCount).max() ?? 0
-    work = try kernels.buffer(bytes: phases * (3 + longest) * 8, "phases")
-    meters = try kernels.buffer(bytes: workers == 1 ? 4 : phases * 256, "meters")
-    kernel = try kernels.kernel(program)
+    work = try kernels.buffer(bytes: phases * (Self.headWords + longest) * 8, "phases")
+    meters = try kernels.buffer(bytes: workers == 1 ? 4 : phases * 128 * (workers + 1), "meters")
     for (index, buffer) in buffers.enumerated() {
       try set(Optional(buffer.raw), at: cl_uint(5 + index))
     }
@@ -82,10 +91,10 @@ final class StepLaunch {
   private func phase(_ launch: PreparedLaunch, _ measures: Measures) -> [UInt64]? {
     let row = launch.row
     let range = LaunchRange(row, measures, items: measures.shares(workers))
-    guard let opcode = opcodes[StepProgram.Part(launch.number, row, measures)],
-      let items = range.items
+    guard let opcode = opcodes[StepProgram.Part(launch.number, row, measures)], range.isLoose
     else { return nil }
-    var words = [UInt64(opcode), UInt64(items), UInt64(row.parameterCount)]
+    let lot = max(1, range.x * range.y / (workers * Self.turns))
+    var words = [opcode, range.x, range.y, lot, row.parameterCount].map { UInt64($0) }
     for whole in row.arguments {
       let (argument, measures) = whole.resolved(measures)
       switch argument {

@@ -33,6 +33,8 @@ struct StepProgram {
     }
   }
 
+  static let entry = "run_step"
+
   /// What is linked, in the order of what it calls: the last text has the kernel.
   let texts: [String]
   /// The opcodes.
@@ -64,7 +66,7 @@ struct StepProgram {
       let opcode = opcodes.count
       opcodes[part] = opcode
       let (parameters, arguments) = Self.signature(row)
-      let prototype = "void \(name)(size_t item, \(parameters));\n"
+      let prototype = "void \(name)(uint4 item, \(parameters));\n"
       if !prototypes.contains(prototype) { prototypes.append(prototype) }
       cases.append("  case \(opcode): \(name)(item, \(arguments)); break;\n")
     }
@@ -72,7 +74,7 @@ struct StepProgram {
     let caller =
       prototypes.joined() + """
         static inline void run_phase(
-            uint opcode, size_t item, global const ulong *words, global uchar *const *slabs)
+            uint opcode, uint4 item, global const ulong *words, global uchar *const *slabs)
         {
           switch (opcode) {
         \(cases.joined())  }
@@ -92,9 +94,10 @@ struct StepProgram {
   private static func functions(of program: String, _ number: Int) -> String {
     let entries = Set(KernelTable.rows.filter { $0.program == program }.map(\.entry)).sorted()
     let defines = [
-      "kernel", "get_global_id(dimension) ((dimension) == 0 ? item : (size_t)0)",
+      "kernel", "get_global_id(dimension) ((size_t)((dimension) == 0 ? item.x : item.y))",
+      "get_global_size(dimension) ((size_t)((dimension) == 0 ? item.z : item.w))",
     ]
-    let functions = entries.map { "\($0)(...) \(name($0, number))(size_t item, __VA_ARGS__)" }
+    let functions = entries.map { "\($0)(...) \(name($0, number))(uint4 item, __VA_ARGS__)" }
     return (defines + functions).map { "#define \($0)\n" }.joined()
   }
 
@@ -134,26 +137,29 @@ extension KernelCache {
   /// A step has the kernels that the device prefers, and so its assembly.
   private var stepOptions: String { options(description.features.first(where: \.isAssembly)) }
 
-  /// The kernel of a step's program, from disk or built.
-  func kernel(_ step: StepProgram) throws(DeviceError) -> OwnedKernel {
-    let entry = "run_step"
+  /// A step's program, from disk or built; nil where it is not on disk and is not to be built.
+  func program(_ step: StepProgram, builds: Bool) throws(DeviceError) -> Program? {
     let key = disk?.key(source: step.texts.joined(separator: "\u{0}"), options: stepOptions)
     var found: OwnedProgram?
     if let disk, let key {
-      found = disk.program(key, in: context, for: device, options: stepOptions, entry: entry)
+      found = disk.program(
+        key, in: context, for: device, options: stepOptions, entry: StepProgram.entry)
     }
-    let program: Program
-    if let built = found.take() {
-      program = Program(built, shared: [])
-    } else {
-      program = Program(try link(step.texts), shared: [], draft: key.map { ($0, "step/step") })
-    }
-    linked.append(program)
+    if let kept = found.take() { return Program(kept, shared: [], isKept: true) }
+    guard builds else { return nil }
+    return Program(try link(step.texts), shared: [], draft: key.map { ($0, "step/step") })
+  }
+
+  /// Notes that a step's program does what launches do: it is kept for other processes.
+  func keep(_ step: Program) { linked.append(step) }
+
+  /// The kernel of a step's program.
+  func kernel(_ step: Program) throws(DeviceError) -> OwnedKernel {
     var status = CL_SUCCESS
     return OwnedKernel(
       raw: try calls.made(
-        apus_cl_create_kernel(program.owner.raw, entry, &status), status, "clCreateKernel",
-        "\(entry) of step/step"))
+        apus_cl_create_kernel(step.owner.raw, StepProgram.entry, &status), status, "clCreateKernel",
+        "\(StepProgram.entry) of step/step"))
   }
 
   private func link(_ texts: [String]) throws(DeviceError) -> OwnedProgram {

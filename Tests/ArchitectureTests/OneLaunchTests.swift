@@ -14,22 +14,29 @@ private let processors = OpenCLDevices.list().devices.filter {
   $0.isCPU && !["Oclgrind", "rusticl"].contains($0.platform)
 }
 
-/// Tokens that are computed by one launch each have the bits that launches for each operation give.
+/// Tokens and prompts that are computed by one launch each have the bits that launches for each operation give.
 @Suite(.serialized, .enabled(if: !processors.isEmpty, "no OpenCL device is a CPU"))
 struct OneLaunchTests {
+  private func loop(
+    _ model: RandomModel, _ activations: ActivationFormat, context: Int, rows: Int,
+    on device: OpenCLDevice
+  ) throws -> EngineLoop {
+    let disk = TemporaryFile(model.encoded())
+    let file = try GGUFFile(path: disk.path)
+    let graph = try Model(file, activations: activations, contextLength: context).graph
+    let plan = try Planner(
+      bounds: SymbolSizes(rows: rows, outputs: 1), pageCount: context / KVLayout.pageTokens,
+      element: activations == .f32 ? .f32 : .f16
+    ).plan(graph, on: [device])
+    return try EngineLoop(plan, devices: [device], weights: file, contextLength: context)
+  }
+
   /// Logits of tokens that come one by one, and the launches that the last of them took.
   private func run(
     _ model: RandomModel, _ activations: ActivationFormat, tokens: Int, context: Int,
     on device: OpenCLDevice
   ) throws -> (logits: [[Float]], launches: Int) {
-    let disk = TemporaryFile(model.encoded())
-    let file = try GGUFFile(path: disk.path)
-    let graph = try Model(file, activations: activations, contextLength: context).graph
-    let plan = try Planner(
-      bounds: SymbolSizes(rows: 1, outputs: 1), pageCount: context / KVLayout.pageTokens,
-      element: activations == .f32 ? .f32 : .f16
-    ).plan(graph, on: [device])
-    let loop = try EngineLoop(plan, devices: [device], weights: file, contextLength: context)
+    let loop = try loop(model, activations, context: context, rows: 1, on: device)
     var logits: [[Float]] = []
     var calls = 0
     defer { apus_cl_inject_nothing() }
@@ -43,6 +50,23 @@ struct OneLaunchTests {
     return (logits, calls)
   }
   private let many = 1 << 40
+
+  /// The last logits of each of some prompts, which come 48 tokens at a time, and the launches that each took.
+  private func run(
+    _ model: RandomModel, _ activations: ActivationFormat, prompts: [Int], on device: OpenCLDevice
+  ) throws -> (logits: [[Float]], launches: [Int]) {
+    let loop = try loop(model, activations, context: 256, rows: 48, on: device)
+    var logits: [[Float]] = []
+    var launches: [Int] = []
+    defer { apus_cl_inject_nothing() }
+    for (number, tokens) in prompts.enumerated() {
+      let ids = (0..<tokens).map { Int32(($0 * 37 + number) % 200) }
+      apus_cl_inject(APUS_CL_ENQUEUE, many, -5)
+      try loop.evaluate(ids, wantedFrom: tokens - 1) { logits.append(Array($1)) }
+      launches.append(many - apus_cl_calls_before_fault(APUS_CL_ENQUEUE))
+    }
+    return (logits, launches)
+  }
 
   private func device(
     _ description: OpenCLDevices.Description, threads: Int?, _ steps: StepMode
@@ -70,6 +94,32 @@ struct OneLaunchTests {
         on: device(description, threads: threads, .oneLaunch))
       #expect(whole.logits == apart.logits && apart.logits.count == 40, "\(model)")
       #expect(whole.launches < 10 && apart.launches > whole.launches + 5, "\(model)")
+    }
+    #expect(apus_cl_live_total() == 0)
+  }
+
+  /// The first prompt goes by launches and the second both ways; then each part is one launch, of more rows and
+  /// fewer too, and where nothing is wanted of it.
+  @Test(arguments: processors, [1, nil] as [Int?])
+  func promptsHaveTheSameBits(_ description: OpenCLDevices.Description, threads: Int?) throws {
+    if threads != nil && !description.isDivisible { return }
+    let prompts = [40, 40, 40, 96, 9, 33, 7]
+    let models: [(RandomModel, ActivationFormat)] = [
+      (RandomModel(flavour: .llama, type: .q4_1), .int8),
+      (RandomModel(flavour: .gemma3, type: .q6_K), .int8),
+      (RandomModel(flavour: .phi3, type: .f16), .f32),
+    ]
+    for (model, activations) in models {
+      let apart = try run(
+        model, activations, prompts: prompts, on: device(description, threads: threads, .launches))
+      let whole = try run(
+        model, activations, prompts: prompts, on: device(description, threads: threads, .oneLaunch))
+      #expect(whole.logits == apart.logits && apart.logits.count == prompts.count, "\(model)")
+      #expect(whole.launches[0] == apart.launches[0] && whole.launches[1] > apart.launches[1])
+      for number in 2..<6 {
+        #expect(whole.launches[number] < 20 && apart.launches[number] > 20, "\(model), \(number)")
+      }
+      #expect(whole.launches[6] == apart.launches[6], "few rows go by launches")
     }
     #expect(apus_cl_live_total() == 0)
   }
