@@ -15,7 +15,8 @@ extension CPUDevice {
       type: weight.type.kernelType, weights: matrix.start, outputs: weight.rows,
       width: weight.width,
       bias: layer.bias == nil ? nil : bound.floatWeight(1, count: weight.rows),
-      input: bound.bytes(input: 0), rows: bound.rows, addend: addend, output: bound.floatOutput)
+      input: bound.bytes(input: 0), rows: bound.rows, addend: addend, output: bound.floatOutput,
+      block_rows: 0)
     if bound.inputs[0].format == .int8Blocks {
       cpu_linear_int8(instructions.kernels, threads.handle, &arguments)
       return

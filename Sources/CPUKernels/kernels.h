@@ -6,13 +6,17 @@
 // Computes the items first ..< last of an operation; what an item is, each entry says.
 typedef void (*cpu_range)(const void *arguments, size_t first, size_t last);
 
-enum { GATED_BLOCKS = 16 };
+// Blocks of an item of a gate; of a product with int8 blocks the outputs of an item, and the most rows of a block.
+enum { GATED_BLOCKS = 16, OUTPUTS = 32, MOST_ROWS = 256 };
+
+// How many of so many tasks, one behind the other, are a thread's own in `cpu_pool_run`.
+size_t cpu_pool_share(const cpu_pool *pool, size_t tasks);
 
 struct cpu_kernels {
   const char *name;
   void (*decode)(cpu_type type, const void *source, size_t count, float *target);
   cpu_range linear;      // outputs
-  cpu_range linear_int8; // outputs
+  cpu_range linear_int8; // block of rows * groups of OUTPUTS outputs + group
   cpu_range embed;       // rows
   cpu_range rms_norm;    // rows
   cpu_range rope;        // rows
@@ -26,7 +30,7 @@ struct cpu_kernels {
   cpu_range quantize_gelu; // the same
   cpu_range write_kv;    // rows
   cpu_range copy_kv;     // rows
-  cpu_range attend;      // (row tile * spans + span) * kv heads + kv head, the last tile first
+  cpu_range attend;      // (row tile * spans + span) * kv heads + kv head
   cpu_range merge_parts; // row * heads + head
   cpu_range bound_pages; // rows
   cpu_range score_pages; // row * lots of 16 pages + lot

@@ -12,18 +12,25 @@ typedef struct {
   const void *arguments;
   size_t items;
   size_t items_per_task;
+  size_t reversed; // tasks of a share, which are run from its last one on; or 0
 } job;
 
 static void run_task(void *context, size_t task) {
   const job *j = context;
+  if (j->reversed) {
+    size_t tasks = (j->items + j->items_per_task - 1) / j->items_per_task;
+    size_t begin = task / j->reversed * j->reversed, end = begin + j->reversed;
+    task = begin + (end < tasks ? end : tasks) - 1 - task;
+  }
   size_t first = task * j->items_per_task;
   size_t last = j->items - first < j->items_per_task ? j->items : first + j->items_per_task;
   j->range(j->arguments, first, last);
 }
 
-// `grain`: tasks begin at multiples of it. `work`: what one item costs.
-static void spread(cpu_pool *pool, cpu_range range, const void *arguments, size_t items,
-                   size_t grain, size_t work) {
+// `grain`: tasks begin at multiples of it. `work`: what one item costs. Where later items cost more, shares run
+// `backward`: what is short fills the gaps at the end.
+static void spread_in_order(cpu_pool *pool, cpu_range range, const void *arguments, size_t items,
+                            size_t grain, size_t work, bool backward) {
   if (items == 0) return;
   size_t threads = (size_t)cpu_pool_threads(pool);
   size_t share = (items + threads * TASKS_PER_THREAD - 1) / (threads * TASKS_PER_THREAD);
@@ -36,8 +43,14 @@ static void spread(cpu_pool *pool, cpu_range range, const void *arguments, size_
     range(arguments, 0, items);
     return;
   }
-  job j = {range, arguments, items, per_task};
-  cpu_pool_run(pool, (items + per_task - 1) / per_task, items >= WAKE_WORK / work, run_task, &j);
+  size_t tasks = (items + per_task - 1) / per_task;
+  job j = {range, arguments, items, per_task, backward ? cpu_pool_share(pool, tasks) : 0};
+  cpu_pool_run(pool, tasks, items >= WAKE_WORK / work, run_task, &j);
+}
+
+static void spread(cpu_pool *pool, cpu_range range, const void *arguments, size_t items,
+                   size_t grain, size_t work) {
+  spread_in_order(pool, range, arguments, items, grain, work, false);
 }
 
 void cpu_decode(const cpu_kernels *kernels, cpu_type type, const void *source, size_t count,
@@ -45,18 +58,25 @@ void cpu_decode(const cpu_kernels *kernels, cpu_type type, const void *source, s
   kernels->decode(type, source, count, target);
 }
 
-// Outputs are cut at multiples of two vectors, so that register tiles are full, and for one row at twice that, which is
-// as many tiles as may be read side by side.
-enum { OUTPUTS = 32 };
-
+// Outputs are cut at multiples of two vectors, so that register tiles are full.
 void cpu_linear(const cpu_kernels *kernels, cpu_pool *pool, const cpu_linear_arguments *a) {
   spread(pool, kernels->linear, a, a->outputs, OUTPUTS, a->width * (4 + a->rows / 4));
 }
 
-void cpu_linear_int8(const cpu_kernels *kernels, cpu_pool *pool, const cpu_linear_arguments *a) {
-  if (a->rows == 0) return;
-  spread(pool, kernels->linear_int8, a, a->outputs, a->rows == 1 ? 2 * OUTPUTS : OUTPUTS,
-         a->width + a->width * a->rows / 16);
+void cpu_linear_int8(const cpu_kernels *kernels, cpu_pool *pool,
+                     const cpu_linear_arguments *arguments) {
+  // Rows for which it pays to unpack weights once more.
+  enum { FEWEST_ROWS = 128 };
+  cpu_linear_arguments a = *arguments;
+  if (a.rows == 0) return;
+  // Each thread has blocks of rows of its own, if there are enough rows: it has them in its caches.
+  size_t threads = (size_t)cpu_pool_threads(pool), least = (a.rows + MOST_ROWS - 1) / MOST_ROWS;
+  size_t even = (least + threads - 1) / threads * threads, most = a.rows / FEWEST_ROWS;
+  size_t wanted = even < most ? even : most, blocks = wanted > least ? wanted : least;
+  a.block_rows = (a.rows + blocks - 1) / blocks;
+  // For one row as many tiles as may be read side by side.
+  spread(pool, kernels->linear_int8, &a, (a.outputs + OUTPUTS - 1) / OUTPUTS * blocks,
+         a.rows == 1 ? 2 : 1, OUTPUTS * (a.width + a.width * a.block_rows / 16));
 }
 
 void cpu_embed(const cpu_kernels *kernels, cpu_pool *pool, const cpu_embed_arguments *a) {
@@ -214,7 +234,7 @@ void cpu_attend(const cpu_kernels *kernels, cpu_pool *pool, const cpu_attend_arg
     a.parts = NULL;
   }
   size_t queries = group * (a.rows < a.tile_rows ? a.rows : a.tile_rows);
-  spread(pool, kernels->attend, &a, items, 1,
-         (size_t)longest * a.pool.head_width * (2 + queries / 4));
+  spread_in_order(pool, kernels->attend, &a, items, 1,
+                  (size_t)longest * a.pool.head_width * (2 + queries / 4), true);
   if (apart) kernels->merge_parts(&a, 0, a.rows * a.heads);
 }

@@ -361,7 +361,8 @@ private func linear<Element>(
     input.withUnsafeBytes { input in
       var arguments = cpu_linear_arguments(
         type: type.kernelType, weights: weights.baseAddress, outputs: outputs, width: width,
-        bias: nil, input: input.baseAddress, rows: rows, addend: nil, output: output.baseAddress)
+        bias: nil, input: input.baseAddress, rows: rows, addend: nil, output: output.baseAddress,
+        block_rows: 0)
       if isInt8 {
         cpu_linear_int8(level.kernels, nil, &arguments)
       } else {

@@ -60,9 +60,10 @@ void cpu_pool_destroy(cpu_pool *pool);
 // Threads of the pool, the caller's among them; 1 for NULL.
 int cpu_pool_threads(const cpu_pool *pool);
 
-// Runs `task(context, i)` once for each i below `tasks`, and returns when all have ended. Threads
-// take the next index as they become free; those that sleep are woken only where `wakes` says that it
-// pays. NULL runs all of them on the caller's thread.
+// Runs `task(context, i)` once for each i below `tasks`, and returns when all have ended. Each thread
+// has a share of neighbouring indices, and takes others' as it becomes free, always the first that is left;
+// threads that sleep are woken only where `wakes` says that it pays. NULL runs all tasks on the caller's
+// thread.
 void cpu_pool_run(cpu_pool *pool, size_t tasks, bool wakes, void (*task)(void *context, size_t i),
                   void *context);
 
@@ -103,6 +104,7 @@ typedef struct {
   size_t rows;
   const float *addend; // rows as the output's, or NULL; int8 blocks only
   float *output;
+  size_t block_rows; // rows that are worked on together; set by `cpu_linear_int8`
 } cpu_linear_arguments;
 
 // The input is f32.

@@ -502,19 +502,16 @@ INLINE void attend_rows(const cpu_attend_arguments *a, gathering *s, size_t row,
   }
 }
 
-// An item is a tile of rows and a kv head, and a span too where parts stay apart. The last tiles come
-// first: they see most, and what is short fills the gaps at the end.
+// An item is a tile of rows and a kv head, and a span too where parts stay apart.
 static void attend(const void *arguments, size_t first, size_t last) {
   const cpu_attend_arguments *a = arguments;
   size_t group = a->heads / a->pool.heads, spans = a->parts ? a->spans : 1;
-  size_t tiles = (a->rows + a->tile_rows - 1) / a->tile_rows;
   size_t room = TILE_NUMBERS / a->pool.head_width;
   room = room < QUERY_TILE ? room : QUERY_TILE;
   gathering s;
   for (size_t item = first; item < last; item++) {
     size_t kv_head = item % a->pool.heads, span = item / a->pool.heads % spans;
-    size_t tile = tiles - 1 - item / a->pool.heads / spans;
-    size_t row = tile * a->tile_rows;
+    size_t row = item / a->pool.heads / spans * a->tile_rows;
     size_t end = a->rows - row < a->tile_rows ? a->rows : row + a->tile_rows;
     int32_t from = a->parts ? (int32_t)span : 0, to = a->parts ? from + 1 : INT32_MAX / SPAN;
     for (size_t rows; row < end; row += rows) {

@@ -251,9 +251,9 @@ static void linear_few(const cpu_linear_arguments *a, size_t first, size_t last)
 
 // ----------------------------------------------------------------------------------- many rows of x
 
-// Blocks of a row, and rows of x, that are worked on together: the unpacked weights stay in the first
+// Blocks of a row that are worked on together, of MOST_ROWS rows at most: the unpacked weights stay in the first
 // cache, the activations in the second.
-enum { BLOCKS = 24, INT8_ROWS = 256 };
+enum { BLOCKS = 24 };
 
 // LANES rows of W: values[b][g] has the bytes 4g ... 4g + 3 of block b, a lane for each row. Where a
 // block has two groups, the numbers of these are apart from d and m.
@@ -440,37 +440,35 @@ static void sum_rows(cpu_type type, int8_rows x, size_t rows, size_t blocks,
 #undef CASE
 }
 
+// Up to MOST_ROWS rows.
 static void linear_many(const cpu_linear_arguments *a, size_t first, size_t last) {
   unpacked w[INT8_VECTORS];
-  group_sums of_groups[INT8_ROWS][BLOCKS];
+  group_sums of_groups[MOST_ROWS][BLOCKS];
   cpu_type type = a->type;
-  size_t blocks = a->width / BLOCK, stride = int8_row_bytes(a->width);
+  size_t blocks = a->width / BLOCK, stride = int8_row_bytes(a->width), rows = a->rows;
   size_t bytes = weight_tiles_bytes((weight_type)type, TILE_ROWS, a->width);
   bool minima = has_minima(type), two = groups(type) == 2, sign = is_signed(type);
   int bits = low_bits(type) + high_bits(type);
   bool plain = !minima && !two; // little is done for each block beside its products
+  const uint8_t *row = a->input;
   for (size_t b = 0; b < blocks; b += BLOCKS) {
     size_t count = blocks - b < BLOCKS ? blocks - b : BLOCKS;
     const uint8_t *tiles = (const uint8_t *)a->weights + tile_bytes(type, b);
-    for (size_t first_row = 0; first_row < a->rows; first_row += INT8_ROWS) {
-      size_t rows = a->rows - first_row < INT8_ROWS ? a->rows - first_row : INT8_ROWS;
-      const uint8_t *row = (const uint8_t *)a->input + first_row * stride;
-      int8_rows x = {row + b * BLOCK, row + a->width + b * 4, stride, blocks * 4, of_groups};
-      if (needs_sums(type)) sum_rows(type, x, rows, count, of_groups);
-      float *y = a->output + first_row * a->outputs;
-      for (size_t o = first; o < last;) {
-        size_t vectors = last - o > LANES && !(HAS_PAIRS && plain) ? INT8_VECTORS : 1;
-        vf bias[INT8_VECTORS];
-        for (size_t v = 0; v < vectors; v++) {
-          size_t from = o + v * LANES;
-          unpack(type, tiles + from / TILE_ROWS * bytes, count, from % TILE_ROWS, &w[v]);
-          bias[v] = a->bias ? load_up_to(a->bias, from, last) : (vf)0.0f;
-        }
-        const vf *start = b == 0 ? bias : NULL;
-        size_t next = o + vectors * LANES, ahead_bytes = next < last ? tile_bytes(type, count) : 0;
-        const uint8_t *ahead = tiles + next / TILE_ROWS * bytes;
-        ahead_bytes *= vectors * LANES / TILE_ROWS;
-        int8_output out = {y, addend_of(a, first_row, b + count), a->outputs, o, last};
+    int8_rows x = {row + b * BLOCK, row + a->width + b * 4, stride, blocks * 4, of_groups};
+    if (needs_sums(type)) sum_rows(type, x, rows, count, of_groups);
+    for (size_t o = first; o < last;) {
+      size_t vectors = last - o > LANES && !(HAS_PAIRS && plain) ? INT8_VECTORS : 1;
+      vf bias[INT8_VECTORS];
+      for (size_t v = 0; v < vectors; v++) {
+        size_t from = o + v * LANES;
+        unpack(type, tiles + from / TILE_ROWS * bytes, count, from % TILE_ROWS, &w[v]);
+        bias[v] = a->bias ? load_up_to(a->bias, from, last) : (vf)0.0f;
+      }
+      const vf *start = b == 0 ? bias : NULL;
+      size_t next = o + vectors * LANES, ahead_bytes = next < last ? tile_bytes(type, count) : 0;
+      const uint8_t *ahead = tiles + next / TILE_ROWS * bytes;
+      ahead_bytes *= vectors * LANES / TILE_ROWS;
+      int8_output out = {a->output, addend_of(a, 0, b + count), a->outputs, o, last};
 #define TILES(...)                                                                            \
   if (vectors == INT8_VECTORS)                                                                \
     int8_tiles((product_kind){__VA_ARGS__}, INT8_VECTORS, w, count, x, start, rows, out,      \
@@ -478,34 +476,46 @@ static void linear_many(const cpu_linear_arguments *a, size_t first, size_t last
   else                                                                                        \
     int8_tiles((product_kind){__VA_ARGS__}, 1, w, count, x, start, rows, out, ahead,          \
                ahead_bytes);
-        if (two && minima) {
-          TILES(2, true, false, 2)
-        } else if (two && HAS_PAIRS && bits == 3) {
-          TILES(2, false, false, 3)
-        } else if (two) {
-          TILES(2, false, false, 6)
-        } else if (minima && HAS_PAIRS && bits == 4) {
-          TILES(1, true, false, 4)
-        } else if (minima) {
-          TILES(1, true, false, 5)
-        } else if (sign) {
-          TILES(1, false, true, 8)
-        } else if (HAS_PAIRS && bits == 4) {
-          TILES(1, false, false, 4)
-        } else {
-          TILES(1, false, false, 5)
-        }
-#undef TILES
-        o = next;
+      if (two && minima) {
+        TILES(2, true, false, 2)
+      } else if (two && HAS_PAIRS && bits == 3) {
+        TILES(2, false, false, 3)
+      } else if (two) {
+        TILES(2, false, false, 6)
+      } else if (minima && HAS_PAIRS && bits == 4) {
+        TILES(1, true, false, 4)
+      } else if (minima) {
+        TILES(1, true, false, 5)
+      } else if (sign) {
+        TILES(1, false, true, 8)
+      } else if (HAS_PAIRS && bits == 4) {
+        TILES(1, false, false, 4)
+      } else {
+        TILES(1, false, false, 5)
       }
+#undef TILES
+      o = next;
     }
   }
 }
 
+// An item is a block of rows and OUTPUTS outputs.
 static void linear_int8(const void *arguments, size_t first, size_t last) {
   const cpu_linear_arguments *a = arguments;
-  if (a->rows > FEW_INT8)
-    linear_many(a, first, last);
-  else
-    linear_few(a, first, last);
+  size_t groups = (a->outputs + OUTPUTS - 1) / OUTPUTS;
+  for (size_t end; first < last; first = end) {
+    size_t block = first / groups, begin = block * groups, row = block * a->block_rows;
+    end = begin + groups < last ? begin + groups : last;
+    cpu_linear_arguments part = *a;
+    part.rows = a->rows - row < a->block_rows ? a->rows - row : a->block_rows;
+    part.input = (const uint8_t *)a->input + row * int8_row_bytes(a->width);
+    part.output = a->output + row * a->outputs;
+    if (a->addend) part.addend = a->addend + row * a->outputs;
+    size_t from = (first - begin) * OUTPUTS, to = (end - begin) * OUTPUTS;
+    if (to > a->outputs) to = a->outputs;
+    if (part.rows > FEW_INT8)
+      linear_many(&part, from, to);
+    else
+      linear_few(&part, from, to);
+  }
 }
