@@ -144,6 +144,14 @@ struct DeviceOpener {
     return found.complaint
   }
 
+  /// Does ahead, where a device of OpenCL may be taken, what ``open(_:_:weights:budget:)`` would begin with.
+  func prepare() async {
+    switch options.device {
+    case .auto, .opencl: OpenCLDevices.prepare()
+    case .cpu, .reference: break
+    }
+  }
+
   /// Loads OpenCL's drivers where a device of theirs may be taken; says whether it was so.
   func loadsDrivers() -> Bool {
     switch options.device {

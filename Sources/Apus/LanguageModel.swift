@@ -78,6 +78,8 @@ public final class LanguageModel: Sendable {
   public static func load(
     _ path: String, options: LoadOptions = LoadOptions()
   ) async throws(ApusError) -> LanguageModel {
+    // Drivers begin while the file is read.
+    async let prepared: Void = DeviceOpener(options: options).prepare()
     let file = try GGUFFile.open(path)
     let (model, shape) = try RunShape.read(file, options)
     let draft = try DraftModel.read(options, for: file, context: shape.context)
@@ -90,6 +92,7 @@ public final class LanguageModel: Sendable {
       try text.check(against: model)
       return text
     }
+    await prepared
     let started = await start
     if case .failure = text, case .success(let started) = started {
       await started.engine.shutDown()

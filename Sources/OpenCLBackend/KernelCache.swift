@@ -65,6 +65,9 @@ final class KernelCache {
   /// From here on it counts which programs are used: those that only a self-test used are not kept.
   func forgetUse() { for program in programs.values { program.isUsed = false } }
 
+  /// Whether all programs so far came from disk: then a process before this one built them.
+  var foundAllOnDisk: Bool { disk != nil && programs.values.allSatisfy(\.isKept) }
+
   /// Puts the programs on disk that were built from source and used. Some drivers compile once more
   /// for that, so it is done when nobody waits.
   func keepPrograms() {
@@ -115,16 +118,18 @@ final class KernelCache {
   private func build(_ wanted: Key, shared: [String]) throws(DeviceError) -> Program {
     let defines = wanted.defines
     let words = ([wanted.program] + defines.map { "\($0.name)=\($0.value)" }).joined(separator: " ")
-    let text = KernelSource.program(wanted.program, shared: shared, defines: defines)
     let options = wanted.options
-    let key = disk?.key(source: text, options: options)
+    let key = disk?.key(
+      source: KernelSource.identity(wanted.program, shared: shared, defines: defines),
+      options: options)
     if let disk, let key,
       let program = disk.program(
         key, in: context, for: device, options: options, entry: wanted.entry)
     {
-      return Program(program, shared: shared)
+      return Program(program, shared: shared, isKept: true)
     }
 
+    let text = KernelSource.program(wanted.program, shared: shared, defines: defines)
     var status = CL_SUCCESS
     let raw = text.withCString {
       apus_cl_create_program(context, $0, text.utf8.count, &status)

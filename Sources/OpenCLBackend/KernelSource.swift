@@ -1,4 +1,6 @@
+import DiskCache
 import Kernels
+import Synchronization
 
 #if DEBUG
   #if canImport(Glibc)
@@ -43,12 +45,36 @@ enum KernelSource {
       + (prelude + shared + [name]).map(marked).joined()
   }
 
+  /// What tells that from any other text, without putting it together.
+  static func identity(
+    _ name: String, shared: [String], defines: [(name: String, value: Int)]
+  ) -> [String] {
+    defines.map { "\($0.name) \($0.value)" }
+      + (prelude + shared + [name]).flatMap { [$0, digest($0)] }
+  }
+
   private static func marked(_ name: String) -> String {
+    "#line 1 \"Kernels/\(name).cl\"\n\(text(name))\n"
+  }
+
+  private static func text(_ name: String) -> String {
     guard let text = edited(name) ?? texts[name] else {
       preconditionFailure("the kernel table names \(name), which is not embedded")
     }
-    return "#line 1 \"Kernels/\(name).cl\"\n\(text)\n"
+    return text
   }
+
+  /// Of a file, found once.
+  private static func digest(_ name: String) -> String {
+    digests.withLock { known in
+      if let digest = known[name] { return digest }
+      let digest = SHA256.hex(Array(text(name).utf8))
+      known[name] = digest
+      return digest
+    }
+  }
+
+  private static let digests = Mutex<[String: String]>([:])
 
   /// The text on disk, for who is at work on a kernel: in debug builds `APUS_KERNELS` may name the
   /// folder `Kernels`.

@@ -36,7 +36,8 @@ enum StepState {
   case oneLaunch(StepLaunch)
   /// They run by launches, and why.
   case launches(String)
-  /// There was one, and no program on disk. To build one takes seconds, so the next one has to come first.
+  /// There was one, and no program on disk. To build one takes seconds, so it waits for the next one: of this process,
+  /// or of another that finds all other programs built.
   case seen
 }
 
@@ -128,13 +129,19 @@ extension OpenCLDevice {
     most.outputs = 1
     let all = try self.launches(of: instructions, list, most)
     let launches = try self.launches(of: instructions, list, sizes)
-    let made: StepLaunch?
-    do throws(DeviceError) {
-      made = try StepLaunch(
+    func make(builds: Bool) throws(DeviceError) -> StepLaunch? {
+      try StepLaunch(
         parts(of: all, most), phases: all.count + instructions.count,
-        buffers: instructions.buffers.map { ($0, buffer($0).raw) },
-        workers: workers, yields: yields,
-        builds: builds && sizes.outputs > 0, kernels: kernels)
+        buffers: instructions.buffers.map { ($0, buffer($0).raw) }, workers: workers,
+        yields: yields, builds: builds, kernels: kernels)
+    }
+    var made: StepLaunch?
+    do throws(DeviceError) {
+      made = try make(builds: builds && sizes.outputs > 0)
+      if made == nil, sizes.outputs > 0 {
+        for launch in launches { _ = try launch.built() }
+        if kernels.foundAllOnDisk { made = try make(builds: true) }
+      }
     } catch {
       try submit(launches)
       return .launches("\(error)")

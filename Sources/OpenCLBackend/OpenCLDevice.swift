@@ -36,11 +36,16 @@ package final class OpenCLDevice: Device {
   private var buffers: [BufferID: OwnedBuffer] = [:]
   /// Those that the host writes into, until a command needs them.
   var open: [OpenBuffer] = []
-  private var prepared: [PreparedList] = []
+  private(set) var prepared: [PreparedList] = []
   let kernels: KernelCache
   var queue: OwnedQueue
   let context: OwnedContext
   private let part: OwnedSubDevice?
+
+  /// For launches, which the device holds.
+  private lazy var maker = PreparedLaunch.Maker(kernels: kernels) { [unowned self] in
+    buffer($0.buffer).raw
+  }
 
   let stepMode: StepMode
   /// Why steps of one token run by launches for each instruction; nil where one is enough.
@@ -365,10 +370,7 @@ extension OpenCLDevice {
         slot.current.append(launch)
       } else {
         let launch = try PreparedLaunch(
-          kernels.kernel(row(number), measures), row(number), number: number, place: place,
-          measures, items: items,
-          calls: calls
-        ) { buffer($0.buffer).raw }
+          row(number), number: number, place: place, measures, items: items, on: maker)
         slot.launches.append(launch)
         slot.current.append(launch)
       }

@@ -1,4 +1,5 @@
 import COpenCL
+import Synchronization
 
 /// What OpenCL offers on this machine.
 package enum OpenCLDevices {
@@ -55,8 +56,20 @@ package enum OpenCLDevices {
     var device: cl_device_id
   }
 
-  /// The devices of all platforms in the order of the loader.
-  static func handles() -> Result<[Handle], Missing> {
+  /// Loads the drivers and what does not depend on them, which takes some 30 ms: for a thread that has nothing else
+  /// to do until a device is opened.
+  package static func prepare() {
+    _ = handles()
+    _ = KernelTable.rows.count
+  }
+
+  /// The devices of all platforms in the order of the loader. Drivers begin when they are first asked, and one
+  /// thread at a time asks.
+  static func handles() -> Result<[Handle], Missing> { asking.withLock { _ in foundHandles() } }
+
+  private static let asking = Mutex<Void>(())
+
+  private static func foundHandles() -> Result<[Handle], Missing> {
     if let reason = apus_cl_load() { return .failure(Missing(reason: String(cString: reason))) }
     var count: cl_uint = 0
     let status = apus_cl_platform_ids(0, nil, &count)

@@ -27,9 +27,10 @@ struct OwnedProgram: ~Copyable {
   deinit { apus_cl_release_program(raw) }
 }
 
-/// A kernel; arguments that are set stay set.
-struct OwnedKernel: ~Copyable {
+/// A kernel; arguments that are set stay set. A class, since it may come later than its owner.
+final class OwnedKernel {
   let raw: cl_kernel
+  init(raw: cl_kernel) { self.raw = raw }
   deinit { apus_cl_release_kernel(raw) }
 }
 

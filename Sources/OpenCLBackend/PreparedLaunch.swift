@@ -2,8 +2,9 @@ import COpenCL
 import Devices
 import ModelGraph
 
-/// A kernel object for one instruction. What stays the same from step to step is set once, and the
-/// rest where it changes: drivers allocate for each argument that is set.
+/// A launch of one instruction. Its kernel is made when it is first enqueued, since a step that is one launch needs
+/// none of it. What stays the same from step to step is set once then, and the rest where it changes: drivers allocate
+/// for each argument that is set.
 final class PreparedLaunch {
   /// The row of the kernel table, and its number.
   let row: KernelRow
@@ -14,53 +15,78 @@ final class PreparedLaunch {
   let place: Int
   /// That instruction, or the part of it.
   let instruction: Instruction
-  private let kernel: OwnedKernel
-  private let calls: CallCheck
+  private let device: Maker
+  private var calls: CallCheck { device.kernels.calls }
+  private var kernel: OwnedKernel?
   private var counts: [Count] = []
   private var range: LaunchRange
+  private var sizes: SymbolSizes
+
+  /// What makes kernels of a device, and finds the memory of a region.
+  struct Maker {
+    let kernels: KernelCache
+    let buffer: (Region) -> cl_mem
+  }
 
   /// A 32-bit argument that depends on the sizes of a step.
   private struct Count {
     var index: cl_uint
     var argument: Argument
-    var value: Int?
+    var value: cl_uint = 0
   }
 
-  /// Takes a kernel and binds an instruction's memory to it; `buffer` finds the memory of a region.
+  /// Prepares a launch at the sizes of a step.
   init(
-    _ kernel: consuming OwnedKernel, _ row: KernelRow, number: Int, place: Int,
-    _ measures: Measures, items: Int?,
-    calls: CallCheck, buffer: (Region) -> cl_mem
+    _ row: KernelRow, number: Int, place: Int, _ measures: Measures, items: Int?, on device: Maker
   ) throws(DeviceError) {
     self.row = row
     self.number = number
     name = "\(row.program) \(row.variant)"
     self.place = place
-    self.kernel = kernel
-    self.calls = calls
+    self.device = device
     instruction = measures.instruction
+    sizes = measures.sizes
     range = LaunchRange(row, measures, items: items)
     var index: cl_uint = 0
-    for whole in row.arguments {
-      let (argument, measures) = whole.resolved(measures)
-      let region = argument.region(of: measures)
-      switch argument {
-      case .count, .each, .part: counts.append(Count(index: index, argument: whole))
-      case .number(let parameter): try set(measures[parameter], at: index)
-      case .zero: try set(Float(0), at: index)
-      case .input, .weight, .bias, .output, .left, .workspace:
-        if let region {
-          try set(Optional(buffer(region)), at: index)
-          try set(cl_ulong(region.offset), at: index + 1)
-        }
+    for argument in row.arguments {
+      switch argument.resolved(measures).0 {
+      case .count, .each, .part: counts.append(Count(index: index, argument: argument))
+      default: break
       }
       index += cl_uint(argument.parameterCount)
     }
     try resize(measures, items: items)
   }
 
+  /// The kernel, with all arguments.
+  func built() throws(DeviceError) -> OwnedKernel {
+    if let kernel { return kernel }
+    let measures = Measures(instruction: instruction, sizes: sizes)
+    let made = try device.kernels.kernel(row, measures)
+    var index: cl_uint = 0
+    for whole in row.arguments {
+      let (argument, measures) = whole.resolved(measures)
+      let region = argument.region(of: measures)
+      switch argument {
+      case .count, .each, .part: break
+      case .number(let parameter): try set(measures[parameter], at: index, of: made)
+      case .zero: try set(Float(0), at: index, of: made)
+      case .input, .weight, .bias, .output, .left, .workspace:
+        if let region {
+          try set(Optional(device.buffer(region)), at: index, of: made)
+          try set(cl_ulong(region.offset), at: index + 1, of: made)
+        }
+      }
+      index += cl_uint(argument.parameterCount)
+    }
+    for count in counts { try set(count.value, at: count.index, of: made) }
+    kernel = made
+    return made
+  }
+
   /// Adapts range and counts to the sizes of a step.
   func resize(_ measures: Measures, items: Int?) throws(DeviceError) {
+    sizes = measures.sizes
     range = LaunchRange(row, measures, items: items)
     for place in counts.indices {
       let value: Int
@@ -69,15 +95,15 @@ final class PreparedLaunch {
       case .count(let measure): value = measures[measure]
       default: value = range.each
       }
-      if counts[place].value == value { continue }
       // Kernels count in 32 bits.
       guard let count = cl_uint(exactly: value) else {
         throw DeviceError(
           device: calls.device, call: "clSetKernelArg", status: "too large",
           detail: "\(value) numbers for \(label); a smaller batch (-b) needs fewer")
       }
-      try set(count, at: counts[place].index)
-      counts[place].value = value
+      if counts[place].value == count { continue }
+      counts[place].value = count
+      if let kernel { try set(count, at: counts[place].index, of: kernel) }
     }
   }
 
@@ -87,6 +113,7 @@ final class PreparedLaunch {
   func enqueue(
     on queue: cl_command_queue, singly: Bool, event: UnsafeMutablePointer<cl_event?>? = nil
   ) throws(DeviceError) {
+    let kernel = try built()
     try calls.check(
       range.enqueue(kernel.raw, on: queue, singly: singly, event: event), "clEnqueueNDRangeKernel",
       what)
@@ -95,7 +122,9 @@ final class PreparedLaunch {
   private var what: String { "\(row.entry) for \(label)" }
 
   /// A value as the kernel's parameter stores it.
-  private func set<Value: BitwiseCopyable>(_ value: Value, at index: cl_uint) throws(DeviceError) {
+  private func set<Value: BitwiseCopyable>(
+    _ value: Value, at index: cl_uint, of kernel: OwnedKernel
+  ) throws(DeviceError) {
     let status = withUnsafeBytes(of: value) {
       apus_cl_set_argument(kernel.raw, index, $0.count, $0.baseAddress)
     }

@@ -18,9 +18,9 @@ struct ProgramCache {
     self.identity = identity
   }
 
-  /// A program's key.
-  func key(source: String, options: String) -> CacheKey {
-    CacheKey(["program 1"] + identity + [options, source])
+  /// A program's key, by what tells its text from others.
+  func key(source: [String], options: String) -> CacheKey {
+    CacheKey(["program 2"] + identity + [options] + source)
   }
 
   /// A built program from its binary; nil where there is none that the driver takes, or in which it

@@ -5,7 +5,11 @@ extension OpenCLDevice {
   package func programs(
     _ isWanted: (_ program: String, _ entry: String) -> Bool
   ) throws(DeviceError) -> [ProgramText] {
-    try kernels.programs(isWanted)
+    // Those too that were not needed, as steps were one launch.
+    for list in prepared {
+      for slot in list.slots { for launch in slot.launches { _ = try launch.built() } }
+    }
+    return try kernels.programs(isWanted)
   }
 }
 

@@ -35,10 +35,39 @@ struct StepProgram {
 
   static let entry = "run_step"
 
-  /// What is linked, in the order of what it calls: the last text has the kernel.
-  let texts: [String]
+  /// A program of the table with the values of its defines.
+  private struct Text: Hashable {
+    let program: String
+    let shared: [String]
+    let names: [String]
+    let values: [Int]
+
+    var defines: [(name: String, value: Int)] { zip(names, values).map { (name: $0, value: $1) } }
+  }
+  private let programs: [Text]
+  /// Calls their functions.
+  private let caller: String
+  private let defines: [(name: String, value: Int)]
+  private static let program = "step/step"
+
   /// The opcodes.
   let opcodes: [Part: Int]
+
+  /// What is linked, in the order of what it calls: the last text has the kernel.
+  var texts: [String] {
+    programs.enumerated().map { number, text in
+      Self.functions(of: text.program, number)
+        + KernelSource.program(text.program, shared: text.shared, defines: text.defines)
+    } + [caller + KernelSource.program(Self.program, shared: [], defines: defines)]
+  }
+
+  /// What tells these from any other texts.
+  var identity: [String] {
+    programs.enumerated().flatMap { number, text in
+      [Self.functions(of: text.program, number)]
+        + KernelSource.identity(text.program, shared: text.shared, defines: text.defines)
+    } + [caller] + KernelSource.identity(Self.program, shared: [], defines: defines)
+  }
 
   /// The program for some parts and so many slabs of memory.
   ///
@@ -48,19 +77,20 @@ struct StepProgram {
   ///   - yields: whether the driver takes assembly for Linux on x86-64.
   init(_ parts: [Part], slabs: Int, yields: Bool) {
     var opcodes: [Part: Int] = [:]
-    // Programs by their text, and the table's entries of each.
-    var programs: [String] = []
-    var numbers: [String: Int] = [:]
+    // Programs, and the table's entries of each.
+    var programs: [Text] = []
+    var numbers: [Text: Int] = [:]
     var prototypes: [String] = []
     var cases: [String] = []
     for part in parts where opcodes[part] == nil {
       let row = part.row
-      let defines = zip(row.defines, part.values).map { (name: $0.name, value: $1) }
-      let text = KernelSource.program(row.program, shared: row.shared, defines: defines)
+      let text = Text(
+        program: row.program, shared: row.shared, names: row.defines.map(\.name),
+        values: part.values)
       let number = numbers[text] ?? programs.count
       if number == programs.count {
         numbers[text] = number
-        programs.append(Self.functions(of: row.program, number) + text)
+        programs.append(text)
       }
       let name = Self.name(row.entry, number)
       let opcode = opcodes.count
@@ -71,7 +101,7 @@ struct StepProgram {
       cases.append("  case \(opcode): \(name)(item, \(arguments)); break;\n")
     }
     let names = (0..<slabs).map { "slab_\($0)" }
-    let caller =
+    caller =
       prototypes.joined() + """
         static inline void run_phase(
             uint opcode, uint4 item, global const ulong *words, global uchar *const *slabs)
@@ -83,23 +113,26 @@ struct StepProgram {
         #define SLABS \(names.joined(separator: ", "))
 
         """
-    let kernel = KernelSource.program(
-      "step/step", shared: [],
-      defines: [(name: "SLAB_COUNT", value: slabs), (name: "YIELDS", value: yields ? 1 : 0)])
-    texts = programs + [caller + kernel]
+    self.programs = programs
+    defines = [(name: "SLAB_COUNT", value: slabs), (name: "YIELDS", value: yields ? 1 : 0)]
     self.opcodes = opcodes
   }
 
   /// Lines that make functions of a program's kernels, which get their work-item as an argument.
   private static func functions(of program: String, _ number: Int) -> String {
-    let entries = Set(KernelTable.rows.filter { $0.program == program }.map(\.entry)).sorted()
     let defines = [
       "kernel", "get_global_id(dimension) ((size_t)((dimension) == 0 ? item.x : item.y))",
       "get_global_size(dimension) ((size_t)((dimension) == 0 ? item.z : item.w))",
     ]
-    let functions = entries.map { "\($0)(...) \(name($0, number))(uint4 item, __VA_ARGS__)" }
+    let functions = (entries[program] ?? []).map {
+      "\($0)(...) \(name($0, number))(uint4 item, __VA_ARGS__)"
+    }
     return (defines + functions).map { "#define \($0)\n" }.joined()
   }
+
+  /// The kernels of each program of the table.
+  private static let entries = Dictionary(grouping: KernelTable.rows, by: \.program)
+    .mapValues { Set($0.map(\.entry)).sorted() }
 
   /// Programs may have entries of the same name.
   private static func name(_ entry: String, _ number: Int) -> String { "\(entry)_\(number)" }
@@ -139,7 +172,7 @@ extension KernelCache {
 
   /// A step's program, from disk or built; nil where it is not on disk and is not to be built.
   func program(_ step: StepProgram, builds: Bool) throws(DeviceError) -> Program? {
-    let key = disk?.key(source: step.texts.joined(separator: "\u{0}"), options: stepOptions)
+    let key = disk?.key(source: step.identity, options: stepOptions)
     var found: OwnedProgram?
     if let disk, let key {
       found = disk.program(
