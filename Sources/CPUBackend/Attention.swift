@@ -5,27 +5,27 @@ package import ModelGraph
 extension CPUDevice {
   /// Each row's key and value to its slot.
   func writeKV(_ layout: KVLayout, _ bound: borrowing BoundInstruction) {
-    var arguments = cpu_write_kv_arguments(
+    let arguments = cpu_write_kv_arguments(
       k: bound.floats(input: 0), v: bound.floats(input: 1), slots: bound.integers(input: 2),
       rows: bound.rows, pool: bound.pool(layout, at: bound.outputAddress, bound.output))
-    cpu_write_kv(instructions.kernels, threads.handle, &arguments)
+    call(cpu_write_kv, arguments)
   }
 
   /// Each row's key and value from a slot of one pool to a slot of another.
   func copyKV(_ layout: KVLayout, _ bound: borrowing BoundInstruction) {
-    var arguments = cpu_copy_kv_arguments(
+    let arguments = cpu_copy_kv_arguments(
       sources: bound.integers(input: 0), slots: bound.integers(input: 1), rows: bound.rows,
       from: bound.pool(layout.latest, at: bound.bytes(input: 2), bound.inputs[2]),
       to: bound.pool(layout, at: bound.outputAddress, bound.output))
-    cpu_copy_kv(instructions.kernels, threads.handle, &arguments)
+    call(cpu_copy_kv, arguments)
   }
 
   /// Each head times a Hadamard matrix.
   func rotate(_ rotation: HeadRotation, _ bound: borrowing BoundInstruction) {
-    var arguments = cpu_rotate_arguments(
+    let arguments = cpu_rotate_arguments(
       input: bound.floats(input: 0), rows: bound.rows, width: bound.output.width,
       block_width: rotation.blockWidth, factor: rotation.factor, output: bound.floatOutput)
-    cpu_rotate(instructions.kernels, threads.handle, &arguments)
+    call(cpu_rotate, arguments)
   }
 
   /// Threads that share the tokens of a few rows need a place for what each of them finds.
@@ -38,7 +38,7 @@ extension CPUDevice {
     _ attention: Attention, _ layout: KVLayout, _ bound: borrowing BoundInstruction
   ) {
     let parts = bound.workspace
-    var arguments = cpu_attend_arguments(
+    let arguments = cpu_attend_arguments(
       q: bound.floats(input: 0),
       pool: bound.pool(layout, at: bound.bytes(input: 1), bound.inputs[1]),
       begin: bound.integers(input: 2), end: bound.integers(input: 3),
@@ -49,7 +49,7 @@ extension CPUDevice {
       output: bound.floatOutput,
       parts: parts?.address.assumingMemoryBound(to: Float.self), parts_rows: parts?.rows ?? 0,
       spans: parts?.spans ?? 0, tile_rows: 0)
-    cpu_attend(instructions.kernels, threads.handle, &arguments)
+    call(cpu_attend, arguments)
   }
 }
 

@@ -10,7 +10,7 @@ extension CPUDevice {
     var arguments = observed(attention, layout, bound)
     arguments.weights = bound.floatOutput
     arguments.tokens = bound.rows(input: 1) * KVLayout.pageTokens
-    cpu_weigh_rows(instructions.kernels, threads.handle, &arguments)
+    call(cpu_weigh_rows, arguments)
   }
 
   /// What observed rows attend to each token.
@@ -21,7 +21,7 @@ extension CPUDevice {
     arguments.weights = UnsafeMutablePointer(mutating: bound.floats(input: 7))
     arguments.columns = bound.floatOutput
     arguments.tokens = bound.output.width
-    cpu_sum_columns(instructions.kernels, threads.handle, &arguments)
+    call(cpu_sum_columns, arguments)
   }
 
   private func observed(

@@ -6,49 +6,49 @@ import Tensors
 extension CPUDevice {
   /// x / sqrt(mean(x²) + ε) × weight; the parts of a row that are normed apart are rows to the kernel.
   func rmsNorm(_ norm: RMSNorm, _ bound: borrowing BoundInstruction) {
-    var arguments = arguments(norm, bound)
-    cpu_rms_norm(instructions.kernels, threads.handle, &arguments)
+    let arguments = arguments(norm, bound)
+    call(cpu_rms_norm, arguments)
   }
 
   /// Pairs of each head turned by position × frequency.
   func turn(_ rope: Rope, _ bound: borrowing BoundInstruction) {
-    var arguments = cpu_rope_arguments(
+    let arguments = cpu_rope_arguments(
       input: bound.floats(input: 0), positions: bound.integers(input: 1),
       frequencies: bound.floatWeight(0, count: rope.dimensions / 2), rows: bound.rows,
       heads: rope.headCount, head_width: rope.headWidth, dimensions: rope.dimensions,
       adjacent: rope.pairing == .adjacent, magnitude: rope.magnitude, output: bound.floatOutput)
-    cpu_rope(instructions.kernels, threads.handle, &arguments)
+    call(cpu_rope, arguments)
   }
 
   /// a + b
   func add(_ bound: borrowing BoundInstruction) {
-    var arguments = pair(bound)
-    cpu_add(instructions.kernels, threads.handle, &arguments)
+    let arguments = pair(bound)
+    call(cpu_add, arguments)
   }
 
   /// gate × sigmoid(gate, or what GELU makes of it) × up
   func gated(_ activation: GatedActivation, _ bound: borrowing BoundInstruction) {
-    var arguments = pair(bound)
+    let arguments = pair(bound)
     switch activation {
-    case .silu: cpu_gated_silu(instructions.kernels, threads.handle, &arguments)
-    case .gelu: cpu_gated_gelu(instructions.kernels, threads.handle, &arguments)
+    case .silu: call(cpu_gated_silu, arguments)
+    case .gelu: call(cpu_gated_gelu, arguments)
     }
   }
 
   /// Int8 blocks of what `rmsNorm` makes.
   func normQuantize(_ norm: RMSNorm, _ bound: borrowing BoundInstruction) {
-    var arguments = arguments(norm, bound)
-    cpu_norm_quantize(instructions.kernels, threads.handle, &arguments)
+    let arguments = arguments(norm, bound)
+    call(cpu_norm_quantize, arguments)
   }
 
   /// Int8 blocks of what `gated` makes.
   func gatedQuantize(_ activation: GatedActivation, _ bound: borrowing BoundInstruction) {
-    var arguments = cpu_gated_quantize_arguments(
+    let arguments = cpu_gated_quantize_arguments(
       a: bound.floats(input: 0), b: bound.floats(input: 1), rows: bound.rows,
       width: bound.inputs[0].width, output: bound.outputAddress)
     switch activation {
-    case .silu: cpu_quantize_silu(instructions.kernels, threads.handle, &arguments)
-    case .gelu: cpu_quantize_gelu(instructions.kernels, threads.handle, &arguments)
+    case .silu: call(cpu_quantize_silu, arguments)
+    case .gelu: call(cpu_quantize_gelu, arguments)
     }
   }
 
@@ -70,10 +70,10 @@ extension CPUDevice {
 
   /// The rows that the indices name.
   func selectRows(_ bound: borrowing BoundInstruction) {
-    var arguments = cpu_select_arguments(
+    let arguments = cpu_select_arguments(
       input: bound.floats(input: 0), input_rows: bound.rows(input: 0),
       indices: bound.integers(input: 1), rows: bound.rows, width: bound.output.width,
       output: bound.floatOutput)
-    cpu_select_rows(instructions.kernels, threads.handle, &arguments)
+    call(cpu_select_rows, arguments)
   }
 }

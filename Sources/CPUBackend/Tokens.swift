@@ -4,12 +4,12 @@ import Devices
 extension CPUDevice {
   /// The tokens that rows attend to.
   func chooseTokens(_ choice: TokenChoice, _ bound: borrowing BoundInstruction) {
-    var arguments = cpu_choose_tokens_arguments(
+    let arguments = cpu_choose_tokens_arguments(
       columns: bound.floats(input: 0), observed: bound.integers(input: 1),
       end: bound.integers(input: 2), rows: bound.rows(input: 2), count: bound.rows(input: 1),
       heads: choice.headCount, kv_heads: choice.kvHeadCount, tokens: bound.inputs[0].width,
       share: UInt32(choice.share), chosen: bound.integerOutput)
-    cpu_choose_tokens(instructions.kernels, threads.handle, &arguments)
+    call(cpu_choose_tokens, arguments)
   }
 
   /// Where rows lie while they attend to them.
@@ -20,20 +20,20 @@ extension CPUDevice {
       case .end: CPU_PLACE_END
       case .target: CPU_PLACE_TARGET
       }
-    var arguments = cpu_place_tokens_arguments(
+    let arguments = cpu_place_tokens_arguments(
       chosen: bound.integers(input: 0), end: bound.integers(input: 1), rows: bound.rows,
       place: kind, output: bound.integerOutput)
-    cpu_place_tokens(instructions.kernels, threads.handle, &arguments)
+    call(cpu_place_tokens, arguments)
   }
 
   /// Their keys and values side by side.
   func gatherTokens(_ layout: KVLayout, _ bound: borrowing BoundInstruction) {
-    var arguments = cpu_gather_tokens_arguments(
+    let arguments = cpu_gather_tokens_arguments(
       chosen: bound.integers(input: 0),
       pool: bound.pool(layout, at: bound.bytes(input: 1), bound.inputs[1]),
       table: bound.integers(input: 2), tables: bound.integers(input: 3),
       target: bound.outputAddress)
-    cpu_gather_tokens(instructions.kernels, threads.handle, &arguments)
+    call(cpu_gather_tokens, arguments)
   }
 }
 
