@@ -14,8 +14,8 @@
 // for an item that no worker has begun: where few workers run, or one after the other, they do it all.
 //
 // The host puts run_phase before this text: what an opcode does, by the functions of other programs, on
-// slabs of memory, for an item: its place, x and y, and width and height. With YIELDS 1 a worker that waits lets others have the processor: one of them may be
-// what it waits for.
+// slabs of memory, for an item: its place, x and y, and width and height. With YIELDS 1 a worker that waits lets
+// others have the processor: one of them may be what it waits for.
 //
 // Global ids: (worker). A worker alone needs no meters. `patience` is how often one looks before it gives
 // up, or 0; then results are wrong, but the launch ends.
@@ -32,6 +32,10 @@ static inline void run_phase(
 #endif
 #ifndef YIELDS
 #define YIELDS 0
+#endif
+// Whether there is one worker.
+#ifndef ALONE
+#define ALONE 0
 #endif
 
 // Numbers between meters: a line of the cache each.
@@ -54,10 +58,10 @@ kernel void run_step(
     global const ulong *work, uint phases, global uint *meters, uint set, uint patience, SLAB_PARAMETERS)
 {
   global uchar *slabs[SLAB_COUNT] = {SLABS};
-  const uint worker = get_global_id(0), workers = get_global_size(0);
+  const uint worker = get_global_id(0), workers = ALONE ? 1 : get_global_size(0);
   for (uint p = 0; p < phases; p++) {
     const uint opcode = work[0], width = work[1], height = work[2], items = width * height;
-    const uint share = (items + workers - 1) / workers, lot = workers == 1 ? items : work[3];
+    const uint share = (items + workers - 1) / workers, lot = ALONE ? items : work[3];
     global volatile uint *done = meters + (set * phases + p) * (workers + 1) * METER;
     global volatile uint *idle = meters + ((1 - set) * phases + p) * (workers + 1) * METER;
     uint count = 0;
@@ -66,9 +70,9 @@ kernel void run_step(
       const uint end = min(begin + share, items);
       global volatile uint *taken = done + (owner + 1) * METER;
       for (uint first = begin; first < end; first += lot) {
-        if (workers > 1) first = begin + atomic_add(taken, lot);
+        if (!ALONE) first = begin + atomic_add(taken, lot);
         if (first >= end) break;
-        if (workers > 1 && first == begin) {
+        if (!ALONE && first == begin) {
           idle[(owner + 1) * METER] = 0;
           if (owner == 0) idle[0] = 0;
         }
@@ -78,7 +82,7 @@ kernel void run_step(
         count += last - first;
       }
     }
-    if (workers > 1) {
+    if (!ALONE) {
       mem_fence(CLK_GLOBAL_MEM_FENCE);
       if (count > 0) atomic_add(done, count);
       for (uint looks = 0; *done < items; looks++) {

@@ -145,7 +145,7 @@ struct DeviceOpener {
   }
 
   /// Does ahead, where a device of OpenCL may be taken, what ``open(_:_:weights:budget:)`` would begin with.
-  func prepare() async {
+  func prepare() {
     switch options.device {
     case .auto, .opencl: OpenCLDevices.prepare()
     case .cpu, .reference: break

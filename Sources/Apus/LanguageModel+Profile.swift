@@ -127,7 +127,7 @@ extension ProfileReport.Phase {
 
 extension LanguageModel {
   /// Generates so many tokens from a prompt, the likeliest each time and whatever they are, and notes
-  /// every launch. A first, shorter round builds the kernels and is not noted.
+  /// every launch. Kernels are built by a first, shorter round, or when the recording begins, and that is not noted.
   ///
   /// - Parameters:
   ///   - prompt: What to continue.

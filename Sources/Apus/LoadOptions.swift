@@ -57,12 +57,13 @@ public enum LoadMode: String, Sendable, CaseIterable {
   case copy
 }
 
-/// Whether OpenCL devices that are CPUs generate a token by one launch of a kernel that stays until all
-/// operations are done, or by a launch for each. The results are the same.
+/// Whether OpenCL devices that are CPUs compute a token, or a part of a prompt, by one launch of a kernel that
+/// stays until all operations are done, or by a launch for each. The results are the same.
 public enum PersistentKernel: String, Sendable, CaseIterable {
-  /// One launch with drivers where that is known to be faster: PoCL and Intel's CPU runtime.
+  /// One launch with drivers where that is known to be faster: PoCL and Intel's CPU runtime, and for prompts
+  /// PoCL with several threads.
   case auto
-  /// One launch on every OpenCL device that is a CPU; an error where that does not work.
+  /// One launch on every OpenCL device that is a CPU; an error where that does not work for tokens.
   case on
   /// A launch for each operation.
   case off
@@ -162,7 +163,7 @@ public struct LoadOptions: Sendable {
   /// cancel waits longer. It changes no result, but where a prompt's steps decide what is kept or read of it: with
   /// ``KVPolicy/h2o`` and ``KVPolicy/zipvl`` the last bits of a score, with ``LoadOptions/prefillSparsity`` all of it.
   public var batch = 256
-  /// Whether CPU devices of OpenCL generate a token by one launch.
+  /// Whether CPU devices of OpenCL compute a step by one launch.
   public var persistentKernel: PersistentKernel = .auto
   /// How keys and values are kept, or nil for what goes with ``activations``: ``KVType/f16`` with int8,
   /// ``KVType/f32`` with f32.

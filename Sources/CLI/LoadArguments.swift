@@ -174,11 +174,11 @@ struct LoadArguments: ParsableArguments {
 struct StepArguments: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "On OpenCL devices that are CPUs, generate a token by one launch: auto, on or off.",
+      "On OpenCL devices that are CPUs, compute a step by one launch: auto, on or off.",
       discussion: """
         One launch of a kernel that does all operations of a token, in place of one for each: the results are \
         the same. auto does so with drivers where it is faster, which are PoCL and \
-        Intel's CPU runtime.
+        Intel's CPU runtime, and on PoCL with several threads for parts of prompts too.
         """))
   var persistent: PersistentKernel = .auto
 }

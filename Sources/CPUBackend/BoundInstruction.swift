@@ -2,7 +2,8 @@ import Devices
 import ModelGraph
 import Tensors
 
-/// An instruction with the addresses of its operands, for as long as it runs. Making one allocates nothing.
+/// An instruction with the addresses of its operands, which hold as long as memory lies where it does. Making one
+/// allocates nothing.
 ///
 /// The weights of a fused one are those of its parts, in their order.
 struct BoundInstruction: ~Copyable {

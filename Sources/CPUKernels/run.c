@@ -74,6 +74,7 @@ void cpu_linear_int8(const cpu_kernels *kernels, cpu_pool *pool,
   size_t even = (least + threads - 1) / threads * threads, most = a.rows / FEWEST_ROWS;
   size_t wanted = even < most ? even : most, blocks = wanted > least ? wanted : least;
   a.block_rows = (a.rows + blocks - 1) / blocks;
+  blocks = (a.rows + a.block_rows - 1) / a.block_rows;
   // For one row as many tiles as may be read side by side.
   spread(pool, kernels->linear_int8, &a, (a.outputs + OUTPUTS - 1) / OUTPUTS * blocks,
          a.rows == 1 ? 2 : 1, OUTPUTS * (a.width + a.width * a.block_rows / 16));

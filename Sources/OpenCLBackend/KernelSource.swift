@@ -64,9 +64,10 @@ enum KernelSource {
     return text
   }
 
-  /// Of a file, found once.
+  /// Of a file, found once unless somebody is at work on it.
   private static func digest(_ name: String) -> String {
-    digests.withLock { known in
+    if let text = edited(name) { return SHA256.hex(Array(text.utf8)) }
+    return digests.withLock { known in
       if let digest = known[name] { return digest }
       let digest = SHA256.hex(Array(text(name).utf8))
       known[name] = digest

@@ -5,6 +5,8 @@ package import Devices
 extension OpenCLDevice {
   package func startRecording() throws(DeviceError) {
     guard recorder == nil else { return }
+    // What steps of one launch needed no kernels for; their making is no part of what is recorded.
+    try buildLaunches()
     try switchQueue(keepsTimes: true)
     recorder = try LaunchRecorder(queue: queue.raw, calls: calls)
   }

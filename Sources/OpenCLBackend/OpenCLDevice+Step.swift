@@ -6,7 +6,7 @@ import ModelGraph
 package enum StepMode: Sendable, Hashable {
   /// As one launch each where that is known to be faster.
   case automatic
-  /// As one launch each on every CPU device.
+  /// As one launch each on every CPU device; it is an error where tokens do not run so, while prompts fall back.
   case oneLaunch
   /// By a launch for each instruction.
   case launches
@@ -36,9 +36,9 @@ enum StepState {
   case oneLaunch(StepLaunch)
   /// They run by launches, and why.
   case launches(String)
-  /// There was one, and no program on disk. To build one takes seconds, so it waits for the next one: of this process,
-  /// or of another that finds all other programs built.
-  case seen
+  /// There is no program on disk. To build one takes seconds, so it waits for the second prompt, if one has ended: of
+  /// this process, or of another that finds all other programs built.
+  case missing(hasEnded: Bool)
 }
 
 // Steps as one launch. Launches for each instruction are the reference: with them a list's first step is
@@ -65,9 +65,6 @@ extension OpenCLDevice {
     }
   }
 
-  /// Workers of a step that is one launch.
-  private var workers: Int { min(computeUnits, Int(apus_cl_host_processors())) }
-
   /// Runs a step as one launch, where that works; false where launches are to run it.
   func runAsOne(
     _ instructions: [Instruction], of list: PreparedList, _ sizes: SymbolSizes
@@ -89,14 +86,16 @@ extension OpenCLDevice {
       }
       isBusy = true
       try step.enqueue(on: queue.raw)
+    case .missing where sizes.outputs == 0: return false
     case let state:
-      let next = try tryAsOne(
-        instructions, of: list, sizes, builds: shape == .token || state != nil)
+      var builds = shape == .token
+      if case .missing(hasEnded: true) = state { builds = true }
+      let next = try tryAsOne(instructions, of: list, sizes, builds: builds)
       list.steps[shape] = next
       switch next {
       case .oneLaunch(let step): account(for: step)
       case .launches(let reason): _ = try runByLaunches(reason, shape)
-      case .seen: break
+      case .missing: break
       }
     }
     return true
@@ -137,7 +136,8 @@ extension OpenCLDevice {
     }
     var made: StepLaunch?
     do throws(DeviceError) {
-      made = try make(builds: builds && sizes.outputs > 0)
+      // A part of a prompt without an output has nothing to compare.
+      made = try make(builds: builds)
       if made == nil, sizes.outputs > 0 {
         for launch in launches { _ = try launch.built() }
         if kernels.foundAllOnDisk { made = try make(builds: true) }
@@ -146,15 +146,23 @@ extension OpenCLDevice {
       try submit(launches)
       return .launches("\(error)")
     }
-    // A part of a prompt without an output has nothing to compare.
-    guard let step = made, step.program.isKept || sizes.outputs > 0 else {
+    guard let step = made else {
       try submit(launches)
-      return .seen
+      return .missing(hasEnded: sizes.outputs > 0)
     }
-    if step.program.isKept, try step.resize(launches, sizes, on: queue.raw) {
-      isBusy = true
-      try step.enqueue(on: queue.raw)
-      return .oneLaunch(step)
+    if step.program.isKept {
+      do throws(DeviceError) {
+        if try step.resize(launches, sizes, on: queue.raw) {
+          isBusy = true
+          try step.enqueue(on: queue.raw)
+          return .oneLaunch(step)
+        }
+      } catch {
+        try submit(launches)
+        return .launches("\(error)")
+      }
+      try submit(launches)
+      return .launches("there are launches in the way")
     }
     try submit(launches)
     guard let output = instructions.last?.output, instructions.canRunTwice(sizes) else {

@@ -37,19 +37,18 @@ package final class OpenCLDevice: Device {
   /// Those that the host writes into, until a command needs them.
   var open: [OpenBuffer] = []
   private(set) var prepared: [PreparedList] = []
+  /// For launches, which the device holds.
+  private lazy var maker = PreparedLaunch.Maker(kernels: kernels) { [unowned self] in
+    buffer($0.buffer).raw
+  }
   let kernels: KernelCache
   var queue: OwnedQueue
   let context: OwnedContext
   private let part: OwnedSubDevice?
 
-  /// For launches, which the device holds.
-  private lazy var maker = PreparedLaunch.Maker(kernels: kernels) { [unowned self] in
-    buffer($0.buffer).raw
-  }
-
   let stepMode: StepMode
-  /// Why steps of one token run by launches for each instruction; nil where one is enough.
-  let stepObstacle: String?
+  /// Workers of a step that is one launch.
+  let workers: Int
 
   /// Whether commands may still run that use a buffer.
   var isBusy = false {
@@ -64,7 +63,7 @@ package final class OpenCLDevice: Device {
   ///   - declined: operations that failed the self-test on this driver, and what went wrong.
   ///   - programs: where built programs are kept for the next process, or nil to build all anew.
   ///   - features: what rows of the kernel table may use; nil for all that the device offers.
-  ///   - steps: how a step of one token runs.
+  ///   - steps: how steps of one token and parts of prompts run.
   /// - Throws: ``DeviceError`` where there is no such device or the driver refuses.
   package init(
     index: Int, threads: Int? = nil, declined: [OperationKey: String] = [:],
@@ -126,14 +125,16 @@ package final class OpenCLDevice: Device {
     rows = KernelTable.reached(by: self.features, without: [])
     self.calls = calls
     stepMode = steps
-    stepObstacle = Self.obstacle(steps, description, workers: computeUnits)
+    workers = min(computeUnits, Int(apus_cl_host_processors()))
+    let stepObstacle = Self.obstacle(steps, description, workers: workers)
     traits = DeviceTraits(
       kind: .opencl, name: name, hardware: description.name,
       driver: "\(description.platform) \(description.driver)",
       largestAllocation: description.largestAllocation, alignment: 128, readsMappedWeights: false,
       ownMemory: description.sharesHostMemory ? nil : description.memory, units: computeUnits,
       steps: stepObstacle.map { "by a launch for each operation: \($0)" }
-        ?? "by one launch, if its first one has the same bits as launches for each operation")
+        ?? "by one launch, once that was found to have the same bits as launches for each operation"
+    )
   }
 
   let calls: CallCheck
@@ -310,6 +311,13 @@ extension OpenCLDevice {
     let list = PreparedList(instructions)
     prepared.append(list)
     return list
+  }
+
+  /// Makes the kernels of all launches so far.
+  func buildLaunches() throws(DeviceError) {
+    for list in prepared {
+      for slot in list.slots { for launch in slot.launches { _ = try launch.built() } }
+    }
   }
 
   /// Submits one instruction of a list.

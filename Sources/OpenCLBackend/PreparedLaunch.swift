@@ -102,8 +102,8 @@ final class PreparedLaunch {
           detail: "\(value) numbers for \(label); a smaller batch (-b) needs fewer")
       }
       if counts[place].value == count { continue }
-      counts[place].value = count
       if let kernel { try set(count, at: counts[place].index, of: kernel) }
+      counts[place].value = count
     }
   }
 

@@ -6,9 +6,7 @@ extension OpenCLDevice {
     _ isWanted: (_ program: String, _ entry: String) -> Bool
   ) throws(DeviceError) -> [ProgramText] {
     // Those too that were not needed, as steps were one launch.
-    for list in prepared {
-      for slot in list.slots { for launch in slot.launches { _ = try launch.built() } }
-    }
+    try buildLaunches()
     return try kernels.programs(isWanted)
   }
 }

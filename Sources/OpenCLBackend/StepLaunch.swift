@@ -17,6 +17,8 @@ final class StepLaunch {
   private let opcodes: [StepProgram.Part: Int]
   private let slabs: [BufferID: Int]
   private let workers: Int
+  /// There is room for so many.
+  private let phases: Int
   private let calls: CallCheck
   /// Whether a step that fills a page has a launch more.
   private let boundsPages: Bool
@@ -37,19 +39,21 @@ final class StepLaunch {
     _ parts: [StepProgram.Part], phases: Int, buffers: [(id: BufferID, raw: cl_mem)], workers: Int,
     yields: Bool, builds: Bool, kernels: KernelCache
   ) throws(DeviceError) {
-    let step = StepProgram(parts, slabs: buffers.count, yields: yields)
+    let step = StepProgram(parts, slabs: buffers.count, yields: yields, alone: workers == 1)
     guard let program = try kernels.program(step, builds: builds) else { return nil }
     self.program = program
     kernel = try kernels.kernel(program)
     opcodes = step.opcodes
     self.workers = workers
+    self.phases = phases
     boundsPages = parts.contains { if case .boundPages = $0.row.kind { true } else { false } }
     calls = kernels.calls
     slabs = Dictionary(
       uniqueKeysWithValues: buffers.enumerated().map { ($1.id, $0) })
     let longest = parts.map(\.row.parameterCount).max() ?? 0
     work = try kernels.buffer(bytes: phases * (Self.headWords + longest) * 8, "phases")
-    meters = try kernels.buffer(bytes: workers == 1 ? 4 : phases * 128 * (workers + 1), "meters")
+    meters = try kernels.buffer(
+      bytes: workers == 1 ? 4 : phases * Self.meterBytes(workers), "meters")
     for (index, buffer) in buffers.enumerated() {
       try set(Optional(buffer.raw), at: cl_uint(5 + index))
     }
@@ -57,6 +61,9 @@ final class StepLaunch {
     try set(Optional(meters.raw), at: 2)
     try set(set, at: 3)
   }
+
+  /// Bytes of a phase's meters: a line of the cache for each share and one for all, in two sets.
+  private static func meterBytes(_ workers: Int) -> Int { 2 * 64 * (workers + 1) }
 
   /// What matters of the sizes of a step: phases count in spans what rows see, to the end of the last.
   func relevant(_ sizes: SymbolSizes) -> SymbolSizes {
@@ -71,6 +78,7 @@ final class StepLaunch {
     _ launches: [PreparedLaunch], _ sizes: SymbolSizes, on queue: cl_command_queue
   ) throws(DeviceError) -> Bool {
     self.sizes = nil
+    guard launches.count <= phases else { return false }
     let sizes = relevant(sizes)
     var words: [UInt64] = []
     for launch in launches {
@@ -81,7 +89,8 @@ final class StepLaunch {
     guard words.count * 8 <= work.bytes else { return false }
     try write(words, to: work, queue)
     if workers > 1 {
-      try write([UInt64](repeating: 0, count: meters.bytes / 8), to: meters, queue)
+      let used = launches.count * Self.meterBytes(workers)
+      try write([UInt64](repeating: 0, count: used / 8), to: meters, queue)
     }
     try set(cl_uint(launches.count), at: 1)
     self.sizes = sizes
@@ -91,7 +100,8 @@ final class StepLaunch {
   private func phase(_ launch: PreparedLaunch, _ measures: Measures) -> [UInt64]? {
     let row = launch.row
     let range = LaunchRange(row, measures, items: measures.shares(workers))
-    guard let opcode = opcodes[StepProgram.Part(launch.number, row, measures)], range.isLoose
+    guard let opcode = opcodes[StepProgram.Part(launch.number, row, measures)], range.isLoose,
+      range.x * range.y <= Int32.max
     else { return nil }
     let lot = max(1, range.x * range.y / (workers * Self.turns))
     var words = [opcode, range.x, range.y, lot, row.parameterCount].map { UInt64($0) }

@@ -75,7 +75,8 @@ struct StepProgram {
   ///   - parts: kernels of the table; one may come more than once.
   ///   - slabs: how many there are.
   ///   - yields: whether the driver takes assembly for Linux on x86-64.
-  init(_ parts: [Part], slabs: Int, yields: Bool) {
+  ///   - alone: whether there is one worker, which waits for nobody.
+  init(_ parts: [Part], slabs: Int, yields: Bool, alone: Bool) {
     var opcodes: [Part: Int] = [:]
     // Programs, and the table's entries of each.
     var programs: [Text] = []
@@ -114,7 +115,10 @@ struct StepProgram {
 
         """
     self.programs = programs
-    defines = [(name: "SLAB_COUNT", value: slabs), (name: "YIELDS", value: yields ? 1 : 0)]
+    defines = [
+      (name: "SLAB_COUNT", value: slabs), (name: "YIELDS", value: yields ? 1 : 0),
+      (name: "ALONE", value: alone ? 1 : 0),
+    ]
     self.opcodes = opcodes
   }
 

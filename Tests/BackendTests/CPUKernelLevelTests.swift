@@ -258,6 +258,40 @@ import WeightTiles
     }
   }
 
+  /// Rows are cut into blocks by the number of threads; each sum is the same.
+  @Test(arguments: [ElementType.q4_1, .q4_0, .q6_K], [2, 3, 5] as [Int32])
+  func threadsShareRows(type: ElementType, threads: Int32) throws {
+    let (width, outputs) = (256, 80)
+    let pool = cpu_pool_create(threads)
+    defer { cpu_pool_destroy(pool) }
+    for rows in [3, 4, 127, 128, 256, 257, 300, 641] {
+      var random = Numbers(seed: UInt64(rows))
+      let bytes = type.randomBytes(outputs * width, peak: 1) { random.next() }
+      let weights = try LastPage(tiles(type, bytes, rows: outputs, width: width))
+      let x = random.floats(rows * width)
+      let input = try LastPage(int8Blocks(x, rows: rows, width: width).bytes)
+      let (bias, addend) = (random.floats(outputs), random.floats(rows * outputs))
+      func products(_ pool: OpaquePointer?) -> [Float] {
+        var output = [Float](repeating: .nan, count: rows * outputs + 16)
+        output.withUnsafeMutableBufferPointer { output in
+          bias.withUnsafeBufferPointer { bias in
+            addend.withUnsafeBufferPointer { addend in
+              var arguments = cpu_linear_arguments(
+                type: type.kernelType, weights: weights.start, outputs: outputs, width: width,
+                bias: bias.baseAddress, input: input.start, rows: rows,
+                addend: addend.baseAddress, output: output.baseAddress, block_rows: 0)
+              cpu_linear_int8(cpu_kernels_best(), pool, &arguments)
+            }
+          }
+        }
+        return output
+      }
+      let (alone, shared) = (products(nil), products(pool))
+      #expect(alone[..<(rows * outputs)] == shared[..<(rows * outputs)], "\(rows)")
+      #expect(shared[(rows * outputs)...].allSatisfy(\.isNaN) && !alone[rows * outputs - 1].isNaN)
+    }
+  }
+
   @Test func poolsComeAndGo() {
     for threads in 0..<20 {
       let pool = cpu_pool_create(Int32(threads % 5))
