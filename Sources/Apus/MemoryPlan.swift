@@ -214,7 +214,8 @@ public struct MemoryUsage: Sendable, Hashable {
 }
 
 extension MemoryPlan.Choice {
-  /// What will be allocated at most: everything but mapped weights and the driver's own memory.
+  /// What will be allocated at most: everything but mapped weights, the driver's own memory, and the lists of steps
+  /// that are one launch (``PersistentKernel``), which take some hundred kilobytes.
   public var allocated: Int { peak - devices.reduce(0) { $0 + $1.mapped } }
 }
 
