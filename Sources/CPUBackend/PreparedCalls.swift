@@ -4,7 +4,6 @@ import ModelGraph
 /// The calls that a list of instructions came to at some sizes, with the addresses of their operands: a list comes
 /// again with each step, and to look its operands up takes as long as a short operation.
 struct PreparedCalls {
-  /// Kept, so that no other list comes to lie in its place.
   private let instructions: [Instruction]
   private let rows: Int
   private let outputs: Int
@@ -18,10 +17,7 @@ struct PreparedCalls {
 
   /// Whether this is the very list, at the same sizes as far as operands depend on them.
   func holds(_ other: [Instruction], _ sizes: SymbolSizes) -> Bool {
-    rows == sizes.rows && outputs == sizes.outputs && instructions.count == other.count
-      && instructions.withUnsafeBufferPointer { mine in
-        other.withUnsafeBufferPointer { mine.baseAddress == $0.baseAddress }
-      }
+    rows == sizes.rows && outputs == sizes.outputs && instructions.isThe(very: other)
   }
 
   func run() { for call in calls { call() } }

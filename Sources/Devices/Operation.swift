@@ -186,6 +186,17 @@ package struct Instruction: Sendable, Hashable {
   }
 }
 
+extension [Instruction] {
+  /// Whether another list is this very one, and not only equal: to compare lists takes longer than to run them. A
+  /// list that is kept stays where it lies, so none comes to lie in its place.
+  package func isThe(very other: [Instruction]) -> Bool {
+    count == other.count
+      && withUnsafeBufferPointer { mine in
+        other.withUnsafeBufferPointer { mine.baseAddress == $0.baseAddress }
+      }
+  }
+}
+
 /// Whether a device runs an operation.
 package enum Support: Sendable, Hashable {
   /// It does, by the named variant.

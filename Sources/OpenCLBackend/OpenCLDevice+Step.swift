@@ -136,8 +136,8 @@ extension OpenCLDevice {
     }
     var made: StepLaunch?
     do throws(DeviceError) {
-      // A part of a prompt without an output has nothing to compare.
       made = try make(builds: builds)
+      // A part of a prompt without an output has nothing to compare.
       if made == nil, sizes.outputs > 0 {
         for launch in launches { _ = try launch.built() }
         if kernels.foundAllOnDisk { made = try make(builds: true) }

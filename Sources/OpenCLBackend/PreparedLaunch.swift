@@ -156,7 +156,6 @@ extension Argument {
 
 /// What a device keeps of a list of instructions that it ran: a list comes again with each step.
 final class PreparedList {
-  /// Kept, so that no other list comes to lie in its place.
   private let instructions: [Instruction]
   var slots: [Slot]
   /// How steps run, by their shapes, once one of a shape did.
@@ -208,9 +207,6 @@ final class PreparedList {
 
   /// Whether this is the very list.
   func holds(_ other: [Instruction]) -> Bool {
-    instructions.count == other.count
-      && instructions.withUnsafeBufferPointer { mine in
-        other.withUnsafeBufferPointer { mine.baseAddress == $0.baseAddress }
-      }
+    instructions.isThe(very: other)
   }
 }

@@ -99,8 +99,8 @@ struct OneLaunchTests {
     #expect(apus_cl_live_total() == 0)
   }
 
-  /// The first prompt goes by launches, of whatever parts, and the second both ways; then each part is one launch, of more rows and
-  /// fewer too, and where nothing is wanted of it.
+  /// The first prompt goes by launches, of whatever parts, and the second both ways; then each part is one
+  /// launch, of more rows and fewer too, and where nothing is wanted of it.
   @Test(arguments: processors, [1, nil] as [Int?])
   func promptsHaveTheSameBits(_ description: OpenCLDevices.Description, threads: Int?) throws {
     if threads != nil && !description.isDivisible { return }

@@ -241,15 +241,16 @@ import WeightTiles
     #expect(attend(stale: .infinity) == clean)
   }
 
-  @Test(arguments: [1, 2, 4])
+  /// Of jobs one after the other without a pause, with fewer tasks than threads, and with many for each.
+  @Test(arguments: 1...5)
   func everyTaskRunsOnce(threads: Int32) {
     let pool = cpu_pool_create(threads)
     defer { cpu_pool_destroy(pool) }
     for run in 0..<3000 {
-      var counts = [Int32](repeating: 0, count: run % 37)
+      var counts = [Int32](repeating: 0, count: run * 7 % (run % 3 == 0 ? 12 : 300))
       counts.withUnsafeMutableBufferPointer { counts in
         cpu_pool_run(
-          pool, counts.count, run % 3 == 0,
+          pool, counts.count, run % 4 != 0,
           { context, task in context?.assumingMemoryBound(to: Int32.self)[task] += 1 },
           counts.baseAddress)
       }

@@ -5,30 +5,6 @@ import Testing
 
 /// Threads on a machine that others use too.
 @Suite struct PoolTests {
-  /// Whatever the tasks and threads, one after the other without a pause: each task runs once, others' too.
-  @Test(arguments: 1...5) func eachTaskRunsOnce(threads: Int) {
-    let pool = cpu_pool_create(Int32(threads))
-    defer { cpu_pool_destroy(pool) }
-    var runs = [UInt8](repeating: 0, count: 300)
-    for round in 0..<3000 {
-      let tasks = round * 7 % (round % 3 == 0 ? 12 : 300)
-      runs.withUnsafeMutableBytes { runs in
-        cpu_pool_run(
-          pool, tasks, round % 4 != 0,
-          { context, task in
-            context?.storeBytes(
-              of: (context?.load(fromByteOffset: task, as: UInt8.self) ?? 9) + 1,
-              toByteOffset: task, as: UInt8.self)
-          }, runs.baseAddress)
-      }
-      if runs != [UInt8](repeating: 1, count: tasks) + [UInt8](repeating: 0, count: 300 - tasks) {
-        Issue.record("round \(round): \(tasks) tasks ran \(runs)")
-        return
-      }
-      runs.withUnsafeMutableBytes { _ = $0.initializeMemory(as: UInt8.self, repeating: 0) }
-    }
-  }
-
   /// One token through matrices such as SmolLM2's, with a process that never sleeps on all cores but one: a
   /// second thread that is without a core most of the time must not hold up the first.
   @Test func aBusyNeighbourHoldsUpLittleSlow() {
