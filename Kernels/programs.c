@@ -17,11 +17,17 @@ static const char tile_dot[] = {
 static const char many_rows[] = {
 #embed "common/many_rows.cl" suffix(, 0)
 };
+static const char whole_numbers[] = {
+#embed "common/whole_numbers.cl" suffix(, 0)
+};
 static const char kv_numbers[] = {
 #embed "common/kv_numbers.cl" suffix(, 0)
 };
 static const char attention[] = {
 #embed "common/attention.cl" suffix(, 0)
+};
+static const char attention_codes[] = {
+#embed "common/attention_codes.cl" suffix(, 0)
 };
 static const char page_writes[] = {
 #embed "common/page_writes.cl" suffix(, 0)
@@ -139,8 +145,10 @@ static const kernel_program programs[] = {
     PROGRAM(common, code_products),
     PROGRAM(common, tile_dot),
     PROGRAM(common, many_rows),
+    PROGRAM(common, whole_numbers),
     PROGRAM(common, kv_numbers),
     PROGRAM(common, attention),
+    PROGRAM(common, attention_codes),
     PROGRAM(common, page_writes),
     PROGRAM(common, rotation),
     PROGRAM(attention, attend),

@@ -76,6 +76,8 @@ class Row:
 ROWS = [
     Row("prefill 512, SmolLM2 Q4_1", "smollm2", "pp", 512, peer="OpenVINO",
         goals=[(1.1, 1.4), (1.2, 1.5)]),
+    Row("prefill 512, SmolLM2 Q4_1, Apus with --kv-type i16", "smollm2", "pp", 512, peer="OpenVINO",
+        goals=[(1.1, 1.4), (1.2, 1.5)], options=("--kv-type", "i16")),
     Row("prefill 512, SmolLM2 Q4_1", "smollm2", "pp", 512, goals=[(6, 8), (6.5, 9)]),
     Row("prefill 512, SmolLM2 Q4_0", "smollm2-q4_0", "pp", 512, goals=[(1.7, 2.2), (1.8, 2.4)]),
     Row("decode, SmolLM2 Q4_1", "smollm2", "tg", 64,

@@ -26,7 +26,10 @@ kernel void attend(
   const int row_end = ((global const int *)(end_buffer + end_offset))[t];
 
   // Sums of the spans before are in y.
-  float peak[HEADS], total[HEADS], all_peak[HEADS], all_total[HEADS], weights[HEADS][WINDOW];
+  float peak[HEADS], total[HEADS], all_peak[HEADS], all_total[HEADS];
+#if !HAS_WHOLE
+  float weights[HEADS][WINDOW];
+#endif
   for (uint h = 0; h < HEADS; h++) {
     all_peak[h] = -INFINITY;
     all_total[h] = 0.0f;
@@ -40,6 +43,16 @@ kernel void attend(
   }
   float16 sum[HEADS][VECTORS + 1];
   float rest[HEADS][REST + 1];
+#if HAS_WHOLE
+  int8 codes[HEADS][HEAD_WIDTH / 16], weights[HEADS][PAGES];
+  float q_scale[HEADS], weight_scale[HEADS];
+  for (uint h = 0; h < HEADS; h++) {
+    float scaled[HEAD_WIDTH];
+    for (uint i = 0; i < HEAD_WIDTH; i++) scaled[i] = q[h * HEAD_WIDTH + i] * scale;
+    q_scale[h] = query_scale(scaled);
+    code_query(scaled, q_scale[h], codes[h]);
+  }
+#endif
   for (int w = row_begin / WINDOW * WINDOW; w < row_end; w += WINDOW) {
     const int begin = max(row_begin - w, 0), end = min(row_end - w, WINDOW);
     if (w % SPAN == 0 || w <= row_begin)
@@ -54,6 +67,20 @@ kernel void attend(
 
     float16 score[HEADS][PAGES];
     float shrink[HEADS];
+#if HAS_WHOLE
+#define QUERY(h) codes[h]
+#define Q_SCALE(h) q_scale[h]
+    SCORES_OF_CODES(HEADS, keys, QUERY, Q_SCALE, NOTHING_AHEAD, score);
+UNROLL
+    for (uint h = 0; h < HEADS; h++)
+      shrink[h] = weigh_codes(
+          score[h], keys, begin, end, &peak[h], &total[h], weights[h], &weight_scale[h]);
+#define WEIGHTS(h) weights[h]
+#define WEIGHT_SCALE(h) weight_scale[h]
+#define SUM(h, j) sum[h][j]
+#define SHRINK(h) shrink[h]
+    GATHER_CODES(HEADS, keys, WEIGHTS, WEIGHT_SCALE, SUM, SHRINK, NOTHING_AHEAD, begin, end)
+#else
 #define KEY(p, d) KEY_AT(keys[p], d)
 #define QUERY(h, d) q[(h) * HEAD_WIDTH + (d)] * scale
     SCORES_OF_PAGES(HEADS, KEY, keys, QUERY, NOTHING_AHEAD, score);
@@ -82,6 +109,7 @@ UNROLL
           gathered = FUSED(LOAD(16 * VECTORS + j, VALUES_OF(i)), weights[h][i], gathered);
         rest[h][j] = gathered;
       }
+#endif
 
     if ((w + WINDOW) % SPAN != 0 && w + WINDOW < row_end) continue;
     // The span ends here.

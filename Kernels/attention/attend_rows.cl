@@ -26,7 +26,15 @@ static inline void gather_span(
   table += kv_head * head_stride;
   global const element *keys[PAGES];
   global const element *next[PAGES];
-  float weights[TOGETHER][WINDOW], shrink[TOGETHER];
+  float shrink[TOGETHER];
+#if HAS_WHOLE
+  int8 codes[HEADS][HEAD_WIDTH / 16], weights[TOGETHER][PAGES];
+  float q_scale[HEADS], weight_scale[TOGETHER];
+  for (uint h = 0; h < HEADS; h++) q_scale[h] = query_scale(q + h * HEAD_WIDTH);
+  for (uint h = 0; h < HEADS; h++) code_query(q + h * HEAD_WIDTH, q_scale[h], codes[h]);
+#else
+  float weights[TOGETHER][WINDOW];
+#endif
   for (uint h = 0; h < HEADS; h++) {
     g->peak[h] = -INFINITY;
     g->total[h] = 0.0f;
@@ -55,8 +63,10 @@ static inline void gather_span(
 #define ASK(how, pages, offset, part_bytes, step)                                                \
   for (uint n = ((step) * (part_bytes) + 63) / 64 * 64; n < ((step) + 1) * (part_bytes); n += 64) \
     UNROLL for (int p = 0; p < PAGES; p++) how(LINE(pages[p], (offset) + n));
-#define ASK_FOR_KEYS(how, pages, step) ASK(how, pages, 0u, KEYS_BYTES(1), step)
-#define ASK_FOR_VALUES(how, pages, step) ASK(how, pages, KEYS_BYTES(HEAD_WIDTH), VALUES_BYTES(1), step)
+#define SHARE_OF(bytes) (((bytes) + HEAD_WIDTH - 1) / HEAD_WIDTH)
+#define ASK_FOR_KEYS(how, pages, step) ASK(how, pages, 0u, SHARE_OF(KEYS_BYTES(HEAD_WIDTH)), step)
+#define ASK_FOR_VALUES(how, pages, step)                                                         \
+  ASK(how, pages, KEYS_BYTES(HEAD_WIDTH), SHARE_OF(VALUES_BYTES(HEAD_WIDTH)), step)
 #define WITH_KEYS(step)                                                                          \
   do {                                                                                           \
     ASK_FOR_VALUES(ask_for, keys, step)                                                          \
@@ -72,29 +82,48 @@ static inline void gather_span(
 #define WITH_VALUES NOTHING_AHEAD
 #endif
 #define HEAD(h) min(turn + (h), (uint)(HEADS - 1))
+#define SUM(h, j) g->sum[HEAD(h)][j]
+#define SHRINK(h) shrink[h]
+#if HAS_WHOLE
+#define QUERY(h) codes[HEAD(h)]
+#define Q_SCALE(h) q_scale[HEAD(h)]
+#define WEIGHTS(h) weights[h]
+#define WEIGHT_SCALE(h) weight_scale[h]
+#define SCORES_HERE(score)                                                                       \
+  SCORES_OF_CODES(TOGETHER, keys, QUERY, Q_SCALE, WITH_KEYS, score)
+#define WEIGH_HERE(h, score, peak, total)                                                        \
+  weigh_codes(score, keys, begin, end, peak, total, weights[h], &weight_scale[h])
+#define GATHER_HERE                                                                              \
+  GATHER_CODES(TOGETHER, keys, WEIGHTS, WEIGHT_SCALE, SUM, SHRINK, WITH_VALUES, begin, end)
+#else
 #define KEY(p, d) KEY_AT(keys[p], d)
 #define QUERY(h, d) q[HEAD(h) * HEAD_WIDTH + (d)]
 #define VALUES_OF(i) VALUE_OF(keys[(i) / PAGE], (i) % PAGE)
 #define VALUE(i, j) VALUE_AT(keys[(i) / PAGE], (i) % PAGE, j)
 #define WEIGHT(h, i) weights[h][i]
-#define SUM(h, j) g->sum[HEAD(h)][j]
-#define SHRINK(h) shrink[h]
+#define SCORES_HERE(score)                                                                       \
+  SCORES_OF_PAGES(TOGETHER, KEY, keys, QUERY, WITH_KEYS, score)
+#define WEIGH_HERE(h, score, peak, total) weigh(score, begin, end, peak, total, weights[h])
+#define GATHER_HERE                                                                              \
+  GATHER(TOGETHER, VALUE, WEIGHT, SUM, SHRINK, WITH_VALUES, begin, end)
+#endif
     for (uint turn = 0; turn < HEADS; turn += TOGETHER) {
       float16 score[TOGETHER][PAGES];
-      SCORES_OF_PAGES(TOGETHER, KEY, keys, QUERY, WITH_KEYS, score);
+      SCORES_HERE(score);
       float peak[TOGETHER], total[TOGETHER];
 #pragma unroll
       for (uint h = 0; h < TOGETHER; h++) {
         peak[h] = g->peak[HEAD(h)];
         total[h] = g->total[HEAD(h)];
-        shrink[h] = weigh(score[h], begin, end, &peak[h], &total[h], weights[h]);
+        shrink[h] = WEIGH_HERE(h, score[h], &peak[h], &total[h]);
       }
 #pragma unroll
       for (uint h = 0; h < TOGETHER; h++) {
         g->peak[HEAD(h)] = peak[h];
         g->total[HEAD(h)] = total[h];
       }
-      GATHER(TOGETHER, VALUE, WEIGHT, SUM, SHRINK, WITH_VALUES, begin, end)
+      GATHER_HERE
+#if !HAS_WHOLE
       for (uint j = 0; j < REST; j++)
         for (uint h = 0; h < TOGETHER && turn + h < HEADS; h++) {
           float gathered = g->rest[turn + h][j] * shrink[h];
@@ -102,6 +131,7 @@ static inline void gather_span(
             gathered = FUSED(LOAD(16 * VECTORS + j, VALUES_OF(i)), weights[h][i], gathered);
           g->rest[turn + h][j] = gathered;
         }
+#endif
     }
     for (int p = 0; p < PAGES; p++) keys[p] = next[p];
   }

@@ -18,6 +18,7 @@
 #define TURNS ((HEADS + 3) / 4)
 #define TOGETHER ((HEADS + TURNS - 1) / TURNS)
 
+#if !HAS_WHOLE
 // Scores of a lot to weights, as weigh() does for one query; what waits for one query goes on for another.
 // Query h sees the tokens begin[h] ..< end[h] of the window, or nothing and stays as it is.
 static inline float8 weigh_lot(
@@ -62,6 +63,7 @@ static inline float8 weigh_lot(
   *total = select(*total, *total * shrink + sums, any);
   return shrink;
 }
+#endif
 
 kernel void attend_tiles(
     global const uchar *q_buffer, ulong q_offset,
@@ -84,17 +86,31 @@ kernel void attend_tiles(
   global float *y_rows = (global float *)(y_buffer + y_offset) + kv_head * HEADS * LEFT;
 
   // Query r * HEADS + h is head h of row r. Those behind QUERIES fill the last lot.
+#if HAS_WHOLE
+  float q[LOTS * LOT][HEAD_WIDTH];
+  int8 codes[LOTS * LOT][HEAD_WIDTH / 16], weights[LOTS * LOT][PAGES];
+  float q_scale[LOTS * LOT], weight_scale[LOTS * 8];
+  float16 scores[LOTS * LOT][PAGES];
+  bool masked[LOTS];
+#else
   float q[LOTS * LOT][HEAD_WIDTH], weights[LOTS * LOT][WINDOW];
+  // The keys of a window, then its values.
+  float16 wide[HEAD_WIDTH * PAGES];
+#endif
   float peak[LOTS * 8], total[LOTS * 8], shrink[LOTS * 8];
   float16 sum[LOTS * LOT][VECTORS + 1];
   float rest[QUERIES][REST + 1];
   // What the spans before have gathered; their sums are in y.
   float all_peak[QUERIES], all_total[QUERIES];
-  // The keys of a window, then its values.
-  float16 wide[HEAD_WIDTH * PAGES];
   for (uint n = QUERIES; n < LOTS * LOT; n++) {
+#if HAS_WHOLE
+    for (uint i = 0; i < HEAD_WIDTH / 16; i++) codes[n][i] = (int8)(0);
+    for (uint p = 0; p < PAGES; p++) weights[n][p] = (int8)(0);
+    q_scale[n] = 0.0f;
+#else
     for (uint d = 0; d < HEAD_WIDTH; d++) q[n][d] = 0.0f;
     for (uint i = 0; i < WINDOW; i++) weights[n][i] = 0.0f;
+#endif
     for (uint j = 0; j < VECTORS; j++) sum[n][j] = (float16)(0.0f);
   }
 
@@ -107,11 +123,17 @@ kernel void attend_tiles(
         first_seen = min(first_seen, begins[next]);
         end_seen = max(end_seen, ends[next]);
       }
-      for (uint h = 0; h < HEADS; h++)
+      for (uint h = 0; h < HEADS; h++) {
+        const uint n = (next - t) * HEADS + h;
         for (uint d = 0; d < HEAD_WIDTH; d++)
-          q[(next - t) * HEADS + h][d] = q_rows[next * row_width + h * HEAD_WIDTH + d] * scale;
+          q[n][d] = q_rows[next * row_width + h * HEAD_WIDTH + d] * scale;
+      }
     }
     const uint queries = (next - t) * HEADS;
+#if HAS_WHOLE
+    for (uint n = 0; n < queries; n++) q_scale[n] = query_scale(q[n]);
+    for (uint n = 0; n < queries; n++) code_query(q[n], q_scale[n], codes[n]);
+#endif
     for (uint n = 0; n < queries; n++) {
       all_peak[n] = -INFINITY;
       all_total[n] = 0.0f;
@@ -143,16 +165,24 @@ kernel void attend_tiles(
         const int first = max(span_begin, w), last = min(span_end, w + WINDOW);
         global const element *pages[PAGES];
         find_pages(pool, pages_of, pool_pages, kv_head, first, last, pages);
+#if !HAS_WHOLE
         for (uint d = 0; d < HEAD_WIDTH; d++)
 #pragma unroll
           for (int p = 0; p < PAGES; p++)
             wide[d * PAGES + p] = KEY_AT(pages[p], d);
+#endif
 
         for (uint n = 0; n < queries; n += LOT) {
           float16 score[LOT][PAGES];
+#if HAS_WHOLE
+#define QUERY(h) codes[n + (h)]
+#define Q_SCALE(h) q_scale[n + (h)]
+          SCORES_OF_CODES(LOT, pages, QUERY, Q_SCALE, NOTHING_AHEAD, score);
+#else
 #define KEY(p, d) wide[(d) * PAGES + (p)]
 #define QUERY(h, d) q[n + (h)][d]
           SCORES(LOT, KEY, QUERY, NOTHING_AHEAD, score);
+#endif
           int begin[LOT], end[LOT];
 #pragma unroll
           for (uint h = 0; h < LOT; h++) {
@@ -160,13 +190,44 @@ kernel void attend_tiles(
             begin[h] = max(begins[r], first) - w;
             end[h] = min(ends[r], last) - w;
           }
-          float8 lot_peak = vload8(n / LOT, peak), lot_total = vload8(n / LOT, total);
-          vstore8(
-              weigh_lot(score, begin, end, &lot_peak, &lot_total, weights + n), n / LOT, shrink);
-          vstore8(lot_peak, n / LOT, peak);
+          float8 lot_peak = vload8(n / LOT, peak);
+#if HAS_WHOLE
+          bool some = false;
+          for (uint h = 0; h < LOT; h++) some = some || begin[h] > 0 || end[h] < WINDOW;
+          masked[n / LOT] = some;
+          const float8 lot_shrink = raise_lot(score, begin, end, some, &lot_peak, scores + n);
+#else
+          float8 lot_total = vload8(n / LOT, total);
+          const float8 lot_shrink =
+              weigh_lot(score, begin, end, &lot_peak, &lot_total, weights + n);
           vstore8(lot_total, n / LOT, total);
+#endif
+          vstore8(lot_shrink, n / LOT, shrink);
+          vstore8(lot_peak, n / LOT, peak);
         }
 
+#define SUM(h, j) sum[QUERY_OF(h)][j]
+#define SHRINK(h) shrink[LANE(QUERY_OF(h))]
+#if HAS_WHOLE
+        float16 scales[PAGES];
+        for (int p = 0; p < PAGES; p++) scales[p] = value_scales(pages[p]);
+        for (uint n = 0; n < queries; n += LOT) {
+          float8 sums;
+          vstore8(
+              scale_lot(scores + n, scales, masked[n / LOT], peak + LANE(n), &sums), n / LOT,
+              weight_scale);
+          vstore8(vload8(n / LOT, total) * vload8(n / LOT, shrink) + sums, n / LOT, total);
+        }
+        for (uint n = 0; n < queries; n += LOT)
+          code_lot(scores + n, vload8(n / LOT, weight_scale), weights + n);
+#define WEIGHTS(h) weights[n + (h)]
+#define WEIGHT_SCALE(h) weight_scale[LANE(n + (h))]
+        for (uint n = 0; n < queries; n += LOT) {
+#define QUERY_OF(h) (n + (h))
+          GATHER_CODES(LOT, pages, WEIGHTS, WEIGHT_SCALE, SUM, SHRINK, NOTHING_AHEAD, first - w, last - w)
+#undef QUERY_OF
+        }
+#else
         for (int i = 0; i < WINDOW; i++)
           for (uint j = 0; j < VECTORS; j++)
             wide[i * VECTORS + j] = VALUE_AT(pages[i / PAGE], i % PAGE, j);
@@ -175,8 +236,6 @@ kernel void attend_tiles(
           alike = alike && max(begins[r], first) == first && min(ends[r], last) == last;
 #define VALUE(i, j) wide[(i) * VECTORS + (j)]
 #define WEIGHT(h, i) weights[QUERY_OF(h)][i]
-#define SUM(h, j) sum[QUERY_OF(h)][j]
-#define SHRINK(h) shrink[LANE(QUERY_OF(h))]
         if (alike) {
           for (uint n = 0; n < queries; n += LOT) {
 #define QUERY_OF(h) (n + (h))
@@ -202,6 +261,7 @@ kernel void attend_tiles(
                   LOAD(16 * VECTORS + j, VALUE_OF(pages[i / PAGE], i % PAGE)), weights[n][i], gathered);
             rest[n][j] = gathered;
           }
+#endif
       }
 
       for (uint n = 0; n < queries; n++) {

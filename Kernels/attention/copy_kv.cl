@@ -7,6 +7,15 @@
 //
 // A work-item takes one head of one row. Global ids: (head, row).
 
+#if HAS_WHOLE
+// Sixteen elements of a token's key.
+static inline float16 column_of(global const half *keys, float *lanes)
+{
+  for (uint i = 0; i < 16; i++) lanes[i] = vload_half(i * PAGE, keys);
+  return vload16(0, lanes);
+}
+#endif
+
 kernel void copy_kv(
     global const uchar *sources_buffer, ulong sources_offset,
     global const uchar *slots_buffer, ulong slots_offset,
@@ -34,6 +43,12 @@ kernel void copy_kv(
   global const int *next_slot = (global const int *)(slots_buffer + slots_offset) + t + 1;
   if (token + 1 < PAGE && t + 1 < get_global_size(1) && *next_source >= 0 && *next_slot == slot + 1) return;
   store_keys_by_element(k, keys, width, seen + 1);
+#elif HAS_WHOLE
+  float lanes[16];
+#define KEY_VECTOR(i) column_of(k + (size_t)(i) * 16 * PAGE + seen, lanes)
+#define VALUE_VECTOR(i) vload_half16(i, v)
+  STORE_WHOLE(KEY_VECTOR, true, keys, width, token);
+  STORE_WHOLE(VALUE_VECTOR, false, values, width, token);
 #elif HAS_CODES
   for (uint block = 0; block < width / BLOCK; block++) {
     float lanes[BLOCK];

@@ -28,7 +28,12 @@ kernel void write_kv(
   const uint token = slot % PAGE;
   global element *keys = page_of(pool_buffer + pool_offset, pool_pages, head, slot, width);
   global element *values = keys + KEYS_OF((size_t)width);
-#if HAS_CODES
+#if HAS_WHOLE
+#define KEY_VECTOR(i) vload16(i, k)
+#define VALUE_VECTOR(i) vload16(i, v)
+  STORE_WHOLE(KEY_VECTOR, true, keys, width, token);
+  STORE_WHOLE(VALUE_VECTOR, false, values, width, token);
+#elif HAS_CODES
   for (uint block = 0; block < width / BLOCK; block++) {
     store_block(vload16(2 * block, k), vload16(2 * block + 1, k), true, keys, width, token, block);
     store_block(vload16(2 * block, v), vload16(2 * block + 1, v), false, values, width, token, block);

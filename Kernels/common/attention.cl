@@ -111,7 +111,7 @@ UNROLL
   }
 
 // The same where KEY(p, d) lies in pages[p]: scales are read once for all elements of a block.
-#if !HAS_CODES
+#if !HAS_CODES || HAS_WHOLE
 #define SCORES_OF_PAGES(count, KEY, pages, QUERY, AHEAD, score)                                  \
   SCORES(count, KEY, QUERY, AHEAD, score)
 #else

@@ -70,6 +70,33 @@ static inline float16 load_elements(global const element *source)
 #define VALUE_AT(page, token, j) load_elements(VALUE_OF(page, token) + 16 * (j))
 #define VALUE_OF(page, token) ((page) + KEYS_OF(HEAD_WIDTH) + (token) * HEAD_WIDTH)
 
+#elif HAS_WHOLE
+
+// Words of the keys of a page's tokens: elements d and d + 1. Vector j of the values of tokens t and t + 1.
+static inline int16 key_words(global const element *page, uint d)
+{
+  return vload16(d / 2, (global const int *)(page + TOKEN_SCALES));
+}
+static inline int16 value_words(global const element *page, uint token, uint j)
+{
+  return vload16(
+      token / 2 * (HEAD_WIDTH / 16) + j,
+      (global const int *)(page + KEYS_OF(HEAD_WIDTH) + TOKEN_SCALES));
+}
+static inline float16 key_scales(global const element *page)
+{
+  return vload16(0, (global const float *)page);
+}
+static inline float16 value_scales(global const element *page)
+{
+  return vload16(0, (global const float *)(page + KEYS_OF(HEAD_WIDTH)));
+}
+static inline float16 KEY_AT(global const element *page, uint d)
+{
+  const int16 words = key_words(page, d);
+  return convert_float16(d % 2 == 0 ? words << 16 >> 16 : words >> 16) * key_scales(page);
+}
+
 #else
 
 #if HAS_RANGES

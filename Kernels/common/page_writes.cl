@@ -41,7 +41,35 @@ static inline void ask_for_keys(global const element *keys, uint width)
 #endif
 }
 
-#if HAS_CODES
+#if HAS_WHOLE
+
+// The key or the value of a token: VECTOR(i) is vector i of its numbers. Of the words of values another work-item may
+// write the other half.
+#define STORE_WHOLE(VECTOR, is_key, half_page, width, token)                                     \
+  do {                                                                                           \
+    float16 most = (float16)(0.0f);                                                              \
+    for (uint i = 0; i < (width) / 16; i++) most = LARGER(fabs(VECTOR(i)), most);                \
+    const float scale = whole_scale(greatest16(most), (is_key) ? KEY_STEP : VALUE_STEP);         \
+    const float inverse = inverse_scale(scale);                                                  \
+    ((global float *)(half_page))[token] = scale;                                                \
+    global uchar *words = (half_page) + TOKEN_SCALES;                                            \
+    for (uint i = 0; i < (width) / 16; i++) {                                                    \
+      const int8 codes = whole_codes(VECTOR(i), inverse, (is_key) ? KEY_LIMIT : VALUE_LIMIT);    \
+      if (is_key) {                                                                              \
+        int pairs[8];                                                                            \
+        vstore8(codes, 0, pairs);                                                                \
+        for (uint d = 0; d < 8; d++)                                                             \
+          ((global int *)words)[(8 * i + d) * PAGE + (token)] = pairs[d];                        \
+      } else {                                                                                   \
+        short lanes[16];                                                                         \
+        vstore16(as_short16(codes), 0, lanes);                                                   \
+        for (uint d = 0; d < 16; d++)                                                            \
+          ((global short *)words)[((token) / 2 * (width) + 16 * i + d) * 2 + (token) % 2] = lanes[d]; \
+      }                                                                                          \
+    }                                                                                            \
+  } while (0)
+
+#elif HAS_CODES
 
 // The steps of Sources/Tensors/KVBlock.swift. The lowest code is -LIMIT, unless it has 2 bits.
 #define LIMIT (KEY_BITS == 8 ? 128.0f : 8.0f)

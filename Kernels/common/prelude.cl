@@ -20,15 +20,21 @@
 // Codes of 2 bits with ranges: a number is base + step * code, and each element of a page's keys has one.
 #define K2V2 122
 #define HAS_RANGES (ELEMENT == K2V2)
+// Whole numbers of 16 bits: each token of a page has a scale for its key and one for its value, in front of the codes.
+#define I16 116
+#define HAS_WHOLE (ELEMENT == I16)
+#define TOKEN_SCALES (4 * PAGE)
 // Whether keys and values are, and their bits: what ELEMENT says in programs that read or write pages.
-#define HAS_CODES (ELEMENT == Q8 || ELEMENT == Q4 || ELEMENT == K4V2 || HAS_RANGES)
-#define KEY_BITS (ELEMENT == F32 ? 32 : ELEMENT == Q8 ? 8 : HAS_RANGES ? 2 : HAS_CODES ? 4 : 16)
+#define HAS_CODES (HAS_WHOLE || ELEMENT == Q8 || ELEMENT == Q4 || ELEMENT == K4V2 || HAS_RANGES)
+#define KEY_BITS (ELEMENT == F32 ? 32 : ELEMENT == Q8 ? 8 : HAS_RANGES ? 2 : HAS_CODES && !HAS_WHOLE ? 4 : 16)
 #define VALUE_BITS (ELEMENT == K4V2 ? 2 : KEY_BITS)
 // Elements of the keys of a head in a page, or bytes of their scales and codes, and the same of keys and values.
 #define CODE_BYTES(bits) (PAGE / 8 * (bits) + 1)
 #define KEY_BYTES (CODE_BYTES(KEY_BITS) + HAS_RANGES)
-#define KEYS_OF(width) ((HAS_CODES ? KEY_BYTES : PAGE) * (width))
-#define PAGE_OF(width) ((HAS_CODES ? KEY_BYTES + CODE_BYTES(VALUE_BITS) : 2 * PAGE) * (width))
+#define KEYS_OF(width) \
+  (HAS_WHOLE ? TOKEN_SCALES + 2 * PAGE * (width) : (HAS_CODES ? KEY_BYTES : PAGE) * (width))
+#define PAGE_OF(width) \
+  (HAS_WHOLE ? 2 * KEYS_OF(width) : (HAS_CODES ? KEY_BYTES + CODE_BYTES(VALUE_BITS) : 2 * PAGE) * (width))
 
 // Elements that share a scale of int8 activations.
 #define BLOCK 32

@@ -130,6 +130,14 @@ kernel void attention_inputs(
       global element *block = page_of(pool_buffer + pool_offset, pool_pages, head, slot, HEAD_WIDTH);
 #if HAS_CODES
       if (kind == 2) block += KEYS_OF(HEAD_WIDTH);
+#endif
+#if HAS_WHOLE
+#define NUMBERS(i) vload16(i, numbers)
+      if (kind == 1)
+        STORE_WHOLE(NUMBERS, true, block, HEAD_WIDTH, token);
+      else
+        STORE_WHOLE(NUMBERS, false, block, HEAD_WIDTH, token);
+#elif HAS_CODES
       for (uint i = 0; i < HEAD_WIDTH / BLOCK; i++)
         store_block(
             vload16(2 * i, numbers), vload16(2 * i + 1, numbers), kind == 1, block, HEAD_WIDTH,

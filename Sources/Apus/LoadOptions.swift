@@ -125,6 +125,9 @@ public enum KVType: String, Sendable, CaseIterable {
   case bf16
   /// Single precision: twice as many bytes.
   case f32
+  /// Whole numbers of 16 bits, with a scale for each token and head: 103 % of the bytes of ``f16``, no less precise, and
+  /// attention multiplies them as they are, two at a time where a device can.
+  case i16
   /// Whole numbers of 8 bits, of which 32 share a scale: 53 % of the bytes of ``f16``.
   case q8
   /// Whole numbers of 4 bits, likewise: 28 % of the bytes of ``f16``. Tokens read those of their own 64 as ``f16``, where

@@ -197,6 +197,7 @@ extension KVLayout.Element {
     case .f16: self = .f16
     case .bf16: self = .bf16
     case .f32: self = .f32
+    case .i16: self = .i16
     case .q8: self = .q8
     case .q4: self = .q4
     case .k4v2: self = .k4v2

@@ -70,6 +70,7 @@ extension KVLayout.Element {
     case .f16: CPU_KV_F16
     case .bf16: CPU_KV_BF16
     case .f32: CPU_KV_F32
+    case .i16: CPU_KV_I16
     case .q8: CPU_KV_Q8
     case .q4: CPU_KV_Q4
     case .k4v2: CPU_KV_K4V2

@@ -30,6 +30,9 @@ INLINE void narrow(void *p, vf v) {
   _mm_storeu_si128((__m128i_u *)p, _mm256_cvtps_ph((__m256)v, _MM_FROUND_TO_NEAREST_INT));
 }
 // Sums of two products of a weight of up to 7 bits and an int8 activation, and what four add up to.
+INLINE vi dot2(vi sum, vi a, vi b) {
+  return sum + (vi)_mm256_madd_epi16((__m256i)a, (__m256i)b);
+}
 typedef VECTOR(int16_t, 16) vp;
 INLINE vp pairs_of(vb w, vb x) { return (vp)_mm256_maddubs_epi16((__m256i)w, (__m256i)x); }
 INLINE vi add_pairs(vi sum, vp pairs) {

@@ -37,6 +37,9 @@ INLINE vf widen(const void *p) {
 INLINE void narrow(void *p, vf v) {
   _mm256_storeu_si256((__m256i_u *)p, _mm512_cvtps_ph((__m512)v, _MM_FROUND_TO_NEAREST_INT));
 }
+INLINE vi dot2(vi sum, vi a, vi b) {
+  return (vi)_mm512_dpwssd_epi32((__m512i)sum, (__m512i)a, (__m512i)b);
+}
 INLINE vi dot4(vi sum, vb w, vb x) {
   return (vi)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)w, (__m512i)x);
 }

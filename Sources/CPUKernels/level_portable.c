@@ -78,6 +78,10 @@ INLINE void narrow(void *p, vf v) {
 #define ODD(v) \
   __builtin_shufflevector(v, v, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31)
 
+INLINE vi dot2(vi sum, vi a, vi b) {
+  vu even = (vu)(a << 16 >> 16) * (vu)(b << 16 >> 16), odd = (vu)(a >> 16) * (vu)(b >> 16);
+  return (vi)((vu)sum + even + odd);
+}
 // Products of words are added in pairs, and pairs in pairs. In this shape the compiler sees one
 // instruction in the first step (`pmaddwd`) on x86.
 INLINE vi dot4(vi sum, vb w, vb x) {

@@ -28,6 +28,14 @@
 ///               elements 4 i … 4 i + 3 of a token in a byte from its lowest bits on
 ///      values   as k4v2, with a base and a step in a byte each in place of a scale, and codes 0 … 3
 /// ```
+///
+/// `i16` is made for integer arithmetic. A token's key shares one scale and its value another, both f32, and codes are
+/// whole numbers (`WholeNumbers`): neighbours that are summed together lie in one word, and a number is scale × code.
+///
+/// ```
+/// i16  keys     scales [16 tokens] | codes [headWidth / 2][16 tokens][2]: elements 2 i and 2 i + 1 of a token
+///      values   scales [16 tokens] | codes [8][headWidth][2]: an element of tokens 2 i and 2 i + 1
+/// ```
 package struct KVLayout: Sendable, Hashable {
   /// The element type of keys and values.
   package enum Element: String, Sendable, Hashable, CaseIterable {
@@ -35,6 +43,8 @@ package struct KVLayout: Sendable, Hashable {
     /// The upper half of single precision: its range, and 8 bits of a number where f16 has 11.
     case bf16
     case f32
+    /// Whole numbers, of a key with 15 bits beside their sign and of a value with 12.
+    case i16
     /// Codes of 8 or 4 bits (`KVBlock`).
     case q8
     case q4
@@ -47,13 +57,16 @@ package struct KVLayout: Sendable, Hashable {
     package static let floats = allCases.filter { !$0.hasCodes }
 
     /// Whether numbers are kept as codes with scales.
-    package var hasCodes: Bool { keyBits < 16 }
+    package var hasCodes: Bool { keyBits < 16 || hasTokenScales }
+
+    /// Whether a token's key has one scale and its value another.
+    package var hasTokenScales: Bool { self == .i16 }
 
     /// Bits of an element of a key: of a float, or of a code.
     package var keyBits: Int {
       switch self {
       case .f32: 32
-      case .f16, .bf16: 16
+      case .f16, .bf16, .i16: 16
       case .q8: 8
       case .q4, .k4v2: 4
       case .k2v2: 2
@@ -77,6 +90,11 @@ package struct KVLayout: Sendable, Hashable {
   /// Attention sums so many tokens on their own, from the first token of a sequence on, and then
   /// merges the sums in order: whoever computes them, the result has the same bits.
   package static let spanTokens = 512
+
+  /// The largest whole numbers of keys, of values and of weights. A query's add up to no more than `queryTotal` less its
+  /// width, so that no sum of products leaves 32 bits: 65535 × 32767, and over a window 64 × 8191 × 4095.
+  package static let (keyLimit, valueLimit, weightLimit) = (32_767, 4_095, 8_191)
+  package static let queryTotal = 65_535
 
   /// Numbers that share a scale where they are quantised.
   package static let blockLength = 32
@@ -107,7 +125,10 @@ package struct KVLayout: Sendable, Hashable {
   package var halfBlock: Int { Self.pageTokens * headWidth }
 
   /// Bytes of what codes of one head in one page are multiplied by and added to: of values, and of keys.
-  package var scaleBytes: Int { element.hasCodes ? halfBlock / Self.blockLength * 2 : 0 }
+  package var scaleBytes: Int {
+    element.hasTokenScales
+      ? Self.pageTokens * 4 : element.hasCodes ? halfBlock / Self.blockLength * 2 : 0
+  }
   package var keyScaleBytes: Int { element.keysByElement ? 2 * headWidth : scaleBytes }
 
   /// Bytes of the keys of one head in one page.

@@ -17,7 +17,7 @@ extension KernelTable {
       KernelRow(
         kind: kind, variant: needs.prefix + "row",
         program: "attention/sum_columns", entry: entry, needs: needs,
-        shared: ["common/kv_numbers", "common/attention"],
+        shared: element.attention,
         defines: [
           element.define, Define("HEAD_WIDTH", .headWidth), Define("HEADS", .headsShared),
           Define("UNROLLED", needs == nil ? 0 : 1),

@@ -88,7 +88,7 @@ extension KernelTable {
             inputs.element),
           variant: name(needs), program: "fused/attention_inputs", entry: "attention_inputs",
           needs: needs,
-          shared: ["common/int8_blocks"] + tileDot
+          shared: inputs.element.texts + ["common/int8_blocks"] + tileDot
             + ["common/normed_row", "common/page_writes", "common/rotation"],
           defines: layout.defines + defines + [
             inputs.element.define, Define("PAIRING", inputs.adjacent ? 0 : 1),

@@ -24,7 +24,7 @@ extension KernelTable {
   private static func bound(_ element: KVLayout.Element, _ type: Define) -> KernelRow {
     KernelRow(
       kind: .boundPages(element), variant: "row", program: "attention/bound_pages",
-      entry: "bound_pages", shared: ["common/kv_numbers", "common/attention"],
+      entry: "bound_pages", shared: element.attention,
       defines: [type, Define("HEAD_WIDTH", .headWidth), Define("UNROLLED", 0)],
       arguments: [
         .input(0), .input(1), .output, .count(.kvHeads), .count(.poolPages), .each,
@@ -52,6 +52,15 @@ extension KernelTable {
 }
 
 extension KVLayout.Element {
+  /// What programs need beside what those for other elements do.
+  var texts: [String] { hasTokenScales ? ["common/whole_numbers"] : [] }
+
+  /// What programs share that read pages.
+  var attention: [String] {
+    texts + ["common/kv_numbers", "common/attention"]
+      + (hasTokenScales ? ["common/attention_codes"] : [])
+  }
+
   /// How a program learns what pages hold (`Kernels/common/prelude.cl`).
   var define: Define {
     let value =
@@ -59,6 +68,7 @@ extension KVLayout.Element {
       case .f16: Int(ElementType.f16.rawValue)
       case .bf16: Int(ElementType.bf16.rawValue)
       case .f32: Int(ElementType.f32.rawValue)
+      case .i16: 116
       case .q8: 108
       case .q4: 104
       case .k4v2: 142

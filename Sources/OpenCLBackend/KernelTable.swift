@@ -178,7 +178,7 @@ package enum KernelTable {
     let type = element.define
     let write = KernelRow(
       kind: .writeKV(element), variant: "row", program: "attention/write_kv", entry: "write_kv",
-      shared: ["common/page_writes"], defines: [type],
+      shared: element.texts + ["common/page_writes"], defines: [type],
       arguments: [
         .input(0), .input(1), .input(2), .output, .count(.poolPages), .count(.kvHeads),
         .count(.headWidth),
@@ -190,7 +190,7 @@ package enum KernelTable {
     writeOnCPU.defines.append(Define("VNNI", 1))
     let copy = KernelRow(
       kind: .copyKV(element), variant: "row", program: "attention/copy_kv", entry: "copy_kv",
-      shared: ["common/page_writes"], defines: [type],
+      shared: element.texts + ["common/page_writes"], defines: [type],
       arguments: [
         .input(0), .input(1), .input(2), .count(.poolPages), .output, .count(.writtenPages),
         .count(.kvHeads), .count(.headWidth),
@@ -201,7 +201,7 @@ package enum KernelTable {
       + [Feature.vnni, .avx2, .tiles].flatMap { attendOnCPU(element, type, needs: $0) } + [
         KernelRow(
           kind: .attend(element), variant: "row", program: "attention/attend", entry: "attend",
-          shared: ["common/kv_numbers", "common/attention"],
+          shared: element.attention,
           defines: [
             type, Define("HEAD_WIDTH", .headWidth), Define("HEADS", 1), Define("UNROLLED", 0),
             Define("STAGE", .stage),
@@ -234,9 +234,7 @@ package enum KernelTable {
         kind: kind, variant: Optional(needs).prefix + variant, program: "attention/" + program,
         entry: entry,
         needs: needs,
-        shared: [
-          "common/int8_blocks", "common/rotation", "common/kv_numbers", "common/attention",
-        ],
+        shared: ["common/int8_blocks", "common/rotation"] + element.attention,
         defines: defines,
         arguments: arguments,
         x: x, y: Extent(y))

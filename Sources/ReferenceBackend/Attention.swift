@@ -32,6 +32,13 @@ struct VisibleTokens {
 /// the first token of the sequence. Scores are summed over d in order, weights in 16 lanes by token,
 /// values over tokens in order, so that devices can match it bit for bit, and a span may be computed
 /// wherever there is time for it. A later stage merges its spans behind what was left.
+///
+/// Where keys and values are whole numbers, so are queries and the weights of a window (`WholeNumbers`), and their
+/// products are summed as such:
+///
+/// - score = Σ query code × key code, as a float, × (key scale), × (query scale);
+/// - weights have an exponential of fewer steps; one times its value's scale becomes a code, by the rule of the whole window; what is gathered is what was
+///   before, shrunk, + Σ weight code × value code × weight scale, rounded once.
 func attend(
   _ attention: Attention, _ layout: KVLayout, queries: Matrix<Float>,
   pool: UnsafeRawBufferPointer, pages: Int, _ visible: VisibleTokens,
@@ -43,6 +50,9 @@ func attend(
     let tokens = visible.tokens(row)
     for head in 0..<attention.headCount {
       let query = (0..<width).map { queries[row][head * width + $0] * attention.scale }
+      let whole =
+        layout.element.hasTokenScales
+        ? WholeNumbers(query, total: KVLayout.queryTotal, limit: KVLayout.keyLimit) : nil
       var merged = left.flatMap {
         OnlineSoftmax($0[row][head * (width + 2)..<(head + 1) * (width + 2)])
       }
@@ -50,6 +60,20 @@ func attend(
         var part = OnlineSoftmax(width: width)
         for seen in span.cut(every: KVLayout.windowTokens) {
           let slots = seen.map { visible.slot(row, $0, kvHead: head / group) }
+          if let whole {
+            let scores = slots.map {
+              let key = layout.wholeKey(pool, slot: $0, head: head / group, pages: pages)
+              return Float(dot(whole.codes, key.codes)) * key.scale * whole.scale
+            }
+            let weights = part.weigh(
+              scores, firstLane: seen.lowerBound, by: PortableMath.coarseExponential)
+            part.add(
+              weights,
+              slots.map {
+                layout.wholeValue(pool, slot: $0, head: head / group, pages: pages)
+              })
+            continue
+          }
           let scores = slots.map { slot in
             query.indices.reduce(into: Float(0)) { sum, d in
               let key = layout.key(pool, slot: slot, head: head / group, d, pages: pages)
@@ -71,6 +95,11 @@ func attend(
       for (d, value) in result.enumerated() { output[row][head * result.count + d] = value }
     }
   }
+}
+
+/// Sums of products in 32 bits, which limits keep them within.
+private func dot(_ a: [Int32], _ b: [Int32]) -> Int32 {
+  zip(a, b).reduce(0) { $0 &+ $1.0 &* $1.1 }
 }
 
 extension Range<Int> {
@@ -102,9 +131,11 @@ struct OnlineSoftmax {
   var state: [Float] { sums + [peak, total] }
 
   /// Weights of one window's scores; what was gathered before moves to the new maximum.
-  mutating func weigh(_ scores: [Float], firstLane: Int) -> [Float] {
+  mutating func weigh(
+    _ scores: [Float], firstLane: Int, by exponential: (Float) -> Float = PortableMath.exponential
+  ) -> [Float] {
     let now = max(peak, scores.max() ?? peak)
-    let weights = scores.map { PortableMath.exponential($0 - now) }
+    let weights = scores.map { exponential($0 - now) }
     var lanes = [Float](repeating: 0, count: PortableMath.laneCount)
     for (index, weight) in weights.enumerated() {
       lanes[(firstLane + index) % PortableMath.laneCount] += weight
@@ -117,6 +148,16 @@ struct OnlineSoftmax {
     }
     total += PortableMath.sum(ofLanes: lanes)
     return weights
+  }
+
+  /// The weighted values of a window, which are whole numbers.
+  mutating func add(_ weights: [Float], _ values: [KVLayout.WholeToken]) {
+    let whole = WholeNumbers(
+      zip(weights, values).map { $0 * $1.scale }, limit: KVLayout.weightLimit)
+    for d in sums.indices {
+      let sum = dot(whole.codes, values.map { $0.codes[d] })
+      sums[d] = PortableMath.fma(Float(sum), whole.scale, sums[d])
+    }
   }
 
   mutating func add(_ weight: Float, _ value: (Int) -> Float) {

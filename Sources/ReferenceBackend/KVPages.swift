@@ -8,7 +8,7 @@ extension KVLayout.Element {
     case .f32: bytes.load(fromByteOffset: index * 4, as: Float.self)
     case .f16: Float(bytes.load(fromByteOffset: index * 2, as: Float16.self))
     case .bf16: BF16.number(bytes.load(fromByteOffset: index * 2, as: UInt16.self))
-    case .q8, .q4, .k4v2, .k2v2: preconditionFailure("codes are read with their scales")
+    case .i16, .q8, .q4, .k4v2, .k2v2: preconditionFailure("codes are read with their scales")
     }
   }
 
@@ -18,7 +18,7 @@ extension KVLayout.Element {
     case .f32: bytes.storeBytes(of: value, toByteOffset: index * 4, as: Float.self)
     case .f16: bytes.storeBytes(of: Float16(value), toByteOffset: index * 2, as: Float16.self)
     case .bf16: bytes.storeBytes(of: BF16.bits(value), toByteOffset: index * 2, as: UInt16.self)
-    case .q8, .q4, .k4v2, .k2v2: preconditionFailure("codes are written with their scales")
+    case .i16, .q8, .q4, .k4v2, .k2v2: preconditionFailure("codes are written with their scales")
     }
   }
 }
@@ -35,6 +35,7 @@ extension KVLayout {
       rebasing: pool[keysOffset(slot: slot, head: head, pages: pages)...])
     let token = slot % Self.pageTokens
     guard element.hasCodes else { return element.load(keys, d * Self.pageTokens + token) }
+    if element.hasTokenScales { return Self.scale(keys, token) * Float(keyCode(keys, token, d)) }
     let place = keyPlace(token: token, d)
     guard !element.keysByElement else { return number(keys, range: d, place) }
     let scale = Element.f16.load(keys, d / Self.blockLength * Self.pageTokens + token)
@@ -49,6 +50,9 @@ extension KVLayout {
       rebasing: pool[(keysOffset(slot: slot, head: head, pages: pages) + keysBytes)...])
     let token = slot % Self.pageTokens
     guard element.hasCodes else { return element.load(values, token * headWidth + d) }
+    if element.hasTokenScales {
+      return Self.scale(values, token) * Float(valueCode(values, token, d))
+    }
     let block = token * (headWidth / Self.blockLength) + d / Self.blockLength
     let place = valuePlace(token: token, d)
     guard !element.keysByElement else { return number(values, range: block, place) }
@@ -138,6 +142,19 @@ extension KVLayout {
       }
       return
     }
+    guard !element.hasTokenScales else {
+      let ofKey = WholeNumbers(key, limit: Self.keyLimit)
+      let ofValue = WholeNumbers(value, limit: Self.valueLimit)
+      Element.f32.store(ofKey.scale, keys, token)
+      Element.f32.store(ofValue.scale, values, token)
+      for d in 0..<headWidth {
+        keys.storeBytes(
+          of: Int16(ofKey.codes[d]), toByteOffset: wholeKeyOffset(token, d), as: Int16.self)
+        values.storeBytes(
+          of: Int16(ofValue.codes[d]), toByteOffset: wholeValueOffset(token, d), as: Int16.self)
+      }
+      return
+    }
     let blocks = headWidth / Self.blockLength
     for index in 0..<blocks {
       let first = index * Self.blockLength
@@ -152,6 +169,50 @@ extension KVLayout {
           ofValue.codes[i], values, valuePlace(token: token, first + i), bits: element.valueBits)
       }
     }
+  }
+
+  /// A token as whole numbers: the scale of its key, or of its value, and the codes.
+  struct WholeToken {
+    let scale: Float
+    let codes: [Int32]
+  }
+
+  /// The key of `slot` in a pool of `pages` pages.
+  func wholeKey(_ pool: UnsafeRawBufferPointer, slot: Int, head: Int, pages: Int) -> WholeToken {
+    let keys = UnsafeRawBufferPointer(
+      rebasing: pool[keysOffset(slot: slot, head: head, pages: pages)...])
+    let token = slot % Self.pageTokens
+    return WholeToken(
+      scale: Self.scale(keys, token), codes: (0..<headWidth).map { keyCode(keys, token, $0) })
+  }
+
+  /// The value of `slot` in a pool of `pages` pages.
+  func wholeValue(_ pool: UnsafeRawBufferPointer, slot: Int, head: Int, pages: Int) -> WholeToken {
+    let values = UnsafeRawBufferPointer(
+      rebasing: pool[(keysOffset(slot: slot, head: head, pages: pages) + keysBytes)...])
+    let token = slot % Self.pageTokens
+    return WholeToken(
+      scale: Self.scale(values, token), codes: (0..<headWidth).map { valueCode(values, token, $0) })
+  }
+
+  private static func scale(_ half: UnsafeRawBufferPointer, _ token: Int) -> Float {
+    Element.f32.load(half, token)
+  }
+
+  private func keyCode(_ keys: UnsafeRawBufferPointer, _ token: Int, _ d: Int) -> Int32 {
+    Int32(keys.load(fromByteOffset: wholeKeyOffset(token, d), as: Int16.self))
+  }
+
+  private func valueCode(_ values: UnsafeRawBufferPointer, _ token: Int, _ d: Int) -> Int32 {
+    Int32(values.load(fromByteOffset: wholeValueOffset(token, d), as: Int16.self))
+  }
+
+  private func wholeKeyOffset(_ token: Int, _ d: Int) -> Int {
+    scaleBytes + ((d / 2 * Self.pageTokens + token) * 2 + d % 2) * 2
+  }
+
+  private func wholeValueOffset(_ token: Int, _ d: Int) -> Int {
+    scaleBytes + ((token / 2 * headWidth + d) * 2 + token % 2) * 2
   }
 
   /// Byte offset of the keys of the page of `slot`; its values lie behind them.

@@ -33,6 +33,22 @@ package enum PortableMath {
     return p * Float(bitPattern: (shifted.bitPattern &<< 23) &+ (127 << 23))
   }
 
+  /// exp(x) for x ≤ 0, within 4e-6 of it: for what is rounded to 13 bits. Below −86 the value there.
+  ///
+  /// 2ⁿ 2ʳ with n = x / ln 2 to the nearest, and of degree 4 the polynomial with the least relative error that is 1
+  /// at 0.
+  package static func coarseExponential(_ x: Float) -> Float {
+    let x = x < -86 ? -86 : x
+    let shifted = fma(x, 1.442_695_04, rounder)
+    let r = fma(x, 1.442_695_04, -(shifted - rounder))
+    var p: Float = 0x1.3a02ccp-7
+    p = fma(p, r, 0x1.c9fc46p-5)
+    p = fma(p, r, 0x1.ec0378p-3)
+    p = fma(p, r, 0x1.62e12cp-1)
+    p = fma(p, r, 1)
+    return Float(bitPattern: p.bitPattern &+ (shifted.bitPattern &<< 23))
+  }
+
   /// 1 / x for 1e-37 ≤ x ≤ 1e37, within 1 ulp: four steps of Newton's method from a guess that
   /// subtracts the exponent.
   package static func reciprocal(_ x: Float) -> Float {

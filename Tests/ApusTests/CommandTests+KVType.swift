@@ -25,8 +25,10 @@ extension CommandTests {
     ])
     #expect(placed.output.contains("attend f16") && !placed.output.contains("attend f32"))
     // Its heads are 8 numbers wide.
-    let narrow = try run(["run", disk.path, "-p", "A", "--kv-type", "q8"])
-    #expect(narrow.status != 0 && narrow.notes.contains("blocks of 32"), "\(narrow.notes)")
+    for type in ["q8", "i16"] {
+      let narrow = try run(["run", disk.path, "-p", "A", "--kv-type", type])
+      #expect(narrow.status != 0 && narrow.notes.contains("blocks of 32"), "\(narrow.notes)")
+    }
     let wrong = try run(["run", disk.path, "-p", "A", "--kv-type", "q3"])
     #expect(wrong.status != 0 && wrong.notes.contains("f16") && wrong.notes.contains("f32"))
   }

@@ -30,7 +30,9 @@ import Testing
   }
 
   /// What few bits cost where keys have biases is said before it is paid.
-  @Test(arguments: [(.q4, 1), (.k4v2, 1), (.k2v2, 0), (.q8, 0), (.f16, 0)] as [(KVType, Int)])
+  @Test(
+    arguments: [(.q4, 1), (.k4v2, 1), (.k2v2, 0), (.q8, 0), (.i16, 0), (.f16, 0)]
+      as [(KVType, Int)])
   func fewBitsOfBiasedKeysAreNoticed(type: KVType, count: Int) async throws {
     for (flavour, notices) in [(RandomModel.Flavour.qwen2, count), (.llama, 0)] {
       let disk = TemporaryFile(RandomModel(flavour: flavour, type: .q8_0).encoded())

@@ -124,11 +124,14 @@ import Testing
       options.kvType = type
       return try MemoryPlan(path: path, options: options)
     }
-    let plans = try [KVType.f16, .q8, .q4, .bf16, .k4v2, .k2v2].map { try plan(disk.path, $0) }
+    let types = [KVType.f16, .q8, .q4, .bf16, .k4v2, .k2v2, .i16]
+    let plans = try types.map { try plan(disk.path, $0) }
     let caches = try plans.map { try #require($0.choices.first?.devices.first?.cache) }
     #expect(caches[1] * 64 == caches[0] * 34 && caches[2] * 64 == caches[0] * (18 + 64))
     #expect(caches[3] == caches[0] && caches[4] * 64 == caches[0] * (14 + 64))
     #expect(caches[5] * 64 == caches[0] * (11 + 64))
+    // A scale of four bytes a token's key of 32 halves.
+    #expect(caches[6] * 64 == caches[0] * 68)
     var turned = options(.cpu, context: 64)
     (turned.kvType, turned.kvRotated) = (.k2v2, true)
     #expect(throws: ApusError.self) { try MemoryPlan(path: disk.path, options: turned) }

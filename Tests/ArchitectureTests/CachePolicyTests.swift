@@ -88,7 +88,7 @@ import Testing
 
   /// On every device but the interpreter: a budget of everything gives the logits of no policy, and what a
   /// smaller one gives is the same everywhere.
-  @Test(arguments: [KVLayout.Element.f16, .bf16, .q8, .q4, .k4v2, .k2v2])
+  @Test(arguments: [KVLayout.Element.f16, .bf16, .i16, .q8, .q4, .k4v2, .k2v2])
   func devicesAgree(element: KVLayout.Element) throws {
     let reference = ReferenceDevice()
     let full = try logits(Setting(method: .full, budget: nil, element: element), on: reference)

@@ -6,6 +6,14 @@ import ReferenceBackend
 import Tensors
 import Testing
 
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Musl)
+  import Musl
+#elseif canImport(Darwin)
+  import Darwin
+#endif
+
 /// Keys and values in fewer bits than computed with: the rule for codes, odd cases on every device, and attention over them.
 @Suite struct QuantizedPagesTests {
   private static let rounded: [KVLayout.Element] = [.bf16, .q8, .q4, .k4v2, .k2v2]
@@ -80,7 +88,7 @@ import Testing
   }
 
   /// Whoever reads keys only reads their part of a page.
-  @Test(arguments: [(KVLayout.Element.f16, 32), (.q4, 9), (.k4v2, 9), (.k2v2, 6)])
+  @Test(arguments: [(KVLayout.Element.f16, 32), (.i16, 33), (.q4, 9), (.k4v2, 9), (.k2v2, 6)])
   func keysAreCountedAlone(element: KVLayout.Element, bytes: Int) {
     let layout = KVLayout(headCount: 3, headWidth: 64, element: element)
     let buffer = Region(buffer: BufferID(index: 0))
@@ -154,7 +162,7 @@ import Testing
     return result
   }
 
-  @Test(arguments: rounded.filter { !$0.keysByElement })
+  @Test(arguments: rounded.filter { !$0.keysByElement } + [.i16])
   func oddBlocksAreTheSameOnEveryDevice(element: KVLayout.Element)
     throws
   {
@@ -317,6 +325,72 @@ import Testing
       #expect(try attended(layout, codes, on: device) == wanted, "\(device.traits.name)")
       #expect(try attended(single, floats, on: device) == wanted, "\(device.traits.name)")
     }
+  }
+
+  /// Attention over whole numbers is that over the floats they come from, and no farther from it than with halves. Some
+  /// elements are far larger than others, as keys with biases have them.
+  @Test(arguments: [1, 20]) func wholeNumbersAreAsGoodAsHalves(rows: Int) throws {
+    var numbers = Numbers(state: UInt32(rows))
+    let (heads, width, tokens) = (3, 64, 300)
+    let pages = KVLayout.pages(tokens)
+    let keys = (0..<tokens).map { _ in
+      numbers.next(width).enumerated().map { $1 * ($0 % 31 == 7 ? 20 : 1) }
+    }
+    let values = (0..<tokens).map { _ in numbers.next(width) }
+    let queries = numbers.next(rows * heads * width)
+    let attention = Attention(headCount: heads, kvHeadCount: 1, headWidth: width, scale: 0.05)
+    func attended(_ element: KVLayout.Element) throws -> [Float] {
+      let layout = KVLayout(headCount: 1, headWidth: width, element: element)
+      var pool = [UInt8](repeating: 0, count: pages * layout.pageBytes)
+      for slot in 0..<tokens {
+        pool.withUnsafeMutableBytes {
+          layout.store(
+            key: keys[slot], value: values[slot], $0, slot: slot, head: 0, pages: pages)
+        }
+      }
+      let answer = try run(
+        .attend(attention, layout),
+        [
+          (bytes(queries), rows, heads * width, .f32), (pool, pages, 1, .pages(layout)),
+          (bytes([Int32](repeating: 0, count: rows)), rows, 1, .i32),
+          (bytes((0..<rows).map { Int32(tokens - rows + 1 + $0) }), rows, 1, .i32),
+          (bytes([Int32](repeating: 0, count: rows)), rows, 1, .i32),
+          (bytes((0..<pages).map { Int32($0) }), pages, 1, .i32),
+        ],
+        output: (
+          [UInt8](repeating: 0xFF, count: rows * heads * width * 4), rows, heads * width, .f32
+        ), rows: rows, on: ReferenceDevice())
+      return answer.withUnsafeBytes { Array($0.bindMemory(to: Float.self)) }
+    }
+    var wanted: [Double] = []
+    for row in 0..<rows {
+      for head in 0..<heads {
+        let first = (row * heads + head) * width
+        let scores = (0..<tokens - rows + 1 + row).map { token in
+          var sum = 0.0
+          for d in 0..<width { sum += Double(queries[first + d]) * Double(keys[token][d]) }
+          return sum * 0.05
+        }
+        let peak = scores.max() ?? 0
+        let weights: [Double] = scores.map { exp($0 - peak) }
+        let total = weights.reduce(0, +)
+        for d in 0..<width {
+          var sum = 0.0
+          for (token, weight) in weights.enumerated() { sum += weight * Double(values[token][d]) }
+          wanted.append(sum / total)
+        }
+      }
+    }
+    func error(_ element: KVLayout.Element) throws -> Double {
+      var (errors, squares) = (0.0, 0.0)
+      for (number, exact) in zip(try attended(element), wanted) {
+        errors += (exact - Double(number)) * (exact - Double(number))
+        squares += exact * exact
+      }
+      return (errors / squares).squareRoot()
+    }
+    let (ours, halves) = (try error(.i16), try error(.f16))
+    #expect(ours < 1e-3 && ours < halves, "\(ours), with halves \(halves)")
   }
 
   /// A rotation is its matrix, keeps products, and undoes itself.

@@ -12,7 +12,7 @@ import Testing
     [0..<192], [37..<203], [0..<192, 64..<180], [70..<70, 5..<150],
   ]
 
-  @Test(arguments: others, [CPU_KV_F32, CPU_KV_F16, CPU_KV_BF16])
+  @Test(arguments: others, [CPU_KV_F32, CPU_KV_F16, CPU_KV_BF16, CPU_KV_I16])
   func attendsLikeThePortableLevel(level: Level, type: cpu_kv_type) {
     var state = UInt64(type.rawValue) + 1
     func number() -> Float {
@@ -21,9 +21,19 @@ import Testing
     }
     let pageCount = 16
     // Up to seven queries share keys and values; heads are one tile wide, two, three, and no whole ones.
-    for width in [64, 80, 128, 192] {
-      let pages = (0..<2 * pageCount * KVLayout.pageTokens * width * 2).flatMap { _ in
-        bytes(number() * 4, type)
+    // Whole numbers fill blocks of 32.
+    for width in [64, type == CPU_KV_I16 ? 96 : 80, 128, 192] {
+      let half = KVLayout.pageTokens * width
+      let pages = (0..<2 * pageCount * 2).flatMap { side -> [UInt8] in
+        guard type == CPU_KV_I16 else {
+          return (0..<half).flatMap { _ in bytes(number() * 4, type) }
+        }
+        let scales = (0..<KVLayout.pageTokens).map { _ in abs(number()) * 1e-3 }
+        let limit: Float = side % 2 == 0 ? 32_767 : 4_095
+        return scales.flatMap { withUnsafeBytes(of: $0) { Array($0) } }
+          + (0..<half).flatMap { _ in
+            withUnsafeBytes(of: Int16(number() * limit)) { Array($0) }
+          }
       }
       let tables = (0..<pageCount).map { Int32($0 * 7 % pageCount) }
       for group in 1...7 {

@@ -26,6 +26,17 @@ import Testing
     #expect(PortableMath.exponential(.nan).isNaN)
   }
 
+  @Test func coarseExponential() {
+    var worst = 0.0
+    for step in stride(from: -86.0 as Float, through: 0, by: 0.0137) {
+      worst = max(worst, relativeError(PortableMath.coarseExponential(step), exp(Double(step))))
+    }
+    #expect(worst < 4e-6)
+    #expect(PortableMath.coarseExponential(0) == 1)
+    #expect(PortableMath.coarseExponential(-.infinity) < 1e-37)
+    #expect(PortableMath.coarseExponential(.nan).isNaN)
+  }
+
   @Test func reciprocals() {
     var worst = 0.0
     var worstRoot = 0.0

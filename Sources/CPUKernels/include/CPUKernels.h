@@ -258,10 +258,17 @@ void cpu_quantize_gelu(const cpu_kernels *kernels, cpu_pool *pool,
 //
 //   keys      pairs [head_width] | codes [head_width / 4][16], neighbours in a byte
 //   values    pairs [16][head_width / 32] | codes as K4V2
+//
+// With I16 a token's key shares a scale, an f32, and its value another; codes are int16_t, and what is summed together
+// lies in one word: two elements of a key, and an element of the values of two tokens. Heads are a multiple of 32 wide.
+//
+//   keys      scales [16] | codes [head_width / 2][16][2]
+//   values    scales [16] | codes [8][head_width][2]
 typedef enum {
   CPU_KV_F32,
   CPU_KV_F16,
   CPU_KV_BF16,
+  CPU_KV_I16,
   CPU_KV_Q8,
   CPU_KV_Q4,
   CPU_KV_K4V2,

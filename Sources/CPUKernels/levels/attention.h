@@ -29,6 +29,14 @@ enum {
   MOST_VECTORS = TILE_VECTORS > BLOCK_VECTORS ? TILE_VECTORS : BLOCK_VECTORS,
 };
 
+// The same where keys and values are whole numbers: codes of queries and of weights, what they are multiplied by, and
+// what earlier sums shrink by.
+typedef struct {
+  int16_t q[TILE_NUMBERS];
+  int16_t weights[QUERY_TILE][WINDOW];
+  float q_scale[QUERY_TILE], weight_scale[QUERY_TILE], shrink[QUERY_TILE];
+} whole_gathering;
+
 typedef struct {
   size_t width;
   float q[TILE_NUMBERS];       // scaled
@@ -39,6 +47,7 @@ typedef struct {
   float all_peak[QUERY_TILE], all_total[QUERY_TILE];
   bool any[QUERY_TILE];        // whether there was a span before
   float copy[WINDOW * CPU_MAX_HEAD_WIDTH]; // keys or values of a window, widened
+  whole_gathering whole;
 } gathering;
 
 // Pages of a kv head as they are worked on: where each of so many bytes starts, and the same of the next window, which
@@ -82,10 +91,10 @@ INLINE void score_tile(cpu_kv_type type, int queries, int pages, gathering *s, s
   for (int j = 0; j < queries; j++)
     for (int c = 0; c < pages * PAGE_VECTORS; c++) sums[j][c] = (vf)0.0f;
   // Of codes `parts` elements share bytes, and KV_BLOCK a scale.
-  size_t bits = key_bits(type), parts = has_codes(type) ? 8 / bits : 1, block = has_codes(type) ? KV_BLOCK : 1;
+  size_t bits = key_bits(type), parts = has_blocks(type) ? 8 / bits : 1, block = has_blocks(type) ? KV_BLOCK : 1;
   for (size_t first = 0; first < width; first += block) {
     vf scales[TILE_VECTORS];
-    if (has_codes(type) && !has_ranges(type))
+    if (has_blocks(type) && !has_ranges(type))
       for (int p = 0; p < pages; p++)
         for (int c = 0; c < PAGE_VECTORS; c++)
           scales[p * PAGE_VECTORS + c] = widen(keys[p] + (first / KV_BLOCK * PAGE + (size_t)(c * LANES)) * 2);
@@ -100,7 +109,7 @@ INLINE void score_tile(cpu_kv_type type, int queries, int pages, gathering *s, s
         }
     for (size_t d = first; d < first + block; d += parts) {
       b16 codes[TILE_PAGES];
-      if (has_codes(type))
+      if (has_blocks(type))
         for (int p = 0; p < pages; p++) codes[p] = load_codes(key_codes(type, keys[p], width), d / parts);
       for (size_t part = 0; part < parts; part++) {
         vf key[TILE_VECTORS];
@@ -111,7 +120,8 @@ INLINE void score_tile(cpu_kv_type type, int queries, int pages, gathering *s, s
             key[p * PAGE_VECTORS + c] =
                 has_ranges(type)  ? splat(step[p][at]) * whole_numbers(bits, codes[p], part, c) +
                                         splat(base[p][at])
-                : has_codes(type) ? whole_numbers(bits, codes[p], part, c) * scales[p * PAGE_VECTORS + c]
+                : has_blocks(type)   ? whole_numbers(bits, codes[p], part, c) * scales[p * PAGE_VECTORS + c]
+                : type == CPU_KV_I16 ? key_vector(type, keys[p], width, d, c)
                                   : kv_load(type, keys[p] + d * stride, (size_t)(c * LANES));
           }
         for (int j = 0; j < queries; j++) {
@@ -189,12 +199,13 @@ INLINE void gather_rest(cpu_kv_type type, gathering *s, size_t query, const uint
 
 // What loops over elements and tokens stands out of line, since it needs all registers.
 #define OUT_OF_LINE static __attribute__((noinline))
-// Calls `function` with the type as a constant.
+// Calls `function` with the type as a constant. Whole numbers have loops of their own.
 #define OF_TYPE(type, function, ...)                             \
   switch (type) {                                                \
     case CPU_KV_F32: function(CPU_KV_F32, __VA_ARGS__); break;   \
     case CPU_KV_F16: function(CPU_KV_F16, __VA_ARGS__); break;   \
     case CPU_KV_BF16: function(CPU_KV_BF16, __VA_ARGS__); break; \
+    case CPU_KV_I16: break;                                      \
     case CPU_KV_Q8: function(CPU_KV_Q8, __VA_ARGS__); break;     \
     case CPU_KV_Q4: function(CPU_KV_Q4, __VA_ARGS__); break;     \
     case CPU_KV_K4V2: function(CPU_KV_K4V2, __VA_ARGS__); break; \
@@ -217,7 +228,10 @@ INLINE void score_as(cpu_kv_type type, gathering *s, size_t query, size_t end, c
 }
 OUT_OF_LINE void score(cpu_kv_type type, gathering *s, size_t query, size_t end, const uint8_t *const *keys,
                        size_t stride, size_t from, size_t to, const window *w) {
-  OF_TYPE(type, score_as, s, query, end, keys, stride, from, to, w)
+  if (type == CPU_KV_I16) // for whoever wants scores of floats alone
+    score_as(CPU_KV_I16, s, query, end, keys, stride, from, to, w);
+  else
+    OF_TYPE(type, score_as, s, query, end, keys, stride, from, to, w)
 }
 
 // The sums of the queries query ..< end over the tokens first ..< last of a window.
@@ -290,6 +304,8 @@ INLINE void weigh(gathering *s, size_t query, size_t first, size_t last) {
   }
   s->total[query] += sum_of_lanes(totals);
 }
+
+#include "whole_numbers.h"
 
 // total and sums += a later part's, both on the scale of the larger peak.
 INLINE void merge(size_t width, float *peak, float *total, float *sums, float part_peak,
@@ -394,7 +410,7 @@ INLINE void attend_rows(const cpu_attend_arguments *a, gathering *s, size_t row,
                         int32_t to_span, bool apart) {
   cpu_kv_type type = a->pool.type;
   size_t width = a->pool.head_width, queries = rows * heads;
-  bool copies = (!WIDENS_FREELY || has_codes(type)) && queries >= COPY_QUERIES;
+  bool copies = (!WIDENS_FREELY || has_codes(type)) && type != CPU_KV_I16 && queries >= COPY_QUERIES;
   bool whole = takes_whole_windows(type, queries, width);
   const int32_t *table = a->tables + a->table[row] + kv_head * a->head_stride;
   int32_t begin = INT32_MAX, end = 0;
@@ -417,10 +433,12 @@ INLINE void attend_rows(const cpu_attend_arguments *a, gathering *s, size_t row,
       }
     }
   }
+  if (type == CPU_KV_I16) whole_queries(s, queries);
   for (int32_t span = most(from_span, begin / SPAN); span < to_span && span * SPAN < end; span++) {
     int32_t span_begin = most(begin, span * SPAN), span_end = least(end, (span + 1) * SPAN);
     if (span_begin >= span_end) break;
-    for (size_t j = 0; j < queries; j++) s->peak[j] = -__builtin_inff(), s->total[j] = 0;
+    for (size_t j = 0; j < (queries + WEIGHED - 1) / WEIGHED * WEIGHED; j++)
+      s->peak[j] = -__builtin_inff(), s->total[j] = 0;
     __builtin_memset(s->o, 0, queries * width * sizeof(float));
 
     size_t page = both_bytes(type, width);
@@ -439,6 +457,16 @@ INLINE void attend_rows(const cpu_attend_arguments *a, gathering *s, size_t row,
         __builtin_memcpy(w.next, w.here, sizeof w.here);
       size_t from = (size_t)(first - base) / PAGE, to = (size_t)(last - base - 1) / PAGE + 1;
       const uint8_t *copy[WINDOW_PAGES], *values[WINDOW_PAGES];
+      if (type == CPU_KV_I16) {
+        sight sees[QUERY_TILE] = {{0}};
+        for (size_t r = 0, j = 0; r < rows; r++) {
+          int32_t begins = most(a->begin[row + r], first), until = least(a->end[row + r], last);
+          for (size_t h = 0; h < heads; h++) sees[j++] = (sight){begins - base, until - base};
+        }
+        attend_codes(s, queries, &w, sees, from, to);
+        __builtin_memcpy(w.here, w.next, sizeof w.here);
+        continue;
+      }
       if (copies) {
         for (size_t p = 0; p < WINDOW_PAGES; p++) copy[p] = (const uint8_t *)(s->copy + p * PAGE);
         widen_keys(type, s, &w, from, to);

@@ -4,7 +4,10 @@
 
 enum { KV_BLOCK = 32 }; // numbers that share a scale
 
-INLINE bool has_codes(cpu_kv_type type) { return type >= CPU_KV_Q8; }
+INLINE bool has_codes(cpu_kv_type type) { return type >= CPU_KV_I16; }
+
+// Whether blocks of numbers share a scale, or a range, and bytes hold one code or more.
+INLINE bool has_blocks(cpu_kv_type type) { return type >= CPU_KV_Q8; }
 
 // Whether a number is base + step * code, and an element of a page's keys has a range of its own.
 INLINE bool has_ranges(cpu_kv_type type) { return type == CPU_KV_K2V2; }
@@ -14,7 +17,8 @@ INLINE size_t key_bits(cpu_kv_type type) {
   switch (type) {
     case CPU_KV_F32: return 32;
     case CPU_KV_F16:
-    case CPU_KV_BF16: return 16;
+    case CPU_KV_BF16:
+    case CPU_KV_I16: return 16;
     case CPU_KV_Q8: return 8;
     case CPU_KV_Q4:
     case CPU_KV_K4V2: return 4;
@@ -23,11 +27,16 @@ INLINE size_t key_bits(cpu_kv_type type) {
 }
 INLINE size_t value_bits(cpu_kv_type type) { return type == CPU_KV_K4V2 ? 2 : key_bits(type); }
 
+// Bytes of the scales of a page's tokens, in front of their codes.
+enum { TOKEN_SCALES = PAGE * 4 };
+
 // Bytes of the keys of a head in a page, of its values, and of both.
 INLINE size_t keys_bytes(cpu_kv_type type, size_t width) {
+  if (type == CPU_KV_I16) return TOKEN_SCALES + width * PAGE * 2;
   return width * (PAGE / 8 * key_bits(type) + has_codes(type) + has_ranges(type));
 }
 INLINE size_t values_bytes(cpu_kv_type type, size_t width) {
+  if (type == CPU_KV_I16) return keys_bytes(type, width);
   return width * (PAGE / 8 * value_bits(type) + has_codes(type));
 }
 INLINE size_t both_bytes(cpu_kv_type type, size_t width) {
@@ -132,6 +141,10 @@ INLINE ranges load_range(const uint8_t *half, size_t index) {
   return (ranges){byte_floats(pair & 0xff), byte_floats(pair >> 8)};
 }
 
+// Codes of 16 bits: a number is the even one of its word, or the odd one.
+INLINE vi even_codes(const uint8_t *words) { return *(const vi_any *)words << 16 >> 16; }
+INLINE vi odd_codes(const uint8_t *words) { return *(const vi_any *)words >> 16; }
+
 // Where the codes of keys begin.
 INLINE const uint8_t *key_codes(cpu_kv_type type, const uint8_t *keys, size_t width) {
   return keys + width * (1 + has_ranges(type));
@@ -140,6 +153,11 @@ INLINE const uint8_t *key_codes(cpu_kv_type type, const uint8_t *keys, size_t wi
 // Element d of the keys of a page: vector c of its tokens.
 INLINE vf key_vector(cpu_kv_type type, const uint8_t *keys, size_t width, size_t d, int c) {
   if (!has_codes(type)) return kv_load(type, keys, d * PAGE + (size_t)(c * LANES));
+  if (type == CPU_KV_I16) {
+    const uint8_t *words = keys + TOKEN_SCALES + (d / 2 * PAGE + (size_t)(c * LANES)) * 4;
+    vi codes = d % 2 ? odd_codes(words) : even_codes(words);
+    return __builtin_convertvector(codes, vf) * load(keys + c * LANES * 4);
+  }
   size_t bits = key_bits(type), parts = 8 / bits;
   vf codes = whole_numbers(bits, load_codes(key_codes(type, keys, width), d / parts), d % parts, c);
   if (has_ranges(type)) {
@@ -174,6 +192,66 @@ INLINE void value_numbers(cpu_kv_type type, const uint8_t *values, size_t width,
     b16 codes = load_codes(values + width, bits == 4 ? block : 2 * block + half);
     for (int i = 0; i < PAGE_VECTORS; i++) v[c + i] = whole_numbers(bits, codes, half, i) * scale;
   }
+}
+
+// Whole numbers up to a limit, and their scale: the rule of Sources/Tensors/WholeNumbers.swift.
+typedef VECTOR(int16_t, LANES) vs;
+UNALIGNED(vs, vs_any);
+#define LEAST_SCALE 1e-30f
+#define LARGEST_NUMBER 1e30f
+#define KEY_LIMIT 32767.0f
+#define VALUE_LIMIT 4095.0f
+#define WEIGHT_LIMIT 8191.0f
+#define QUERY_TOTAL 65535
+
+INLINE float counted_scale(float scale) { return scale < LEAST_SCALE ? 0.0f : scale; }
+INLINE vf inverse_scale(float scale) { return scale == 0.0f ? (vf)0.0f : reciprocal(splat(scale)); }
+INLINE vs whole_codes(vf x, vf inverse, float limit) {
+  vf code = x * inverse;
+  code = choose(code > limit, splat(limit), code);
+  code = choose(code < -limit, splat(-limit), code);
+  vi whole = ((vi)(code + ROUNDER) - 0x4b400000) & (code == code);
+  return __builtin_convertvector(whole, vs);
+}
+INLINE float most_of(const float *x, size_t width) {
+  vf most = (vf)0.0f;
+  for (size_t i = 0; i < width; i += LANES) most = max_of(magnitude(load(x + i)), most);
+  float largest = largest_of(most)[0];
+  return largest > LARGEST_NUMBER ? LARGEST_NUMBER : largest;
+}
+
+// Its codes, of which it returns the scale.
+INLINE float make_whole(int16_t *codes, const float *x, size_t width, float limit) {
+  float scale = counted_scale(most_of(x, width) * (1 / limit));
+  vf inverse = inverse_scale(scale);
+  for (size_t i = 0; i < width; i += LANES) *(vs_any *)(codes + i) = whole_codes(load(x + i), inverse, limit);
+  return scale;
+}
+
+// Keys, or values, of `tokens` tokens as whole numbers: one, or two that share words (a constant). Of one token's words
+// another thread may write the other half.
+INLINE void store_whole(uint8_t *half, bool is_key, size_t width, size_t token, size_t tokens, const float *x,
+                        size_t stride) {
+  int16_t codes[2][CPU_MAX_HEAD_WIDTH];
+  for (size_t t = 0; t < tokens; t++)
+    *(f32_any *)(half + (token + t) * 4) =
+        make_whole(codes[t], x + t * stride, width, is_key ? KEY_LIMIT : VALUE_LIMIT);
+  uint8_t *words = half + TOKEN_SCALES;
+  if (is_key) {
+    for (size_t i = 0; i < width; i += 2)
+      for (size_t t = 0; t < tokens; t++)
+        __builtin_memcpy(words + (i / 2 * PAGE + token + t) * 4, codes[t] + i, 4);
+    return;
+  }
+  words += token / 2 * width * 4 + token % 2 * 2;
+  if (tokens == 1)
+    for (size_t i = 0; i < width; i++) __builtin_memcpy(words + i * 4, codes[0] + i, 2);
+  else
+    for (size_t i = 0; i < width; i += LANES) {
+      vi low = __builtin_convertvector(*(const vs_any *)(codes[0] + i), vi) & 0xffff;
+      vi high = __builtin_convertvector(*(const vs_any *)(codes[1] + i), vi) << 16;
+      *(vi_any *)(words + i * 4) = low | high;
+    }
 }
 
 // A block of a key or a value in codes of 8 or 4 bits: the steps of Sources/Tensors/KVBlock.swift.
@@ -325,6 +403,11 @@ INLINE void store_token(const cpu_kv_pool *pool, size_t head, size_t slot, const
                         const float *v) {
   size_t width = pool->head_width, token = slot % PAGE;
   uint8_t *keys = page_of(pool, head, slot), *values = keys + keys_bytes(pool->type, width);
+  if (pool->type == CPU_KV_I16) {
+    store_whole(keys, true, width, token, 1, k, 0);
+    store_whole(values, false, width, token, 1, v, 0);
+    return;
+  }
   if (has_codes(pool->type)) {
     for (size_t i = 0; i < width / KV_BLOCK; i++) {
       const float *key = k + i * KV_BLOCK, *value = v + i * KV_BLOCK;
@@ -371,6 +454,16 @@ static void write_kv(const void *arguments, size_t first, size_t last) {
         __builtin_prefetch(keys + line, 1);
     }
     page = first_head;
+    if (a->pool.type == CPU_KV_I16 && a->slots[r] % 2 == 0 && r + 1 < last && a->slots[r + 1] == a->slots[r] + 1) {
+      for (size_t h = 0; h < heads; h++) {
+        size_t token = (size_t)a->slots[r] % PAGE, at = (r * heads + h) * width;
+        uint8_t *keys = page_of(&a->pool, h, (size_t)a->slots[r]);
+        store_whole(keys, true, width, token, 2, a->k + at, heads * width);
+        store_whole(keys + keys_bytes(CPU_KV_I16, width), false, width, token, 2, a->v + at, heads * width);
+      }
+      r++;
+      continue;
+    }
     for (size_t h = 0; h < heads; h++)
       store_token(&a->pool, h, (size_t)a->slots[r], a->k + (r * heads + h) * width,
                   a->v + (r * heads + h) * width);

@@ -5,6 +5,7 @@
 //
 //   widen       LANES halves in memory -> vf
 //   narrow      vf -> LANES halves in memory
+//   dot2        int32 lane += two int16 of a times two of b
 //   dot4        int32 lane += four bytes of w times four signed bytes of x
 //   pairs_of    sums of two such products in 16 bits, where HAS_PAIRS is 1; add_pairs adds them to int32 lanes
 //   look_up     bytes below 16 -> the bytes of that index in a table
@@ -35,6 +36,7 @@ enum { PAIR = LANES / 8 };
   typedef type name __attribute__((aligned(1), may_alias))
 UNALIGNED(vf, vf_any);
 UNALIGNED(vu, vu_any);
+UNALIGNED(vi, vi_any);
 UNALIGNED(vh, vh_any);
 UNALIGNED(vo, vo_any);
 UNALIGNED(vc, vc_any);
@@ -172,6 +174,7 @@ INLINE int32_t total_of(vi a) {
 
 // Four sums, or the four largest numbers, at once: lane i of the result is that of the lanes of v[i].
 typedef VECTOR(float, 4) quad;
+UNALIGNED(quad, quad_any);
 typedef VECTOR(float, 8) octet;
 #if LANES == 16
 #define OCTET(COMBINE, a) COMBINE(lower(a), upper(a))
@@ -193,7 +196,13 @@ typedef VECTOR(float, 8) octet;
                    __builtin_shufflevector(s, s, 1, 5, 3, 7));                       \
   }
 #define PLUS(a, b) ((a) + (b))
-#define LARGER(a, b) __builtin_elementwise_max(a, b)
+// The second where either is no number, which is one instruction.
+#define LARGER(a, b)                                                                 \
+  ({                                                                                 \
+    __typeof__(a) x = a, y = b;                                                      \
+    __typeof__(x > y) is = x > y;                                                    \
+    (__typeof__(x))((is & (__typeof__(is))x) | (~is & (__typeof__(is))y));           \
+  })
 OF_FOUR(sums_of, PLUS)
 OF_FOUR(largest_of_four, LARGER)
 
@@ -223,6 +232,19 @@ INLINE vf exponential_below(vf x) {
 
 // exp(x); beyond -86 ... 88 the value at the end of that range, and NaN stays NaN.
 INLINE vf exponential(vf x) { return exponential_below(choose(x > 88.0f, (vf)88.0f, x)); }
+
+// exp(x) for x <= 0, within 4e-6 of it.
+INLINE vf coarse_exponential(vf x) {
+  x = choose(x < -86.0f, (vf)-86.0f, x);
+  vf shifted = fused(x, (vf)1.44269504f, (vf)ROUNDER);
+  vf r = fused(x, (vf)1.44269504f, -(shifted - ROUNDER));
+  vf p = (vf)0x1.3a02ccp-7f;
+  p = fused(p, r, (vf)0x1.c9fc46p-5f);
+  p = fused(p, r, (vf)0x1.ec0378p-3f);
+  p = fused(p, r, (vf)0x1.62e12cp-1f);
+  p = fused(p, r, (vf)1.0f);
+  return (vf)((vu)p + ((vu)shifted << 23));
+}
 
 // 1 / x for 1e-37 ... 1e37.
 INLINE vf reciprocal(vf x) {

@@ -9,7 +9,7 @@ static void add(const void *arguments, size_t first, size_t last) {
 
 // x / (1 + exp(-z)), by the exponential of -|z|, which cannot overflow.
 INLINE vf gate(vf x, vf z) {
-  vf e = exponential(-magnitude(z));
+  vf e = exponential_below(-magnitude(z));
   return choose(z >= 0.0f, x, x * e) * reciprocal(e + 1.0f);
 }
 INLINE vf silu(vf x) { return gate(x, x); }
