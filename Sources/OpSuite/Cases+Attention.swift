@@ -109,9 +109,9 @@ extension OpSuite {
     ]
   }
 
-  /// Keys and values of the latest tokens on their way to where they stay: codes of few bits, and halves to compare with.
+  /// Keys and values of the latest tokens on their way to where they stay: codes, and halves to compare with.
   static func copyCases() -> [OpCase] {
-    [KVLayout.Element.f16, .q4, .k4v2, .k2v2].flatMap { element in
+    [KVLayout.Element.f16, .i16, .q4, .k4v2, .k2v2].flatMap { element in
       [(1, 1, 32), (5, 3, 64), (21, 2, 96), (0, 1, 32)].map { rows, heads, width in
         var data = CaseData(seed: rows + heads + width)
         let layout = KVLayout(headCount: heads, headWidth: width, element: element)
