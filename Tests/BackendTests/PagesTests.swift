@@ -213,7 +213,9 @@ import Testing
           }
         }
         for d in 0..<cache.width {
-          #expect(abs(Double(attended[head * cache.width + d]) - sums[d] / total) < 1e-4)
+          // Beside whole numbers, queries and weights are rounded too.
+          let limit = element.hasTokenScales ? 5e-3 : 1e-4
+          #expect(abs(Double(attended[head * cache.width + d]) - sums[d] / total) < limit)
         }
       }
     }
