@@ -18,6 +18,10 @@
 // Units that do not multiply turn halves into floats.
 #define WIDENS_FREELY 1
 #define HAS_PAIRS 1
+// Nor do those that convert whole numbers, and registers are few.
+#define CONVERTS 1
+#define IN_TURN(v) __asm__("" : "+x"(v))
+#define LOADS_IN_TURN __asm__ volatile("" ::: "memory")
 
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c"))), apply_to = function)
 

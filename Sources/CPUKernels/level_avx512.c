@@ -21,6 +21,7 @@
 #define TILE_PAGES 4
 // Units that do not multiply turn halves into floats.
 #define WIDENS_FREELY 1
+#define CONVERTS 0
 
 #pragma clang attribute push(                                                                 \
     __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vnni,avx2,fma,f16c"))), \

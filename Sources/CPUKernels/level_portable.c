@@ -31,6 +31,7 @@
 #define WIDENS_FREELY 0
 
 #define HAS_PAIRS 0
+#define CONVERTS 0
 
 #include "levels/lanes.h"
 

@@ -403,6 +403,28 @@ OUT_OF_LINE void widen_values(cpu_kv_type type, gathering *s, const window *w, s
 }
 #undef OF_TYPE
 
+// Rows whose values are added, and where those of a window lie: `copies` are floats.
+typedef struct {
+  const cpu_attend_arguments *a;
+  cpu_kv_type type;
+  size_t row, rows, heads;
+  bool alike, copies; // alike: all rows see the same tokens of the window
+  const uint8_t *const *values;
+  int32_t base; // the window's first token
+  const window *w;
+} gathered_rows;
+
+// Adds the values of the tokens first ..< last, as far as each row sees them.
+INLINE void gather_rows(const gathered_rows *of, gathering *s, int32_t first, int32_t last) {
+  for (size_t r = 0, some; r < of->rows; r += some) {
+    some = of->alike ? of->rows : 1;
+    int32_t sees = most(of->a->begin[of->row + r], first), until = least(of->a->end[of->row + r], last);
+    if (sees >= until) continue;
+    gather(of->copies ? CPU_KV_F32 : of->type, s, r * of->heads, (r + some) * of->heads, of->values,
+           (size_t)(sees - of->base), (size_t)(until - of->base), of->copies ? NULL : of->w);
+  }
+}
+
 // Rows row ..< row + rows, which share a page list, with `heads` query heads from `head` on, in the spans
 // from ..< to; the parts stay apart, or else are merged and finished.
 INLINE void attend_rows(const cpu_attend_arguments *a, gathering *s, size_t row,
@@ -471,16 +493,16 @@ INLINE void attend_rows(const cpu_attend_arguments *a, gathering *s, size_t row,
         for (size_t p = 0; p < WINDOW_PAGES; p++) copy[p] = (const uint8_t *)(s->copy + p * PAGE);
         widen_keys(type, s, &w, from, to);
         score(CPU_KV_F32, s, 0, queries, copy, WINDOW * 4, from, to, NULL);
-      } else if (whole && from == 0 && to == WINDOW_PAGES) {
-        score_whole(type, queries, s, &w);
+      } else if (whole && takes_pages(from, to)) {
+        score_whole(type, queries, s, from, to, &w);
       } else {
         score(type, s, 0, queries, w.here, keys_bytes(type, 1), from, to, &w);
       }
 
-      bool alike = true; // whether all rows see all of the window's tokens that any sees
+      int32_t all_see = first, all_until = last; // what all rows see
       for (size_t r = 0; r < rows; r++) {
         int32_t sees = most(a->begin[row + r], first), until = least(a->end[row + r], last);
-        alike = alike && sees == first && until == last;
+        all_see = most(all_see, sees), all_until = least(all_until, until);
         if (sees < until)
           for (size_t j = r * heads; j < (r + 1) * heads; j++)
             weigh(s, j, (size_t)(sees - base), (size_t)(until - base));
@@ -491,17 +513,17 @@ INLINE void attend_rows(const cpu_attend_arguments *a, gathering *s, size_t row,
         values[p] = w.here[p] + keys_bytes(type, width);
       }
       if (copies) widen_values(type, s, &w, from, to);
-      for (size_t r = 0, some; r < rows; r += some) {
-        some = alike ? rows : 1;
-        int32_t sees = most(a->begin[row + r], first), until = least(a->end[row + r], last);
-        if (sees >= until) continue;
-        size_t j = r * heads, k = (r + some) * heads;
-        if (whole && alike && first == base && last == base + WINDOW)
-          gather_whole(type, queries, s, &w);
-        else if (copies)
-          gather(CPU_KV_F32, s, j, k, copy, (size_t)(sees - base), (size_t)(until - base), NULL);
-        else
-          gather(type, s, j, k, values, (size_t)(sees - base), (size_t)(until - base), &w);
+      bool alike = all_see == first && all_until == last;
+      gathered_rows of = {a, type, row, rows, heads, alike, copies, copies ? copy : values, base, &w};
+      // Whole pages that all rows see, then what is left of each, in order of tokens.
+      size_t whole_from = (size_t)(all_see - base + PAGE - 1) / PAGE;
+      size_t whole_to = all_until > all_see ? (size_t)(all_until - base) / PAGE : 0;
+      if (whole && whole_from < whole_to && takes_pages(whole_from, whole_to)) {
+        gather_rows(&of, s, first, base + (int32_t)whole_from * PAGE);
+        gather_whole(type, queries, s, whole_from, whole_to, &w);
+        gather_rows(&of, s, base + (int32_t)whole_to * PAGE, last);
+      } else {
+        gather_rows(&of, s, first, last);
       }
       __builtin_memcpy(w.here, w.next, sizeof w.here);
     }

@@ -73,6 +73,12 @@ INLINE void store_up_to(float *p, size_t i, size_t last, vf v) {
 #define KEEP_APART(v)
 #endif
 
+// Keep the compiler from adding in another order, and from loading earlier, which take more registers than there are.
+#ifndef IN_TURN
+#define IN_TURN(v)
+#define LOADS_IN_TURN
+#endif
+
 INLINE vf choose(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (vi)b)); }
 INLINE vf max_of(vf a, vf b) { return choose(a > b, a, b); }
 INLINE vf magnitude(vf a) { return (vf)((vu)a & 0x7fffffffu); }

@@ -27,14 +27,23 @@ INLINE int room(int bits, int words) {
 }
 #endif
 
-// Sums of whole numbers begin with these bits. As long as they stay below 2^22 they are the bits of a float
-// that is as much above ROUNDER: to take that off again is exact, and keeps no unit busy that multiplies, as
-// a conversion would.
-enum { ROUNDER_BITS = 0x4b400000 };
+// Sums of whole numbers begin with the bits of ORIGIN. Where CONVERTS is 0 that is ROUNDER: as long as they stay
+// below 2^22 they are the bits of a float that is as much above it. To take that off again is exact, and keeps no unit
+// busy that multiplies, as a conversion would; but it is a step more, and takes a register.
+#define ORIGIN (CONVERTS ? 0.0f : ROUNDER)
+enum { ORIGIN_BITS = CONVERTS ? 0 : 0x4b400000 };
 
-// For each group of a block of x: its sum, or where codes have a zero, ROUNDER plus what that adds to their
+
+// For each group of a block of x: its sum, or where codes have a zero, ORIGIN plus what that adds to their
 // product.
 typedef float group_sums[2];
+
+// The number that a sum stands for, less what codes' zero adds to it, where they have one (constant).
+INLINE vf number_of(vi sum, bool comes_off, float of_group) {
+  if (!CONVERTS) return (vf)sum - (comes_off ? of_group : ROUNDER);
+  vf number = __builtin_convertvector(sum, vf);
+  return comes_off ? number - of_group : number;
+}
 
 INLINE bool needs_sums(cpu_type type) {
   return zero_of(type) != 0 || (groups(type) == 2 && has_minima(type));
@@ -54,7 +63,7 @@ INLINE void sum_row(cpu_type type, const uint8_t *x, size_t blocks, group_sums *
     all += ONES_SWAPPED(all);
     all += TWOS_SWAPPED(all);
     if (groups(type) == 1) all += FOURS_SWAPPED(all);
-    vf values = __builtin_convertvector(all, vf) + (zero == 0 ? 0 : ROUNDER);
+    vf values = __builtin_convertvector(all, vf) + (zero == 0 ? 0 : ORIGIN);
     for (size_t i = 0; i < n; i++) {
       sums[b + i][0] = values[i * 8];
       sums[b + i][1] = values[i * 8 + 4];
@@ -96,7 +105,7 @@ INLINE void few_words(cpu_type type, int tokens, const uint8_t *block, size_t b,
   bool alone = is_signed(type) || type == CPU_Q3_K;
   int together = room(alone ? 8 : low_bits(type) + high_bits(type), words);
   if (together > 1) {
-    for (int t = 0; t < tokens; t++) products[t] = (vi)ROUNDER_BITS;
+    for (int t = 0; t < tokens; t++) products[t] = (vi)ORIGIN_BITS;
     for (int g = from; g < end; g += together) {
       vp sums[FEW_INT8];
       for (int i = g; i < g + together; i++) {
@@ -113,7 +122,7 @@ INLINE void few_words(cpu_type type, int tokens, const uint8_t *block, size_t b,
 #endif
   vi apart[FEW_INT8][2];
   for (int t = 0; t < tokens; t++) {
-    apart[t][0] = (vi)ROUNDER_BITS;
+    apart[t][0] = (vi)ORIGIN_BITS;
     apart[t][1] = (vi)0;
   }
   for (int g = from; g < end; g++) {
@@ -137,8 +146,7 @@ INLINE void add_block_int8(cpu_type type, int tokens, const uint8_t *head, const
     vf scale = (vf)0.0f;
     if (groups(type) == 2) scale = group_scale(type, head, group + (size_t)h, lane);
     for (int t = 0; t < tokens; t++) {
-      vf dot = (vf)products[t] -
-               (zero_of(type) != 0 ? x[t].of_groups[b][h] : ROUNDER);
+      vf dot = number_of(products[t], zero_of(type) != 0, x[t].of_groups[b][h]);
       if (groups(type) == 2) dot *= scale;
       dots[t] = h == 0 ? dot : dots[t] + dot;
     }
@@ -326,6 +334,7 @@ INLINE void add_words(product_kind kind, int vectors, int tokens, const unpacked
           for (int v = 0; v < vectors; v++) {
             vp pairs = pairs_of(w[v].values[b][i], four);
             sums[v][t] = i == g ? pairs : sums[v][t] + pairs;
+            IN_TURN(sums[v][t]);
           }
         }
       for (int t = 0; t < tokens; t++)
@@ -353,12 +362,12 @@ INLINE void int8_tile(product_kind kind, int vectors, int tokens, const unpacked
     for (int h = 0; h < kind.groups; h++) {
       vi products[INT8_VECTORS][INT8_TOKENS];
       for (int t = 0; t < tokens; t++)
-        for (int v = 0; v < vectors; v++) products[v][t] = (vi)ROUNDER_BITS;
+        for (int v = 0; v < vectors; v++) products[v][t] = (vi)ORIGIN_BITS;
       int words = 8 / kind.groups;
       add_words(kind, vectors, tokens, w, b, h * words, words, x.values + b * BLOCK, x.stride, products);
       for (int t = 0; t < tokens; t++)
         for (int v = 0; v < vectors; v++) {
-          vf dot = (vf)products[v][t] - (comes_off ? x.of_groups[t][b][h] : ROUNDER);
+          vf dot = number_of(products[v][t], comes_off, x.of_groups[t][b][h]);
           if (kind.groups == 2) dot *= w[v].scales[b][h];
           dots[v][t] = h == 0 ? dot : dots[v][t] + dot;
         }

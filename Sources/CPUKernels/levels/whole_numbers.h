@@ -340,9 +340,11 @@ LINES_FUNCTIONS(5)
 LINES_FUNCTIONS(6)
 #undef LINES_FUNCTIONS
 
+typedef void code_lines_function(gathering *s, const window *w);
+
 #define LINES_ROW(name) {name##_1, name##_2, name##_3, name##_4, name##_5, name##_6}
-static lines_function *const score_code_lines_of[QUERIES] = LINES_ROW(score_code_lines);
-static lines_function *const gather_code_lines_of[QUERIES] = LINES_ROW(gather_code_lines);
+static code_lines_function *const score_code_lines_of[QUERIES] = LINES_ROW(score_code_lines);
+static code_lines_function *const gather_code_lines_of[QUERIES] = LINES_ROW(gather_code_lines);
 #undef LINES_ROW
 
 #endif

@@ -4,97 +4,131 @@
 // look ahead. So these loops are short: a line of each page at a time, a function for each type and number of queries,
 // all addresses in registers.
 
-// Levels with smaller registers go page by page.
-#if LANES == 16
+// Levels that widen halves at a cost go page by page.
+#if WIDENS_FREELY
 
-_Static_assert(QUERIES == 6 && TILE_PAGES == WINDOW_PAGES && PAGE_VECTORS == 1,
-               "the tables have six functions, whose tiles are a vector of each page");
+_Static_assert(QUERIES == 6, "the tables have six functions");
 
-// Elements of keys that share a line of a page; and how many of a page's tokens are added while a line of each page is
-// asked for.
+// Pages whose scores, and vectors of a value, that are summed at a time: as many as registers hold beside the queries
+// (constant).
+INLINE size_t pages_together(size_t queries) {
+  return LANES == 16 || queries == 1 ? WINDOW_PAGES : queries == 2 ? WINDOW_PAGES / 2 : 1;
+}
+INLINE size_t vectors_together(size_t queries) {
+  return LANES == 16 ? 4 : queries == 1 ? 8 : queries == 2 ? 4 : 2;
+}
+enum { WHOLE_WIDTH = 64, MOST_TOGETHER = 128 / LANES };
+
+// Elements of keys that share a line of a page.
 INLINE size_t sharing_line(cpu_kv_type type) { return type == CPU_KV_F32 ? 1 : 2; }
 
-// The scores of the first queries.
-INLINE void score_lines(cpu_kv_type type, size_t queries, gathering *s, const window *w) {
+// Some queries, from one on, and pages from ..< to of a window; whether to ask for what comes next meanwhile.
+typedef struct {
+  size_t query, from, to;
+  bool asks;
+} whole_part;
+
+// All of it for the first queries is what larger registers take, and nothing is left to decide there.
+INLINE whole_part part_of_window(whole_part part) {
+  return LANES == 16 ? (whole_part){0, 0, WINDOW_PAGES, true} : part;
+}
+
+// The scores of the queries from `query` on against `pages` pages from `first` on.
+INLINE void score_lines_of_pages(cpu_kv_type type, size_t queries, size_t pages, gathering *s, size_t query,
+                                 size_t first, bool asks, const window *w) {
   const uint8_t *here[WINDOW_PAGES], *near[WINDOW_PAGES], *next[WINDOW_PAGES];
   size_t width = s->width, element = keys_bytes(type, 1), some = sharing_line(type);
   bool intel = cpu_is_intel;
-  vf sums[QUERIES][WINDOW_PAGES];
-  for (int i = 0; i < WINDOW_PAGES; i++) {
-    here[i] = w->here[i], next[i] = w->next[i];
+  vf sums[QUERIES][WINDOW_PAGES * PAGE_VECTORS];
+  for (size_t i = 0; i < pages; i++) {
+    here[i] = w->here[first + i], next[i] = w->next[first + i];
     near[i] = here[i] + w->soon;
   }
   for (size_t j = 0; j < queries; j++)
-    for (int i = 0; i < WINDOW_PAGES; i++) sums[j][i] = (vf)0.0f;
+    for (size_t i = 0; i < pages * PAGE_VECTORS; i++) sums[j][i] = (vf)0.0f;
   for (size_t place = 0; place < width * element; place += some * element) {
-    const float *q = s->q + place / element;
-    for (int i = 0; i < WINDOW_PAGES; i++) {
+    const float *q = s->q + query * width + place / element;
+    for (size_t i = 0; i < pages && asks; i++) {
       __builtin_prefetch(near[i] + place);
       ask_early(next[i] + place, intel);
     }
     for (size_t n = 0; n < some; n++) {
-      vf key[WINDOW_PAGES];
-      for (int i = 0; i < WINDOW_PAGES; i++) key[i] = kv_load(type, here[i] + place + n * element, 0);
+      vf key[WINDOW_PAGES * PAGE_VECTORS];
+      for (size_t i = 0; i < pages * PAGE_VECTORS; i++)
+        key[i] = kv_load(type, here[i / PAGE_VECTORS] + place + n * element, i % PAGE_VECTORS * LANES);
       for (size_t j = 0; j < queries; j++) {
         vf x = splat(q[j * width + n]);
-        for (int i = 0; i < WINDOW_PAGES; i++) sums[j][i] = fused(key[i], x, sums[j][i]);
+        for (size_t i = 0; i < pages * PAGE_VECTORS; i++) sums[j][i] = fused(key[i], x, sums[j][i]);
       }
+      LOADS_IN_TURN;
     }
   }
   // The first lines of the next values come while scores become weights.
   size_t keys = keys_bytes(type, width), share = PAGE * values_bytes(type, 1);
-  for (size_t place = keys; place < keys + share; place += 64)
-    for (int i = 0; i < WINDOW_PAGES; i++) ask_early(next[i] + place, intel);
+  for (size_t place = keys; place < keys + share && asks; place += 64)
+    for (size_t i = 0; i < pages; i++) ask_early(next[i] + place, intel);
   for (size_t j = 0; j < queries; j++)
-    for (int i = 0; i < WINDOW_PAGES; i++) store(&s->p[j][i * LANES], sums[j][i]);
+    for (size_t i = 0; i < pages * PAGE_VECTORS; i++)
+      store(&s->p[query + j][first * PAGE + i * LANES], sums[j][i]);
 }
 
-// Adds the weighted values to the first queries.
-INLINE void gather_lines(cpu_kv_type type, size_t queries, gathering *s, const window *w) {
-  size_t width = s->width, element = values_bytes(type, 1), some = sharing_line(type), keys = keys_bytes(type, width);
+INLINE void score_lines(cpu_kv_type type, size_t queries, gathering *s, whole_part part, const window *w) {
+  size_t pages = pages_together(queries);
+  part = part_of_window(part);
+  for (size_t first = part.from / pages * pages; first < part.to; first += pages)
+    score_lines_of_pages(type, queries, pages, s, part.query, first, part.asks, w);
+}
+
+// Adds the weighted values.
+INLINE void gather_lines(cpu_kv_type type, size_t queries, gathering *s, whole_part part, const window *w) {
+  size_t width = s->width, element = values_bytes(type, 1), keys = keys_bytes(type, width);
+  size_t vectors = vectors_together(queries), wide = vectors * LANES;
+  size_t some = sharing_line(type) * WHOLE_WIDTH / wide; // tokens that are added while a line of each page is asked for
   bool intel = cpu_is_intel;
-  for (size_t d = 0; d < width; d += TILE_VECTORS * LANES) {
-    vf sums[QUERIES][TILE_VECTORS];
+  part = part_of_window(part);
+  for (size_t d = 0; d < width; d += wide) {
+    vf sums[QUERIES][MOST_TOGETHER];
     for (size_t j = 0; j < queries; j++)
-      for (int c = 0; c < TILE_VECTORS; c++) sums[j][c] = load(s->o + j * width + d + (size_t)(c * LANES));
+      for (size_t c = 0; c < vectors; c++) sums[j][c] = load(s->o + (part.query + j) * width + d + c * LANES);
 #pragma clang loop unroll(disable) // short, as above
-    for (size_t page = 0; page < WINDOW_PAGES; page++) {
+    for (size_t page = part.from; page < part.to; page++) {
       const uint8_t *value = w->here[page] + keys + d * (element / PAGE), *near[WINDOW_PAGES], *next[WINDOW_PAGES];
       // All next pages' values are asked for in equal shares, in order of addresses: one while the tokens of a page are
       // added. What comes early is a share ahead of that.
-      size_t share = PAGE * element, place = keys + d * element + page * share;
-      bool early = place + share < w->page_bytes;
+      size_t share = wide * element / WINDOW_PAGES, place = keys + d * element + page * share;
+      bool early = part.asks && place + share < w->page_bytes;
       for (int i = 0; i < WINDOW_PAGES; i++) {
         near[i] = w->next[i] + (place + w->soon - w->page_bytes);
         next[i] = w->next[i] + (place + share);
       }
       for (size_t t = 0; t < PAGE; t += some) {
-        const float *weights = &s->p[0][page * PAGE + t];
-        for (int i = 0; i < WINDOW_PAGES; i++) __builtin_prefetch(near[i] + t * element);
-        for (int i = 0; i < WINDOW_PAGES && early; i++) ask_early(next[i] + t * element, intel);
+        const float *weights = &s->p[part.query][page * PAGE + t];
+        for (int i = 0; i < WINDOW_PAGES && part.asks; i++) __builtin_prefetch(near[i] + t * (share / PAGE));
+        for (int i = 0; i < WINDOW_PAGES && early; i++) ask_early(next[i] + t * (share / PAGE), intel);
         for (size_t n = 0; n < some; n++, value += width * (element / PAGE)) {
-          vf v[TILE_VECTORS];
-          for (int c = 0; c < TILE_VECTORS; c++) v[c] = kv_load(type, value, (size_t)(c * LANES));
+          vf v[MOST_TOGETHER];
+          for (size_t c = 0; c < vectors; c++) v[c] = kv_load(type, value, c * LANES);
           for (size_t j = 0; j < queries; j++) {
             vf weight = splat(weights[j * WINDOW + n]);
-            for (int c = 0; c < TILE_VECTORS; c++) sums[j][c] = fused(v[c], weight, sums[j][c]);
+            for (size_t c = 0; c < vectors; c++) sums[j][c] = fused(v[c], weight, sums[j][c]);
           }
+          LOADS_IN_TURN;
         }
       }
     }
     for (size_t j = 0; j < queries; j++)
-      for (int c = 0; c < TILE_VECTORS; c++) store(s->o + j * width + d + (size_t)(c * LANES), sums[j][c]);
+      for (size_t c = 0; c < vectors; c++) store(s->o + (part.query + j) * width + d + c * LANES, sums[j][c]);
   }
 }
 
-typedef void lines_function(gathering *s, const window *w);
+typedef void lines_function(gathering *s, whole_part part, const window *w);
 
-#define LINES_FUNCTIONS(type, queries)                                               \
-  OUT_OF_LINE void score_lines_##type##_##queries(gathering *s, const window *w) {   \
-    score_lines(CPU_KV_##type, queries, s, w);                                       \
-  }                                                                                  \
-  OUT_OF_LINE void gather_lines_##type##_##queries(gathering *s, const window *w) {  \
-    gather_lines(CPU_KV_##type, queries, s, w);                                      \
+#define LINES_FUNCTIONS(type, queries)                                                                  \
+  OUT_OF_LINE void score_lines_##type##_##queries(gathering *s, whole_part part, const window *w) {  \
+    score_lines(CPU_KV_##type, queries, s, part, w);                                                 \
+  }                                                                                                  \
+  OUT_OF_LINE void gather_lines_##type##_##queries(gathering *s, whole_part part, const window *w) { \
+    gather_lines(CPU_KV_##type, queries, s, part, w);                                                \
   }
 #define LINES_OF_TYPE(type)                                                          \
   LINES_FUNCTIONS(type, 1)                                                           \
@@ -118,15 +152,27 @@ static lines_function *const gather_lines_of[][QUERIES] = {
 #undef LINES_OF_TYPE
 #undef LINES_ROW
 
-// Whether whole windows of so many queries are worked on so.
+// Whether so many queries are worked on so. Larger registers suit many queries as they are.
 INLINE bool takes_whole_windows(cpu_kv_type type, size_t queries, size_t width) {
-  return !has_codes(type) && queries <= QUERIES && width % (TILE_VECTORS * LANES) == 0;
+  return !has_codes(type) && type != CPU_KV_I16 && (LANES == 8 || queries <= QUERIES) && width % WHOLE_WIDTH == 0;
 }
-INLINE void score_whole(cpu_kv_type type, size_t queries, gathering *s, const window *w) {
-  score_lines_of[type][queries - 1](s, w);
+// And these pages of a window.
+INLINE bool takes_pages(size_t from, size_t to) {
+  return LANES == 8 ? from < to : from == 0 && to == WINDOW_PAGES;
 }
-INLINE void gather_whole(cpu_kv_type type, size_t queries, gathering *s, const window *w) {
-  gather_lines_of[type][queries - 1](s, w);
+INLINE void run_lines(lines_function *const functions[QUERIES], size_t queries, gathering *s, size_t from, size_t to,
+                      const window *w) {
+  for (size_t j = 0, some; j < queries; j += some) {
+    size_t left = queries - j;
+    some = left == 7 || left == 8 ? 4 : left < QUERIES ? left : QUERIES;
+    functions[some - 1](s, (whole_part){j, from, to, j == 0}, w);
+  }
+}
+INLINE void score_whole(cpu_kv_type type, size_t queries, gathering *s, size_t from, size_t to, const window *w) {
+  run_lines(score_lines_of[type], queries, s, from, to, w);
+}
+INLINE void gather_whole(cpu_kv_type type, size_t queries, gathering *s, size_t from, size_t to, const window *w) {
+  run_lines(gather_lines_of[type], queries, s, from, to, w);
 }
 
 #else
@@ -135,12 +181,16 @@ INLINE bool takes_whole_windows(cpu_kv_type type, size_t queries, size_t width) 
   (void)type, (void)queries, (void)width;
   return false;
 }
-// Never called.
-INLINE void score_whole(cpu_kv_type type, size_t queries, gathering *s, const window *w) {
-  (void)type, (void)queries, (void)s, (void)w;
+INLINE bool takes_pages(size_t from, size_t to) {
+  (void)from, (void)to;
+  return false;
 }
-INLINE void gather_whole(cpu_kv_type type, size_t queries, gathering *s, const window *w) {
-  (void)type, (void)queries, (void)s, (void)w;
+// Never called.
+INLINE void score_whole(cpu_kv_type type, size_t queries, gathering *s, size_t from, size_t to, const window *w) {
+  (void)type, (void)queries, (void)s, (void)from, (void)to, (void)w;
+}
+INLINE void gather_whole(cpu_kv_type type, size_t queries, gathering *s, size_t from, size_t to, const window *w) {
+  (void)type, (void)queries, (void)s, (void)from, (void)to, (void)w;
 }
 
 #endif
