@@ -2,9 +2,10 @@
 //
 // Memory is its limit, and arithmetic takes half of the time that memory does; the two overlap as far as the core can
 // look ahead. So these loops are short: a line of each page at a time, a function for each type and number of queries,
-// all addresses in registers.
+// all addresses in registers. Where registers are smaller, that serves a prompt's many queries too, some at a time, and
+// the pages of a window that all of them see.
 
-// Levels that widen halves at a cost go page by page.
+// Levels whose widening of halves keeps multipliers busy go page by page.
 #if WIDENS_FREELY
 
 _Static_assert(QUERIES == 6, "the tables have six functions");
