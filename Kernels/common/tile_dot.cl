@@ -21,9 +21,9 @@
 #ifndef PREFETCH
 #define PREFETCH 8192
 #endif
-// Tiles that are read side by side for one row of x. With AVX2 products take longer than memory; with VNNI other cores
-// than Intel's are faster from one place, while plain code gains from four on either maker's.
-#define STREAMS (AVX2 || (VNNI && !INTEL_CORES) ? 1 : 4)
+// Tiles that are read side by side for one row of x. With VNNI other cores than Intel's are faster from one place, while
+// plain code and AVX2 gain from four on either maker's.
+#define STREAMS (VNNI && !INTEL_CORES ? 1 : 4)
 
 // Bytes of a row of activations.
 #define ROW_BYTES(inputs) ((size_t)(inputs) + (inputs) / BLOCK * 8)

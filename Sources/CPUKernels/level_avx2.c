@@ -12,7 +12,8 @@
 #define INT8_TOKENS 4
 #define INT8_VECTORS 2
 #define INT8_SUMS 4
-#define INT8_STREAMS 1
+#define INT8_STREAMS 4
+#define STREAMS_SUIT true
 #define QUERIES 6
 #define TILE_PAGES 1
 // Units that do not multiply turn halves into floats.

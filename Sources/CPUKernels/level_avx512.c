@@ -17,6 +17,7 @@
 // come a cycle later.
 #define INT8_SUMS (cpu_is_intel ? 12 : 8)
 #define INT8_STREAMS 4
+#define STREAMS_SUIT cpu_is_intel // a Zen 5 is faster from one place
 #define QUERIES 6
 #define TILE_PAGES 4
 // Units that do not multiply turn halves into floats.

@@ -14,6 +14,7 @@
 #define INT8_VECTORS 1
 #define INT8_SUMS INT8_TOKENS
 #define INT8_STREAMS 1
+#define STREAMS_SUIT false
 #if defined(__aarch64__) // 32 registers, or else 16
 #define TILE_TOKENS 2
 #define F32_TOKENS 4

@@ -4,8 +4,8 @@
 // writes it down. Integer sums are exact, so only that order counts. A lane is a row of W, and four bytes
 // of x are broadcast at a time:
 //
-//   few rows of x    codes come straight from the tiles, from front to back; for one row Intel's cores read
-//                    INT8_STREAMS parts of W side by side
+//   few rows of x    codes come straight from the tiles, from front to back; for one row, of INT8_STREAMS parts
+//                    of W side by side where STREAMS_SUIT the core
 //   many rows of x   BLOCKS blocks of LANES rows of W are unpacked to bytes, which then meet
 //                    as many rows of x at a time as INT8_SUMS sums stay in registers for
 //
@@ -233,7 +233,7 @@ INLINE void linear_few_int8(cpu_type type, int tokens, const cpu_linear_argument
     }
     // Streams go through parts of as many tiles; what is left comes behind them.
     size_t o = first;
-    if (INT8_STREAMS > 1 && tokens == 1 && cpu_is_intel) {
+    if (INT8_STREAMS > 1 && tokens == 1 && STREAMS_SUIT) {
       size_t part = (last - first) / TILE_ROWS / INT8_STREAMS;
       for (; o < first + part * TILE_ROWS; o += TILE_ROWS)
         few_tiles(type, tokens, INT8_STREAMS, a, b, count, x, o, part, last);
